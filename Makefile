@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Nacre's build. `make help` lists the targets. Settings: ARCH=x86_64|arm64 (cross-builds where it
+# is not the machine's own), STATIC=1, CC=clang, SAN=address|thread, W=1 (warnings are errors), V=1.
+
+VERSION := 0.1.0
+HOST    := $(subst aarch64,arm64,$(shell uname -m))
+ARCH    ?= $(HOST)
+STATIC  ?=
+SAN     ?=
+W       ?=
+V       ?=
+PREFIX  ?= /usr/local
+
+ifeq ($(filter $(ARCH),x86_64 arm64),)
+$(error ARCH=$(ARCH) is not known: use x86_64 or arm64)
+endif
+Q      := $(if $(V),,@)
+ADIR   := $(if $(filter x86_64,$(ARCH)),x86,arm64)
+BUILD  := build/$(ARCH)$(if $(STATIC),-static)$(if $(SAN),-$(SAN))$(if $(filter clang%,$(CC)),-clang)
+GUESTS := build/guest
+
+# Guest code of both architectures is built on every host, by Debian's cross compilers if need be.
+CROSS_x86_64 := $(if $(filter x86_64,$(HOST)),,x86_64-linux-gnu-)
+CROSS_arm64  := $(if $(filter arm64,$(HOST)),,aarch64-linux-gnu-)
+CROSS        := $(CROSS_$(ARCH))
+ifneq ($(CROSS),)
+override CC := $(CROSS)gcc
+# A cross-build takes its libraries from a folder of unpacked packages; the system stays as it is.
+SYSROOT  = $(shell tests/rig/fetch sysroot $(ARCH))
+TRIPLE  := $(patsubst %-,%,$(CROSS))
+SYSINC   = -isystem $(SYSROOT)/usr/include -isystem $(SYSROOT)/usr/include/$(TRIPLE)
+SYSLIB   = -L$(SYSROOT)/usr/lib/$(TRIPLE)
+endif
+
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+            -Wimplicit-fallthrough -Wvla -Wformat=2 -Wundef $(if $(W),-Werror)
+CPPFLAGS += -I. -D_GNU_SOURCE -DNACRE_VERSION='"$(VERSION)"'
+CFLAGS   ?= -O2 -g
+override CFLAGS  += -std=gnu11 -pthread -fno-common -fstack-protector-strong $(WARN)
+override LDFLAGS += -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(if $(STATIC),-static)
+LIBS     := -levent_core -levent_pthreads -ljansson -lfdt -lz
+ifeq ($(SAN),address)
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else ifeq ($(SAN),thread)
+SANFLAGS := -fsanitize=thread -fno-omit-frame-pointer
+else
+CPPFLAGS += -D_FORTIFY_SOURCE=2
+endif
+override CFLAGS  += $(SANFLAGS)
+override LDFLAGS += $(SANFLAGS)
+
+# vmm/kvm_x86.c and kvm_arm64.c are chosen by architecture; everything else in vmm/ is common.
+VMM_SRC  := $(filter-out vmm/kvm_x86.c vmm/kvm_arm64.c,$(wildcard vmm/*.c)) vmm/kvm_$(ADIR).c \
+            $(wildcard vmm/util/*.c mem/*.c devices/*.c arch/*.c arch/$(ADIR)/*.c)
+VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o
+NACRE    := $(BUILD)/nacre
+
+.PHONY: all deps demo check check-unit check-rig lint fuzz bench soak install clean help tags format
+.DELETE_ON_ERROR:
+
+all: $(NACRE) ## build nacre (ARCH=arm64 crosses, STATIC=1 gives one static binary)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z_.-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 24
+
+$(NACRE): $(VMM_OBJ)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(VMM_OBJ) $(SYSLIB) $(LIBS)
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(CPPFLAGS) $(SYSINC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# ---- the loader: freestanding guest code, embedded as a flat binary ----
+
+GUEST_CFLAGS := -std=gnu11 -O2 -ffreestanding -fno-stack-protector -fpie -fno-asynchronous-unwind-tables \
+                -fcf-protection=none -nostdlib -I. $(WARN)
+GUEST_x86_64 := -m64 -mno-red-zone -mgeneral-regs-only
+GUEST_arm64  := -mgeneral-regs-only -mstrict-align
+GUEST_CFLAGS_x86_64 := $(GUEST_CFLAGS) $(GUEST_x86_64)
+GUEST_CFLAGS_arm64  := $(filter-out -fcf-protection=none,$(GUEST_CFLAGS)) $(GUEST_arm64)
+LOADER := $(GUESTS)/$(ARCH)/loader.bin
+
+$(GUESTS)/$(ARCH)/loader.bin: arch/$(ADIR)/loader/start.S arch/$(ADIR)/loader/loader.c \
+		arch/$(ADIR)/loader/loader.lds arch/boot_info.h Makefile
+	@mkdir -p $(@D)
+	@echo "  LOADER  $@"
+	$(Q)$(CROSS)gcc $(GUEST_CFLAGS_$(ARCH)) -static -Wl,--build-id=none -Wl,-z,noexecstack,--no-warn-rwx-segments \
+		-T arch/$(ADIR)/loader/loader.lds -o $(@:.bin=.elf) $(filter %.S %.c,$^)
+	$(Q)$(CROSS)objcopy -O binary $(@:.bin=.elf) $@
+
+$(BUILD)/arch/loader_blob.o: arch/loader_blob.S $(LOADER)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -DLOADER_BIN='"$(LOADER)"' -c -o $@ $<
+
+-include $(VMM_OBJ:.o=.d)
+
+# ---- tests ----
+
+include tests/guest/guests.mk
+
+# The examples of nacre-firmware(7), as they stand there.
+guests: $(GUESTS)/x86_64/hello.bin $(GUESTS)/arm64/hello.bin
+$(GUESTS)/%/hello.bin: examples/firmware-hello-%.S
+	@mkdir -p $(@D)
+	$(Q)$(CROSS_$*)gcc -c -o $(@:.bin=.o) $<
+	$(Q)$(CROSS_$*)objcopy -O binary $(@:.bin=.o) $@
+include tests/bench/bench.mk
+
+# Pure parts of both architectures are tested on every host; test_*_boot.c include boot.c and layout.c.
+UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
+            arch/gunzip.c arch/platform.c arch/arm64/fdt.c arch/arm64/image.c arch/arm64/smccc.c \
+            arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c \
+            vmm/config.c vmm/config_json.c vmm/cli.c vmm/options.c $(UNIT_EXTRA) \
+            arch/boot_plan.c
+UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)
+UNIT     := $(BUILD)/unit
+
+$(UNIT): $(UNIT_OBJ)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(UNIT_OBJ) $(SYSLIB) $(LIBS) -lcheck -lsubunit -lrt -lm
+
+unit: $(UNIT)
+
+$(BUILD)/tests/e2e/%: tests/e2e/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(CPPFLAGS) $(SYSINC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+check: deps-quiet ## run every test: lint, unit, fuzz, and end to end on real KVM of both architectures
+	$(Q)tests/check
+
+check-unit: deps-quiet ## lint, unit tests, sanitizers, short fuzzing
+	$(Q)tests/check quick
+
+check-rig: deps-quiet ## end-to-end tests in the emulated hosts
+	$(Q)tests/check rig
+
+soak: deps-quiet ## what takes longer than check
+	$(Q)tests/check soak
+
+lint: deps-quiet ## formatting, layers, headers, man pages, options
+	$(Q)tests/lint/run $(NACRE)
+
+fuzz: deps-quiet ## fuzz for SECONDS (600) per target
+	$(Q)tests/fuzz/run $(or $(SECONDS),600)
+
+bench: deps-quiet ## start-up, memory and conversions against the bare ioctls and QEMU
+	$(Q)tests/bench/run
+
+demo: deps-quiet ## boot a protected guest and show that the VMM cannot read it
+	$(Q)examples/demo
+
+deps: ## install what a fresh Debian lacks
+	$(Q)tests/rig/deps install
+
+print-build:
+	@echo $(BUILD)
+
+deps-quiet:
+	$(Q)tests/rig/deps
+
+.PHONY: deps-quiet print-build unit guests
+
+install: $(NACRE) ## install to PREFIX (/usr/local)
+	install -D -m 755 $(NACRE) $(DESTDIR)$(PREFIX)/bin/nacre
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/nacre.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/nacre-firmware.7
+
+clean: ## remove all that was built (packages stay in the cache)
+	rm -rf build compile_commands.json tags
+
+# ---- aids ----
+
+C_FILES = $(shell git ls-files '*.c' '*.h')
+
+format: ## apply .clang-format
+	$(Q)clang-format -i $(C_FILES)
+
+tags: ## index for editors
+	$(Q)ctags -o tags $(C_FILES)
+
+compile_commands.json: Makefile ## for clangd, from the same flags
+	$(Q)tests/lint/compile-commands '$(CC) $(CPPFLAGS) $(CFLAGS)' $(sort $(VMM_SRC) $(UNIT_SRC)) > $@
+
+-include $(UNIT_OBJ:.o=.d)

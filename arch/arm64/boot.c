@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The arm64 Linux boot plan (Documentation/arch/arm64/booting.rst): the image at a 2 MiB boundary,
+ * device tree and initrd in the same 32 GiB, the device tree not across a 2 MiB boundary larger
+ * than itself allows. From the start of RAM: the kernel; then, past its image_size, the device
+ * tree, the handoff page, and the initrd.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "arch/arch.h"
+#include "arch/arm64/fdt.h"
+#include "arch/arm64/image.h"
+#include "arch/arm64/layout.h"
+#include "vmm/util/bits.h"
+
+#define FDT_MAX MIB(2)
+
+struct places {
+	uint64_t kernel, fdt, handoff, initrd, end;
+};
+
+static struct places find_places(const struct arm64_image *img, uint64_t initrd_len)
+{
+	struct places p;
+
+	p.kernel = ARM64_RAM + img->text_offset;
+	p.fdt = align_up(p.kernel + img->image_size, MIB(2));
+	p.handoff = p.fdt + FDT_MAX;
+	p.initrd = p.handoff + PAGE_SIZE;
+	p.end = p.initrd + align_up(initrd_len, PAGE_SIZE);
+	return p;
+}
+
+static int add_fdt(const struct arch_config *c, const struct arch_layout *l,
+	const struct boot_files *f, const struct places *at, struct boot_plan *out, struct err *e)
+{
+	struct fdt_params p = { .config = c, .layout = l, .bootargs = f->params };
+	void *fdt;
+	size_t len;
+	int r;
+
+	if (f->initrd.data) {
+		p.initrd_base = at->initrd;
+		p.initrd_size = f->initrd.len;
+	}
+	if (getrandom(p.seed, sizeof(p.seed), 0) != (ssize_t)sizeof(p.seed))
+		return err_sys(e, "getrandom");
+	r = arm64_fdt_build(&p, &fdt, &len, e);
+	if (r)
+		return r;
+	if (len > FDT_MAX) {
+		free(fdt);
+		return err_set(
+			e, -E2BIG, "device tree of %zu bytes, the boot protocol allows 2 MiB", len);
+	}
+	return boot_plan_add(out, fdt, fdt, len, gpa(at->fdt), e);
+}
+
+int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
+	const struct boot_files *f, struct boot_plan *out, struct err *e)
+{
+	struct arm64_image img;
+	struct places at;
+	int r;
+
+	*out = (struct boot_plan){ .count = 0 };
+	r = arm64_image_parse(&f->kernel, f->kernel_path, &img, e);
+	if (r)
+		return r;
+	at = find_places(&img, f->initrd.len);
+	if (at.end > ARM64_RAM + c->ram_bytes) {
+		free(img.owned);
+		return err_set(e, -E2BIG,
+			"kernel and initrd need %llu MiB of RAM, the guest has %llu (raise --mem)",
+			(unsigned long long)((at.end - ARM64_RAM + MIB(1) - 1) >> 20),
+			(unsigned long long)(c->ram_bytes >> 20));
+	}
+	r = boot_plan_add(out, img.data, img.owned, img.file_size, gpa(at.kernel), e);
+	if (!r && f->initrd.data)
+		r = boot_plan_add(out, f->initrd.data, NULL, f->initrd.len, gpa(at.initrd), e);
+	if (!r)
+		r = add_fdt(c, l, f, &at, out, e);
+	if (r) {
+		boot_plan_free(out);
+		return r;
+	}
+	out->entry = (struct boot_entry){ .pc = { at.kernel }, .arg = at.fdt };
+	out->handoff = gpa(at.handoff);
+	return 0;
+}

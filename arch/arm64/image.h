@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_ARM64_IMAGE_H
+#define NACRE_ARM64_IMAGE_H
+
+#include <stdint.h>
+
+#include "vmm/util/err.h"
+#include "vmm/util/fd.h"
+
+/* An arm64 kernel image as the boot protocol describes it (Documentation/arch/arm64/booting.rst). */
+struct arm64_image {
+	const uint8_t *data;
+	uint64_t file_size;
+	uint64_t text_offset; /* from a 2 MiB boundary */
+	uint64_t image_size;  /* memory it needs, including what is zeroed */
+	void *owned;	      /* the unpacked image; free() it */
+};
+
+/*
+ * Recognises a plain or gzip-compressed Image; path is for messages. -ENOEXEC with a sentence for
+ * anything else: an ELF file, a kernel of another architecture, a truncated or big-endian one.
+ */
+int arm64_image_parse(
+	const struct blob *file, const char *path, struct arm64_image *out, struct err *e);
+
+#endif

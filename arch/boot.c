@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "arch/boot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "vmm/util/bits.h"
+
+int boot_load(const struct boot_plan *p, const struct mem *m, struct err *e)
+{
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < p->count; i++) {
+		r = mem_write(m, p->items[i].dst, p->items[i].data, p->items[i].len, e);
+		if (r)
+			return err_prefix(e, r, "boot");
+	}
+	return 0;
+}
+
+/*
+ * The staging area, from its start: the information block, the program (at BOOT_IMAGE_OFFSET), its
+ * zeroed room, the architecture's tables, then the pieces, each on a page of its own.
+ */
+struct stage_map {
+	uint64_t extra;
+	uint64_t items[BOOT_INFO_ITEMS];
+	uint64_t size;
+};
+
+static void map_stage(const struct boot_stage *s, uint64_t extra_len, struct stage_map *map)
+{
+	uint64_t at = BOOT_IMAGE_OFFSET + align_up(s->program_len, PAGE_SIZE) + BOOT_IMAGE_ROOM;
+	unsigned int i;
+
+	map->extra = at;
+	at += align_up(extra_len, PAGE_SIZE);
+	for (i = 0; s->plan && i < s->plan->count; i++) {
+		map->items[i] = at;
+		at += align_up(s->plan->items[i].len, PAGE_SIZE);
+	}
+	map->size = at;
+}
+
+int boot_stage_size(const struct boot_stage *s, uint64_t *size, struct err *e)
+{
+	struct stage_map map;
+
+	map_stage(s, arch_stage_extra(s->layout, s->layout->staging, NULL, 0), &map);
+	*size = map.size;
+	if (map.size <= s->layout->staging_max)
+		return 0;
+	return err_set(e, -E2BIG,
+		"the boot files need a staging area of %llu MiB, the address map has %llu MiB (use "
+		"a "
+		"smaller initrd)",
+		(unsigned long long)(map.size >> 20),
+		(unsigned long long)(s->layout->staging_max >> 20));
+}
+
+static uint64_t row_base(const struct boot_stage *s, enum platform_kind kind)
+{
+	const struct platform_dev *d = platform_find(&s->layout->platform, kind);
+
+	return d ? d->base : 0;
+}
+
+static enum boot_protection boot_protection(enum protection p)
+{
+	switch (p) {
+	case PROTECTION_PRIVATE:
+		return BOOT_PRIVATE;
+	case PROTECTION_PKVM:
+		return BOOT_PKVM;
+	default:
+		return BOOT_NONE;
+	}
+}
+
+static void fill_info(const struct boot_stage *s, const struct stage_map *map, struct boot_info *b)
+{
+	const struct arch_layout *l = s->layout;
+	const struct platform_dev *serial = platform_find(&l->platform, PLATFORM_SERIAL);
+	unsigned int i;
+
+	*b = (struct boot_info){
+		.magic = BOOT_INFO_MAGIC,
+		.version = BOOT_INFO_VERSION,
+		.size = sizeof(*b),
+		.protection = boot_protection(s->protection),
+		.flags = serial && serial->port ? BOOT_PORT_IO : 0,
+		.cpus = s->cpus,
+		.ram_count = l->ram_count,
+		.staging_base = l->staging.v,
+		.staging_size = map->size,
+		.serial_base = row_base(s, PLATFORM_SERIAL),
+		.power_base = row_base(s, PLATFORM_POWER),
+		.probe_base = s->probe ? row_base(s, PLATFORM_PROBE) : 0,
+	};
+	for (i = 0; i < l->ram_count; i++) {
+		b->ram[i].base = l->ram[i].base.v;
+		b->ram[i].size = l->ram[i].size;
+	}
+	if (!s->plan)
+		return;
+	b->item_count = s->plan->count;
+	b->entry = s->plan->entry.pc.v;
+	b->entry_arg = s->plan->entry.arg;
+	b->entry_tables = s->plan->entry.tables.v;
+	b->handoff = s->plan->handoff.v;
+	for (i = 0; i < s->plan->count; i++)
+		b->items[i] = (struct boot_info_item){ l->staging.v + map->items[i],
+			s->plan->items[i].dst.v, s->plan->items[i].len };
+}
+
+static int stage_extra(const struct boot_stage *s, const struct mem *m, gpa_t at, struct err *e)
+{
+	uint64_t len = arch_stage_extra(s->layout, at, NULL, 0);
+	_free void *buf = NULL;
+
+	if (!len)
+		return 0;
+	buf = calloc(1, len);
+	if (!buf)
+		return err_set(e, -ENOMEM, "boot tables: out of memory");
+	arch_stage_extra(s->layout, at, buf, len);
+	return mem_write(m, at, buf, len, e);
+}
+
+int boot_stage_fill(const struct boot_stage *s, const struct mem *m, uint64_t size,
+	struct boot_entry *entry, struct err *e)
+{
+	gpa_t base = s->layout->staging;
+	struct stage_map map;
+	struct boot_info info;
+	unsigned int i;
+	int r;
+
+	map_stage(s, arch_stage_extra(s->layout, base, NULL, 0), &map);
+	if (map.size > size)
+		return err_set(e, -E2BIG, "staging area too small");
+	fill_info(s, &map, &info);
+	r = mem_write(m, base, &info, sizeof(info), e);
+	if (!r)
+		r = mem_write(m, gpa_add(base, BOOT_IMAGE_OFFSET), s->program, s->program_len, e);
+	if (!r)
+		r = stage_extra(s, m, gpa_add(base, map.extra), e);
+	for (i = 0; !r && s->plan && i < s->plan->count; i++)
+		r = mem_write(m, gpa_add(base, map.items[i]), s->plan->items[i].data,
+			s->plan->items[i].len, e);
+	if (r)
+		return err_prefix(e, r, "staging area");
+	*entry = (struct boot_entry){
+		.pc = gpa_add(base, BOOT_IMAGE_OFFSET),
+		.arg = base.v,
+		.tables = gpa_add(base, map.extra),
+		.is_program = true,
+	};
+	return 0;
+}

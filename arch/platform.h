@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_PLATFORM_H
+#define NACRE_PLATFORM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Rows that join devices and architecture, which do not know each other: the machine puts a device
+ * at the row's place, the architecture describes the row to the guest (device tree, ACPI).
+ */
+enum platform_kind {
+	PLATFORM_SERIAL,
+	PLATFORM_POWER,
+	PLATFORM_PROBE,
+	PLATFORM_I8042,
+	PLATFORM_KINDS
+};
+
+struct platform_dev {
+	enum platform_kind kind;
+	bool port; /* x86 port I/O instead of MMIO */
+	uint64_t base;
+	uint64_t size;
+	uint32_t irq; /* the line for KVM_IRQFD (arm64: the SPI's number); 0: none */
+};
+
+#define PLATFORM_MAX 8
+
+struct platform {
+	struct platform_dev devs[PLATFORM_MAX];
+	unsigned int count;
+};
+
+/* The row of that kind, or NULL. */
+const struct platform_dev *platform_find(const struct platform *p, enum platform_kind kind);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The x86-64 boot plan: kernel at its place, identity page tables and initrd above it, zero page
+ * and command line low (Documentation/arch/x86/boot.rst, "64-bit boot protocol").
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "arch/x86/kernel.h"
+#include "arch/x86/layout.h"
+#include "arch/x86/tables.h"
+#include "vmm/util/bits.h"
+
+/* Offsets in the zero page (Documentation/arch/x86/zero-page.rst and the setup header). */
+#define ZP_SIZE		     4096u
+#define ZP_E820_COUNT	     0x1e8u
+#define ZP_SETUP	     0x1f1u
+#define ZP_LOADER_TYPE	     0x210u
+#define ZP_RAMDISK_IMAGE     0x218u
+#define ZP_RAMDISK_SIZE	     0x21cu
+#define ZP_CMDLINE	     0x228u
+#define ZP_E820		     0x2d0u
+#define ZP_EXT_RAMDISK_IMAGE 0xc0u
+#define ZP_EXT_RAMDISK_SIZE  0xc4u
+#define LOADER_UNKNOWN	     0xffu
+#define E820_RAM	     1u
+
+struct places {
+	uint64_t tables, tables_len, initrd, end;
+};
+
+static void put32(uint8_t *zp, uint32_t at, uint64_t v)
+{
+	uint32_t low = (uint32_t)v;
+
+	memcpy(zp + at, &low, sizeof(low));
+}
+
+static void add_e820(uint8_t *zp, uint64_t base, uint64_t size)
+{
+	uint8_t *p = zp + ZP_E820 + zp[ZP_E820_COUNT]++ * 20u;
+	uint32_t type = E820_RAM;
+
+	memcpy(p, &base, 8);
+	memcpy(p + 8, &size, 8);
+	memcpy(p + 16, &type, 4);
+}
+
+static void fill_zero_page(uint8_t *zp, const struct arch_layout *l, const struct x86_kernel *k,
+	const struct boot_files *f, const struct places *at)
+{
+	unsigned int i;
+
+	if (k->has_setup)
+		memcpy(zp + ZP_SETUP, k->setup, k->setup_len);
+	zp[ZP_LOADER_TYPE] = LOADER_UNKNOWN;
+	put32(zp, ZP_CMDLINE, X86_CMDLINE);
+	if (f->initrd.data) {
+		put32(zp, ZP_RAMDISK_IMAGE, at->initrd);
+		put32(zp, ZP_RAMDISK_SIZE, f->initrd.len);
+		put32(zp, ZP_EXT_RAMDISK_IMAGE, at->initrd >> 32);
+		put32(zp, ZP_EXT_RAMDISK_SIZE, f->initrd.len >> 32);
+	}
+	/* The last KiB below 640 KiB and the firmware's area up to 1 MiB stay out of it. */
+	add_e820(zp, 0, X86_EBDA);
+	add_e820(zp, X86_KERNEL, l->ram[0].size - X86_KERNEL);
+	for (i = 1; i < l->ram_count; i++)
+		add_e820(zp, l->ram[i].base.v, l->ram[i].size);
+}
+
+static int add_zero_page(const struct arch_layout *l, const struct x86_kernel *k,
+	const struct boot_files *f, const struct places *at, struct boot_plan *out, struct err *e)
+{
+	uint64_t params_len = strlen(f->params) + 1;
+	uint8_t *zp;
+	int r;
+
+	if (params_len > min_u64(k->cmdline_max + 1ULL, X86_CMDLINE_MAX))
+		return err_set(e, -E2BIG, "params: %llu characters, this kernel takes %llu",
+			(unsigned long long)params_len - 1,
+			(unsigned long long)min_u64(k->cmdline_max, X86_CMDLINE_MAX - 1));
+	zp = calloc(1, ZP_SIZE);
+	if (!zp)
+		return err_set(e, -ENOMEM, "boot parameters: out of memory");
+	fill_zero_page(zp, l, k, f, at);
+	r = boot_plan_add(out, zp, zp, ZP_SIZE, gpa(X86_ZERO_PAGE), e);
+	return r ? r : boot_plan_add(out, f->params, NULL, params_len, gpa(X86_CMDLINE), e);
+}
+
+static int add_tables(const struct places *at, uint64_t top, struct boot_plan *out, struct err *e)
+{
+	void *buf = malloc(at->tables_len);
+
+	if (!buf)
+		return err_set(e, -ENOMEM, "boot page tables: out of memory");
+	x86_identity_tables(top, at->tables, buf);
+	return boot_plan_add(out, buf, buf, at->tables_len, gpa(at->tables), e);
+}
+
+/* Tables right above the kernel, the initrd above them. */
+static int find_places(const struct arch_layout *l, const struct x86_kernel *k,
+	const struct boot_files *f, uint64_t top, struct places *at, struct err *e)
+{
+	uint64_t ram = l->ram[0].size;
+	unsigned int i;
+
+	at->tables = align_up(k->end, MIB(2));
+	at->tables_len = x86_identity_tables(top, 0, NULL);
+	at->initrd = at->tables + at->tables_len;
+	at->end = at->initrd + align_up(f->initrd.len, PAGE_SIZE);
+	if (k->end > X86_HOLE || at->end > ram)
+		return err_set(e, -E2BIG,
+			"kernel and initrd need %llu MiB of RAM below 3 GiB, the guest has %llu "
+			"(raise --mem)",
+			(unsigned long long)((at->end + MIB(1) - 1) >> 20),
+			(unsigned long long)(ram >> 20));
+	if (f->initrd.data && at->end - 1 > k->initrd_max)
+		return err_set(e, -E2BIG, "initrd: this kernel wants it to end below 0x%llx",
+			(unsigned long long)k->initrd_max);
+	for (i = 0; i < k->count; i++)
+		if (k->pieces[i].dst < X86_KERNEL)
+			return err_set(e, -ENOEXEC,
+				"kernel %s loads at 0x%llx, below 1 MiB, where boot data lies",
+				f->kernel_path, (unsigned long long)k->pieces[i].dst);
+	return 0;
+}
+
+int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
+	const struct boot_files *f, struct boot_plan *out, struct err *e)
+{
+	uint64_t top = l->ram[l->ram_count - 1].base.v + l->ram[l->ram_count - 1].size;
+	struct x86_kernel k;
+	struct places at;
+	unsigned int i;
+	int r;
+
+	(void)c;
+	*out = (struct boot_plan){ .count = 0 };
+	r = x86_kernel_parse(&f->kernel, f->kernel_path, &k, e);
+	if (!r)
+		r = find_places(l, &k, f, top, &at, e);
+	for (i = 0; !r && i < k.count; i++)
+		r = boot_plan_add(
+			out, k.pieces[i].data, NULL, k.pieces[i].len, gpa(k.pieces[i].dst), e);
+	if (!r && f->initrd.data)
+		r = boot_plan_add(out, f->initrd.data, NULL, f->initrd.len, gpa(at.initrd), e);
+	if (!r)
+		r = add_tables(&at, top, out, e);
+	if (!r)
+		r = add_zero_page(l, &k, f, &at, out, e);
+	if (r) {
+		boot_plan_free(out);
+		return r;
+	}
+	out->entry = (struct boot_entry){
+		.pc = { k.entry },
+		.arg = X86_ZERO_PAGE,
+		.tables = { at.tables },
+	};
+	out->handoff = gpa(X86_HANDOFF);
+	return 0;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_X86_KERNEL_H
+#define NACRE_X86_KERNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/util/err.h"
+#include "vmm/util/fd.h"
+
+/*
+ * What an x86-64 kernel file says about itself. A bzImage (Documentation/arch/x86/boot.rst, 2.12 or
+ * later) has one piece, entered 0x200 bytes in; an ELF file has its loadable segments.
+ */
+#define X86_KERNEL_PIECES 8
+
+struct x86_piece {
+	const uint8_t *data;
+	uint64_t len;
+	uint64_t dst;
+};
+
+struct x86_kernel {
+	struct x86_piece pieces[X86_KERNEL_PIECES];
+	unsigned int count;
+	uint64_t entry;
+	uint64_t end; /* first byte past everything it needs, zeroed memory included */
+	bool has_setup;
+	const uint8_t *setup; /* the header, from offset 0x1f1 of the file, for the zero page */
+	uint64_t setup_len;
+	uint32_t cmdline_max;
+	uint64_t initrd_max; /* highest address of the initrd's last byte */
+};
+
+/* -ENOEXEC with a sentence naming path for anything else, or a damaged one. */
+int x86_kernel_parse(
+	const struct blob *file, const char *path, struct x86_kernel *out, struct err *e);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "arch/x86/layout.h"
+
+#include "arch/arch.h"
+#include "vmm/util/bits.h"
+
+static const struct platform x86_platform = {
+	.devs = {
+		{ PLATFORM_SERIAL, true, X86_SERIAL, 8, X86_SERIAL_IRQ },
+		{ PLATFORM_POWER, true, X86_POWER, 8, 0 },
+		{ PLATFORM_PROBE, true, X86_PROBE, 64, 0 },
+		{ PLATFORM_I8042, true, X86_I8042, 1, 0 },
+	},
+	.count = 4,
+};
+
+int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e)
+{
+	uint64_t low = min_u64(c->ram_bytes, X86_HOLE);
+
+	(void)e;
+	*out = (struct arch_layout){
+		.ram = { { { 0 }, low }, { { X86_HIGH_RAM }, c->ram_bytes - low } },
+		.ram_count = c->ram_bytes > low ? 2 : 1,
+		.staging = { X86_STAGING },
+		.staging_max = X86_STAGING_END - X86_STAGING,
+		.platform = x86_platform,
+	};
+	return 0;
+}

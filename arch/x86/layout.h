@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_X86_LAYOUT_H
+#define NACRE_X86_LAYOUT_H
+
+/*
+ * Guest physical addresses on x86-64: RAM from 0 to 3 GiB and from 4 GiB on; the hole between holds
+ * the staging area, then interrupt controllers and KVM's own pages.
+ */
+#define X86_HOLE	 0xC0000000ULL
+#define X86_STAGING	 0xC0000000ULL
+#define X86_STAGING_END	 0xF0000000ULL
+#define X86_IDENTITY_MAP 0xFFFBC000ULL /* one page for KVM on VMX */
+#define X86_TSS		 0xFFFBD000ULL /* three pages for KVM on VMX */
+#define X86_HIGH_RAM	 0x100000000ULL
+
+/* Ports and their lines. */
+#define X86_SERIAL     0x3f8u
+#define X86_SERIAL_IRQ 4u
+#define X86_POWER      0x600u
+#define X86_PROBE      0x640u
+#define X86_I8042      0x64u
+
+/* Low RAM as the 64-bit boot protocol and our plan use it. */
+#define X86_EBDA	0x9fc00ULL
+#define X86_ZERO_PAGE	0x7000ULL
+#define X86_CMDLINE	0x20000ULL
+#define X86_CMDLINE_MAX 0x10000ULL
+#define X86_HANDOFF	0x8000ULL
+#define X86_KERNEL	0x100000ULL
+
+/* Selectors of the boot descriptor table. */
+#define X86_SEL_CODE 0x10u
+#define X86_SEL_DATA 0x18u
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The x86-64 side of arch.h: the VM, its interrupt controllers and its vCPUs. */
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "arch/x86/cpuid.h"
+#include "arch/x86/hypercall.h"
+#include "arch/x86/layout.h"
+#include "arch/x86/tables.h"
+#include "vmm/kvm.h"
+#include "vmm/util/bits.h"
+#include "vmm/util/fd.h"
+
+#define MSR_MISC_ENABLE	  0x1a0u
+#define MISC_FAST_STRINGS 1u
+#define CR0_BOOT	  0x80050033ULL /* PG AM WP NE ET MP PE */
+#define CR4_PAE		  0x20ULL
+#define EFER_LONG_MODE	  0x500ULL /* LME, LMA */
+
+_Static_assert(sizeof(struct x86_cpuid) == sizeof(struct kvm_cpuid_entry2) &&
+		       offsetof(struct x86_cpuid, edx) == offsetof(struct kvm_cpuid_entry2, edx),
+	"struct x86_cpuid is KVM's entry");
+
+struct arch_vm {
+	struct arch_config config;
+	int vm;
+	struct kvm_cpuid2 *cpuid; /* as KVM supports it */
+};
+
+int arch_vm_type(int kvm, const struct arch_config *c, const struct arch_layout *l, uint64_t *type,
+	struct err *e)
+{
+	(void)kvm;
+	(void)l;
+	(void)e;
+	(void)c;
+	*type = 0;
+	return 0;
+}
+
+int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e)
+{
+	(void)kvm;
+	if (c->protection == PROTECTION_PKVM)
+		return err_set(
+			e, -ENOTSUP, "mode pkvm exists on arm64 only (use --protection private)");
+	if (c->protection == PROTECTION_PRIVATE &&
+		!(kvm_has(vm, KVM_CAP_EXIT_HYPERCALL) & (1 << X86_HC_MAP_GPA_RANGE)))
+		return err_set(e, -ENOTSUP,
+			"this KVM cannot forward the guest's sharing calls (KVM_CAP_EXIT_HYPERCALL "
+			"lacks MAP_GPA_RANGE)");
+	return 0;
+}
+
+/*
+ * AMD hosts need next-RIP save and decode assists, else KVM reads guest code through our mapping.
+ * Intel's VMX always reports the instruction's length. The host's flags are the only place to ask.
+ */
+bool arch_kvm_emulates(void)
+{
+	struct blob info;
+	struct err ignored;
+	bool amd, helps;
+
+	if (blob_read("/proc/cpuinfo", 4u << 20, &info, &ignored))
+		return false;
+	amd = strstr((char *)info.data, " svm") != NULL;
+	helps = strstr((char *)info.data, " nrip_save") &&
+		strstr((char *)info.data, " decodeassists");
+	blob_free(&info);
+	return amd && !helps;
+}
+
+static int enable_caps(struct arch_vm *a, struct err *e)
+{
+	uint64_t quirks = (uint64_t)kvm_has(a->vm, ABI_CAP_DISABLE_QUIRKS2);
+	int r;
+
+	if (a->config.protection != PROTECTION_PRIVATE)
+		return 0;
+	r = kvm_enable_cap(a->vm, KVM_CAP_EXIT_HYPERCALL, 1u << X86_HC_MAP_GPA_RANGE, e);
+	/* By default KVM drops all of the guest's mappings when any slot goes: each conversion
+	 * would cost the guest a refault of its whole memory. */
+	if (!r && (quirks & ABI_QUIRK_SLOT_ZAP_ALL))
+		r = kvm_enable_cap(a->vm, ABI_CAP_DISABLE_QUIRKS2, ABI_QUIRK_SLOT_ZAP_ALL, e);
+	return r;
+}
+
+int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config *c, struct err *e)
+{
+	struct arch_vm *a = calloc(1, sizeof(*a));
+	int r;
+
+	if (!a)
+		return err_set(e, -ENOMEM, "VM: out of memory");
+	a->config = *c;
+	a->vm = vm;
+	r = kvm_set_tss(vm, X86_TSS, X86_IDENTITY_MAP, e);
+	if (!r)
+		r = kvm_create_irqchip(vm, e);
+	if (!r)
+		r = kvm_create_pit(vm, e);
+	if (!r)
+		r = enable_caps(a, e);
+	if (!r)
+		r = kvm_supported_cpuid(kvm, &a->cpuid, e);
+	if (r < 0) {
+		arch_vm_free(a);
+		return r;
+	}
+	*out = a;
+	return 0;
+}
+
+void arch_vm_free(struct arch_vm *a)
+{
+	if (!a)
+		return;
+	free(a->cpuid);
+	free(a);
+}
+
+int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *e)
+{
+	struct cpuid_policy policy = {
+		.index = index,
+		.cpus = a->config.cpus,
+		.convert_calls = a->config.protection == PROTECTION_PRIVATE,
+	};
+	size_t size = sizeof(*a->cpuid) + a->cpuid->nent * sizeof(a->cpuid->entries[0]);
+	_free struct kvm_cpuid2 *copy = malloc(size);
+
+	if (!copy)
+		return err_set(e, -ENOMEM, "CPUID: out of memory");
+	memcpy(copy, a->cpuid, size);
+	x86_cpuid_apply((struct x86_cpuid *)(void *)copy->entries, copy->nent, &policy);
+	return kvm_set_cpuid(vcpu, copy, e);
+}
+
+int arch_vm_ready(struct arch_vm *a, struct err *e)
+{
+	(void)a;
+	(void)e;
+	return 0;
+}
+
+static struct kvm_segment flat(uint16_t selector, uint8_t type, bool code)
+{
+	return (struct kvm_segment){
+		.selector = selector,
+		.base = 0,
+		.limit = 0xffffffff,
+		.type = type,
+		.present = 1,
+		.dpl = 0,
+		.db = !code,
+		.s = 1,
+		.l = code,
+		.g = 1,
+	};
+}
+
+/* 64-bit mode as the boot protocol's 64-bit entry wants it (Documentation/arch/x86/boot.rst). */
+static int start_long_mode(int vcpu, const struct boot_entry *entry, struct err *e)
+{
+	struct kvm_segment data = flat(X86_SEL_DATA, 3, false);
+	struct kvm_sregs s;
+	int r = kvm_get_sregs(vcpu, &s, e);
+
+	if (r < 0)
+		return r;
+	s.cs = flat(X86_SEL_CODE, 11, true);
+	s.ds = s.es = s.fs = s.gs = s.ss = data;
+	s.cr0 = CR0_BOOT;
+	s.cr3 = entry->tables.v;
+	s.cr4 |= CR4_PAE;
+	s.efer |= EFER_LONG_MODE;
+	return kvm_set_sregs(vcpu, &s, e);
+}
+
+int arch_vcpu_start(struct arch_vm *a, int vcpu, unsigned int index, const struct boot_entry *entry,
+	struct err *e)
+{
+	struct kvm_regs regs = { .rflags = 2, .rip = entry->pc.v };
+	struct err ignored;
+	int r;
+
+	(void)a;
+	/* The others wait for INIT and SIPI, in real mode. */
+	if (index > 0)
+		return 0;
+	if (entry->is_program)
+		regs.rdi = entry->arg;
+	else
+		regs.rsi = entry->arg;
+	/* Not all hosts let it be set, none needs it. */
+	kvm_set_msr(vcpu, MSR_MISC_ENABLE, MISC_FAST_STRINGS, &ignored);
+	r = start_long_mode(vcpu, entry, e);
+	return r < 0 ? r : kvm_set_regs(vcpu, &regs, e);
+}
+
+bool arch_hypercall(struct arch_vm *a, int vcpu, struct kvm_run *run, struct arch_convert *c)
+{
+	uint64_t args[3] = { run->hypercall.args[0], run->hypercall.args[1],
+		run->hypercall.args[2] };
+	uint64_t answer;
+
+	(void)a;
+	(void)vcpu;
+	if (x86_hypercall_decode(run->hypercall.nr, args, c, &answer))
+		return true;
+	run->hypercall.ret = answer;
+	return false;
+}
+
+void arch_convert_done(struct arch_vm *a, int vcpu, struct kvm_run *run, int result)
+{
+	(void)a;
+	(void)vcpu;
+	run->hypercall.ret = x86_hypercall_result(result);
+}
+
+uint64_t arch_stage_extra(const struct arch_layout *l, gpa_t at, void *buf, uint64_t room)
+{
+	unsigned int last = l->ram_count - 1;
+	uint64_t top = l->ram[last].base.v + l->ram[last].size;
+	uint64_t size = x86_identity_tables(top, at.v, NULL);
+
+	if (buf && size <= room)
+		x86_identity_tables(top, at.v, buf);
+	return size;
+}
+
+const char *arch_dump(int vcpu, char *buf, size_t room)
+{
+	struct kvm_regs r;
+	struct kvm_sregs s;
+	struct err ignored;
+
+	if (kvm_get_regs(vcpu, &r, &ignored) < 0 || kvm_get_sregs(vcpu, &s, &ignored) < 0)
+		return "";
+	snprintf(buf, room,
+		"rax %016llx rbx %016llx rcx %016llx rdx %016llx\n"
+		"rsi %016llx rdi %016llx rbp %016llx rsp %016llx\n"
+		"r8  %016llx r9  %016llx r10 %016llx r11 %016llx\n"
+		"r12 %016llx r13 %016llx r14 %016llx r15 %016llx\n"
+		"rip %016llx rfl %016llx\n"
+		"cr0 %016llx cr2 %016llx cr3 %016llx cr4 %016llx efer %llx cs %04x",
+		r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11,
+		r.r12, r.r13, r.r14, r.r15, r.rip, r.rflags, s.cr0, s.cr2, s.cr3, s.cr4, s.efer,
+		s.cs.selector);
+	return buf;
+}
+
+const char *arch_exit_name(uint32_t reason)
+{
+	return reason == KVM_EXIT_HLT ? "HLT with no interrupt controller" : "";
+}

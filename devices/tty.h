@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_TTY_H
+#define NACRE_TTY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/util/err.h"
+#include "vmm/util/loop.h"
+
+/*
+ * The host end of a console: usually our standard input and output.
+ *
+ *   output  device -> tty_write -> ring (64 KiB) -> I/O loop -> descriptor
+ *   input   descriptor -> I/O loop -> keys for us taken out -> held bytes -> device
+ *
+ * Nothing here waits for the other side. A full ring refuses bytes until the reader takes some; a
+ * device that takes no more input makes us stop reading. When the reader of the output is gone,
+ * output is thrown away from then on. The program must ignore SIGPIPE.
+ *
+ * On a terminal, Ctrl-A is a key for us: x asks to quit, a sends one Ctrl-A, h prints help. It works
+ * even when the guest reads nothing, until about 4 KiB of typing ahead.
+ *
+ * Threads: input state belongs to the loop's thread, the ring to the tty's mutex. The mutex is never
+ * held while the device is called, so a device may call us with its own mutex held.
+ */
+struct tty;
+
+struct tty_config {
+	struct loop *loop;
+	int in_fd;		 /* borrowed, -1 for none */
+	int out_fd;		 /* borrowed, -1 for none (output is thrown away) */
+	void (*quit)(void *ctx); /* Ctrl-A x; on the loop's thread; may be NULL */
+	void *ctx;
+};
+
+/* The device at the other end. Both are called without any lock of the tty. */
+struct tty_user {
+	/* Takes up to n bytes and says how many. Less than n: it calls tty_input_ready later. */
+	size_t (*input)(void *dev, const uint8_t *data, size_t n);
+	/* After tty_can_take said no: half of the ring is free again. */
+	void (*drained)(void *dev);
+};
+
+/*
+ * Opens both descriptors anew, so that we can make them non-blocking. A descriptor that is closed or
+ * open for the wrong direction counts as none. Returns 0 or -errno.
+ */
+int tty_new(struct tty **out, const struct tty_config *cfg, struct err *e);
+
+/*
+ * Joins the device to the tty, puts a terminal into raw mode and begins to read. One device at a
+ * time; dev must live until tty_detach, which waits for a callback that is running.
+ */
+int tty_attach(struct tty *t, const struct tty_user *user, void *dev, struct err *e);
+void tty_detach(struct tty *t);
+
+/*
+ * Restores the terminal and closes. Accepts NULL. Output still in the ring is lost: call tty_drain
+ * before. The loop must still exist; detach (serial_free) comes first.
+ */
+void tty_free(struct tty *t);
+
+/* Any thread. Puts bytes into the ring and returns how many fitted. */
+size_t tty_write(struct tty *t, const void *data, size_t n);
+/* Any thread. Whether n bytes would fit now; if not, the user's drained() comes later. */
+bool tty_can_take(struct tty *t, size_t n);
+
+/* Any thread. The device can take input again. */
+void tty_input_ready(struct tty *t);
+
+/*
+ * After SIGCONT, from a normal thread (not the signal handler): raw mode and reading start again
+ * when we are in the foreground now.
+ */
+void tty_resume(struct tty *t);
+
+/*
+ * At the end of the run: writes what is left of the output from the calling thread, whether or not
+ * the loop still runs. Gives up after timeout_ms (-1: never), or when *cancel becomes true (looked
+ * at every 20 ms; may be NULL). Returns 0 when nothing is left, -ETIMEDOUT or -ECANCELED.
+ */
+int tty_drain(struct tty *t, int timeout_ms, const atomic_bool *cancel);
+
+/* Restores all terminals of the process. Async-signal-safe, for fatal signals and crash hooks. */
+void tty_crash_restore(void);
+
+#endif

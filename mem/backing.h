@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_BACKING_H
+#define NACRE_BACKING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/util/err.h"
+
+/*
+ * Where the bytes of guest memory live. A guest_memfd (made by KVM, handed in as a descriptor) is
+ * mapped too, because KVM wants an address for its slot; touching that mapping gives SIGBUS unless
+ * the file was made with INIT_SHARED. Mappings carry MADV_DONTDUMP: no guest byte in a core file.
+ */
+enum backing_kind {
+	BACKING_NONE,
+	BACKING_ANON,  /* private anonymous memory */
+	BACKING_MEMFD, /* a memfd that we map and devices may use */
+	BACKING_GMEM,  /* a guest_memfd: the guest's private memory */
+};
+
+struct backing {
+	enum backing_kind kind;
+	int fd;	       /* -1 for BACKING_ANON */
+	char *hva;     /* start of the mapping */
+	uint64_t size; /* bytes, page multiple */
+};
+
+/* Each returns 0 or -errno. The caller owns the backing and releases it with backing_free. */
+int backing_anon(struct backing *b, uint64_t size, struct err *e);
+int backing_memfd(struct backing *b, const char *name, uint64_t size, struct err *e);
+/* Takes over fd, also when it fails. */
+int backing_gmem(struct backing *b, int fd, uint64_t size, struct err *e);
+void backing_free(struct backing *b); /* accepts BACKING_NONE */
+
+/*
+ * Gives the pages of [off, off + len) back to the host: they read as zero the next time. Returns 0
+ * or -errno; the range then holds its old bytes or zeroes.
+ */
+int backing_discard(const struct backing *b, uint64_t off, uint64_t len);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mem/convert.h"
+
+#include <errno.h>
+
+#include "vmm/util/bits.h"
+
+/* The part of a range that lies in one region, in pages of that region. */
+struct part {
+	struct mem_region *region;
+	uint64_t first;
+	uint64_t pages;
+	struct slot_swap *swap;
+	bool applied;
+};
+
+/* Cuts a range at region borders. Returns the number of parts, 0 if any byte is not convertible. */
+static unsigned int split(const struct mem *m, gpa_t a, uint64_t len, struct part *parts)
+{
+	unsigned int n = 0;
+
+	while (len) {
+		struct mem_region *r = mem_find(m, a, 1);
+		uint64_t here;
+
+		if (!r || r->kind != MEM_SPLIT || n == MEM_REGIONS_MAX)
+			return 0;
+		here = min_u64(len, r->size - (a.v - r->base.v));
+		parts[n++] = (struct part){
+			.region = r,
+			.first = (a.v - r->base.v) / PAGE_SIZE,
+			.pages = here / PAGE_SIZE,
+		};
+		a = gpa_add(a, here);
+		len -= here;
+	}
+	return n;
+}
+
+int convert_check(const struct mem *m, gpa_t a, uint64_t len, struct err *e)
+{
+	struct part parts[MEM_REGIONS_MAX];
+	unsigned long long at = a.v, size = len;
+
+	if (!len || !is_aligned(a.v | len, PAGE_SIZE))
+		return err_set(
+			e, -EINVAL, "conversion of 0x%llx + 0x%llx: empty or misaligned", at, size);
+	if (a.v + (len - 1) < a.v)
+		return err_set(e, -EINVAL, "conversion of 0x%llx + 0x%llx: wraps around", at, size);
+	if (!split(m, a, len, parts))
+		return err_set(e, -EFAULT,
+			"conversion of 0x%llx + 0x%llx: not all of it is RAM that "
+			"can be converted",
+			at, size);
+	return 0;
+}
+
+bool convert_is_noop(const struct mem *m, gpa_t a, uint64_t len, bool to_private)
+{
+	struct part parts[MEM_REGIONS_MAX];
+	unsigned int i, n = split(m, a, len, parts);
+
+	for (i = 0; i < n; i++)
+		if (!share_all(parts[i].region->share, parts[i].first, parts[i].pages, !to_private))
+			return false;
+	return true;
+}
+
+static int prepare(struct part *p, bool to_private, struct err *e)
+{
+	int r = slot_swap_prepare(p->region->slots, p->first, p->pages, to_private, &p->swap, e);
+
+	if (!r && share_reserve(p->region->share, p->first, p->pages))
+		r = err_set(e, -ENOMEM, "share map: out of memory");
+	return r;
+}
+
+/* Punches out the side that the pages leave; runs that were converted before are left alone. */
+static int discard_left_side(
+	const struct mem *m, const struct part *p, bool to_private, struct err *e)
+{
+	const struct mem_region *r = p->region;
+	const struct backing *left = to_private ? &r->shared : &r->private;
+	uint64_t page = p->first, end = p->first + p->pages;
+	const struct slot_ops *ops;
+	void *ctx;
+
+	ops = slot_table_ops(m->table, &ctx);
+	while (page < end) {
+		bool shared;
+		uint64_t run = share_run(r->share, page, end - page, &shared);
+		int ret = 0;
+
+		if (shared == to_private)
+			ret = ops->discard(ctx, left, page * PAGE_SIZE, run * PAGE_SIZE);
+		if (ret < 0)
+			return err_set(
+				e, ret, "give back memory of converted pages: error %d", -ret);
+		page += run;
+	}
+	return 0;
+}
+
+static int apply(struct mem *m, struct part *parts, unsigned int n, bool to_private, struct err *e)
+{
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < n; i++) {
+		r = prepare(&parts[i], to_private, e);
+		if (r)
+			return r;
+	}
+	for (i = 0; i < n; i++) {
+		r = slot_swap_apply(parts[i].swap, e);
+		if (r)
+			return r;
+		parts[i].applied = true;
+	}
+	for (i = 0; i < n; i++) {
+		r = discard_left_side(m, &parts[i], to_private, e);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* Returns r, or -ENOTRECOVERABLE when a part cannot be undone. */
+static int undo(struct part *parts, unsigned int n, int r, struct err *e)
+{
+	struct err why;
+	unsigned int i;
+
+	for (i = n; i-- > 0;) {
+		if (parts[i].applied && slot_swap_undo(parts[i].swap, &why))
+			r = err_set(e, -ENOTRECOVERABLE, "%s", why.msg);
+	}
+	return r;
+}
+
+int convert_apply(struct mem *m, gpa_t a, uint64_t len, bool to_private, struct err *e)
+{
+	struct part parts[MEM_REGIONS_MAX];
+	unsigned int i, n;
+	int r = convert_check(m, a, len, e);
+
+	if (r)
+		return r;
+	n = split(m, a, len, parts);
+	r = apply(m, parts, n, to_private, e);
+	if (r)
+		r = undo(parts, n, r, e);
+	for (i = 0; i < n; i++) {
+		if (!r) {
+			slot_swap_commit(parts[i].swap);
+			share_set(parts[i].region->share, parts[i].first, parts[i].pages,
+				!to_private);
+		}
+		slot_swap_free(parts[i].swap);
+	}
+	return r;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mem/guard.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+/* What the signal handler finds of the guarded access that its thread is in, if any. */
+struct guard {
+	sigjmp_buf resume;
+	struct guard_fault fault;
+	sigset_t mask; /* of the thread when it faulted */
+};
+
+static _Thread_local struct guard *volatile current;
+static void (*_Atomic crash_hook)(void);
+
+/* Async-signal-safe: printf is not. */
+static size_t put_hex(char *to, uintptr_t v)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t n = 0;
+	int shift;
+
+	for (shift = (int)sizeof(v) * 8 - 4; shift >= 0; shift -= 4)
+		to[n++] = digits[(v >> shift) & 15];
+	return n;
+}
+
+static void crash(int signo, const siginfo_t *info)
+{
+	static const char bus[] = "nacre: internal error: SIGBUS at 0x";
+	static const char segv[] = "nacre: internal error: SIGSEGV at 0x";
+	void (*hook)(void) = atomic_load(&crash_hook);
+	const char *head = signo == SIGBUS ? bus : segv;
+	char line[80];
+	size_t n = strlen(head);
+
+	memcpy(line, head, n);
+	n += put_hex(line + n, (uintptr_t)info->si_addr);
+	line[n++] = '\n';
+	if (write(STDERR_FILENO, line, n) < 0)
+		n = 0;
+	/* After the message: should the hook fault too, the first fault has been told. */
+	if (hook)
+		hook();
+	/* Returning runs the faulting instruction again, now with the default action. */
+	signal(signo, SIG_DFL);
+	if (info->si_code <= 0)
+		raise(signo);
+}
+
+static void on_fault(int signo, siginfo_t *info, void *context)
+{
+	struct guard *g = current;
+
+	/* Sent by a process (si_code <= 0), not by an access: no guard is meant. */
+	if (!g || info->si_code <= 0) {
+		crash(signo, info);
+		return;
+	}
+	g->mask = ((const ucontext_t *)context)->uc_sigmask;
+	g->fault.signo = signo;
+	g->fault.addr = (uintptr_t)info->si_addr;
+	siglongjmp(g->resume, 1);
+}
+
+int guard_init(struct err *e)
+{
+	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+
+	sigemptyset(&sa.sa_mask);
+	if (sigaction(SIGBUS, &sa, NULL) || sigaction(SIGSEGV, &sa, NULL))
+		return err_sys(e, "install the fault guard");
+	return 0;
+}
+
+void guard_set_crash_hook(void (*hook)(void))
+{
+	atomic_store(&crash_hook, hook);
+}
+
+bool guard_copy(void *dst, const void *src, size_t n, struct guard_fault *fault)
+{
+	struct guard g;
+
+	/*
+	 * Saving the mask here would cost a system call for each access; so it is taken from the
+	 * handler's context and put back only when there was a fault.
+	 */
+	if (sigsetjmp(g.resume, 0)) {
+		current = NULL;
+		pthread_sigmask(SIG_SETMASK, &g.mask, NULL);
+		*fault = g.fault;
+		return false;
+	}
+	current = &g;
+	atomic_signal_fence(memory_order_seq_cst);
+	memcpy(dst, src, n);
+	atomic_signal_fence(memory_order_seq_cst);
+	current = NULL;
+	return true;
+}

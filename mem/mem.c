@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mem/mem.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem/guard.h"
+#include "vmm/util/bits.h"
+
+int mem_new(struct mem **out, struct slot_table *table, struct err *e)
+{
+	*out = calloc(1, sizeof(**out));
+	if (!*out)
+		return err_set(e, -ENOMEM, "guest memory: out of memory");
+	(*out)->table = table;
+	return 0;
+}
+
+static void region_free(struct mem_region *r)
+{
+	struct err ignored;
+
+	if (!r)
+		return;
+	/* Best effort: at this point the VM goes away, or never ran. */
+	if (r->slots)
+		slot_range_clear(r->slots, &ignored);
+	slot_range_free(r->slots);
+	share_free(r->share);
+	backing_free(&r->shared);
+	backing_free(&r->private);
+	free(r);
+}
+
+void mem_free(struct mem *m)
+{
+	unsigned int i;
+
+	if (!m)
+		return;
+	for (i = 0; i < m->count; i++)
+		region_free(m->regions[i]);
+	free(m);
+}
+
+static int check_desc(const struct mem *m, const struct mem_region_desc *d, struct err *e)
+{
+	uint64_t last = d->base.v + d->size - 1;
+	unsigned int i;
+
+	if (!d->size || !is_aligned(d->base.v | d->size, PAGE_SIZE) || last < d->base.v)
+		return err_set(e, -EINVAL, "memory region %s: bad range 0x%llx + 0x%llx", d->name,
+			(unsigned long long)d->base.v, (unsigned long long)d->size);
+	if (m->count == MEM_REGIONS_MAX)
+		return err_set(e, -ENOSPC, "memory region %s: more than %d regions", d->name,
+			MEM_REGIONS_MAX);
+	for (i = 0; i < m->count; i++) {
+		const struct mem_region *r = m->regions[i];
+
+		if (d->base.v <= r->base.v + (r->size - 1) && r->base.v <= last)
+			return err_set(
+				e, -EEXIST, "memory region %s overlaps %s", d->name, r->name);
+	}
+	return 0;
+}
+
+static int add_private_side(struct mem *m, struct mem_region *r, struct err *e)
+{
+	const struct slot_ops *ops;
+	void *ctx;
+	int fd, ret;
+
+	ops = slot_table_ops(m->table, &ctx);
+	fd = ops->new_gmem(ctx, r->size, e);
+	if (fd < 0)
+		return fd;
+	ret = backing_gmem(&r->private, fd, r->size, e);
+	if (ret)
+		return ret;
+	r->share = share_new(r->size / PAGE_SIZE);
+	return r->share ? 0 : err_set(e, -ENOMEM, "share map: out of memory");
+}
+
+static int make_region(
+	struct mem *m, struct mem_region *r, const struct mem_region_desc *d, struct err *e)
+{
+	int ret;
+
+	*r = (struct mem_region){ d->kind, d->name, d->base, d->size, { .fd = -1 }, { .fd = -1 },
+		NULL, NULL };
+	if (d->kind == MEM_SPLIT)
+		ret = backing_memfd(&r->shared, "nacre-shared", r->size, e);
+	else
+		ret = backing_anon(&r->shared, r->size, e);
+	if (!ret && d->kind == MEM_SPLIT)
+		ret = add_private_side(m, r, e);
+	if (!ret)
+		ret = slot_range_new(&r->slots, m->table, r->base, &r->shared,
+			d->kind == MEM_SPLIT ? &r->private : NULL, e);
+	return ret;
+}
+
+int mem_add(struct mem *m, const struct mem_region_desc *d, struct err *e)
+{
+	struct mem_region *r;
+	unsigned int at;
+	int ret = check_desc(m, d, e);
+
+	if (ret)
+		return ret;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return err_set(e, -ENOMEM, "memory region %s: out of memory", d->name);
+	ret = make_region(m, r, d, e);
+	if (ret) {
+		region_free(r);
+		return err_prefix(e, ret, "memory region %s", d->name);
+	}
+	for (at = m->count; at > 0 && m->regions[at - 1]->base.v > d->base.v; at--)
+		m->regions[at] = m->regions[at - 1];
+	m->regions[at] = r;
+	m->count++;
+	return 0;
+}
+
+int mem_remove(struct mem *m, gpa_t base, struct err *e)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < m->count && m->regions[i]->base.v != base.v; i++)
+		continue;
+	if (i == m->count)
+		return err_set(
+			e, -ENOENT, "no memory region at 0x%llx", (unsigned long long)base.v);
+	ret = slot_range_clear(m->regions[i]->slots, e);
+	if (ret)
+		return err_prefix(e, ret, "remove memory region %s", m->regions[i]->name);
+	region_free(m->regions[i]);
+	m->count--;
+	for (; i < m->count; i++)
+		m->regions[i] = m->regions[i + 1];
+	return 0;
+}
+
+struct mem_region *mem_find(const struct mem *m, gpa_t a, uint64_t len)
+{
+	unsigned int i;
+
+	/* At most eight regions: a scan beats a search. */
+	for (i = 0; i < m->count; i++) {
+		struct mem_region *r = m->regions[i];
+
+		if (a.v >= r->base.v && a.v - r->base.v < r->size)
+			return len && len <= r->size - (a.v - r->base.v) ? r : NULL;
+	}
+	return NULL;
+}
+
+static bool range_is_shared(const struct mem_region *r, uint64_t off, uint64_t len)
+{
+	uint64_t first = off / PAGE_SIZE, last = (off + len - 1) / PAGE_SIZE;
+
+	return r->kind != MEM_SPLIT || share_all(r->share, first, last - first + 1, true);
+}
+
+void *mem_host(const struct mem *m, gpa_t a, uint64_t len)
+{
+	struct mem_region *r = mem_find(m, a, len);
+
+	if (!r || !range_is_shared(r, a.v - r->base.v, len))
+		return NULL;
+	return r->shared.hva + (a.v - r->base.v);
+}
+
+static int refused(const struct mem *m, gpa_t a, size_t len, struct err *e)
+{
+	bool known = mem_find(m, a, len) != NULL;
+
+	return err_set(e, -EFAULT, "gpa 0x%llx, %zu bytes: %s", (unsigned long long)a.v, len,
+		known ? "private page" : "not guest memory");
+}
+
+static int faulted(gpa_t a, const struct guard_fault *f, struct err *e)
+{
+	return err_set(e, -EFAULT, "gpa 0x%llx: private page (%s at host address 0x%llx)",
+		(unsigned long long)a.v, f->signo == SIGBUS ? "SIGBUS" : "SIGSEGV",
+		(unsigned long long)f->addr);
+}
+
+int mem_read(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e)
+{
+	struct guard_fault f;
+	const void *p = mem_host(m, a, len);
+
+	if (!p)
+		return refused(m, a, len, e);
+	return guard_copy(buf, p, len, &f) ? 0 : faulted(a, &f, e);
+}
+
+int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct err *e)
+{
+	struct guard_fault f;
+	void *p = mem_host(m, a, len);
+
+	if (!p)
+		return refused(m, a, len, e);
+	return guard_copy(p, buf, len, &f) ? 0 : faulted(a, &f, e);
+}
+
+uint64_t mem_shared_bytes(const struct mem *m)
+{
+	uint64_t pages = 0;
+	unsigned int i;
+
+	for (i = 0; i < m->count; i++)
+		if (m->regions[i]->kind == MEM_SPLIT)
+			pages += share_count(m->regions[i]->share);
+	return pages * PAGE_SIZE;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_MEM_H
+#define NACRE_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mem/backing.h"
+#include "mem/gpa.h"
+#include "mem/share.h"
+#include "mem/slots.h"
+#include "vmm/util/err.h"
+
+/*
+ * The guest's address space: a few regions, the state of each page, and the one gate.
+ *
+ *   MEM_OPEN    one backing, all of it ours to read (mode none; the staging area)
+ *   MEM_SPLIT   two backings: a guest_memfd for private pages, a memfd for shared ones; the share
+ *               map says which of the two a page is, convert.h moves pages between them
+ *   MEM_NATIVE  one backing that a hypervisor below us takes away page by page (pKVM); it never
+ *               tells, so the gate lets through and the guard catches
+ *
+ * A device gets a host pointer only from mem_host(). mem_read and mem_write are the gate plus the
+ * guard, for accesses that may meet a page which is private behind our back.
+ *
+ * Threads: regions and states change only while the world is stopped (vmm/util/park.h); everything
+ * that only reads may be called by running members without a lock.
+ */
+enum mem_kind { MEM_OPEN, MEM_SPLIT, MEM_NATIVE };
+
+#define MEM_REGIONS_MAX 8
+
+struct mem_region {
+	enum mem_kind kind;
+	const char *name; /* for messages: "ram", "staging" */
+	gpa_t base;
+	uint64_t size;
+	struct backing shared;	 /* what mem_host points into */
+	struct backing private;	 /* MEM_SPLIT only */
+	struct share_map *share; /* MEM_SPLIT only */
+	struct slot_range *slots;
+};
+
+struct mem {
+	struct slot_table *table;
+	struct mem_region *regions[MEM_REGIONS_MAX]; /* sorted by base */
+	unsigned int count;
+};
+
+struct mem_region_desc {
+	enum mem_kind kind;
+	const char *name;
+	gpa_t base;
+	uint64_t size;
+};
+
+/* The table of KVM slots is borrowed; it must outlive the mem. */
+int mem_new(struct mem **out, struct slot_table *table, struct err *e);
+/* Deletes the slots (unless the table has forgotten them), unmaps, closes. */
+void mem_free(struct mem *m);
+
+/* Makes backings and slots. A MEM_SPLIT region starts all private. Refuses empty, misaligned,
+ * wrapping and overlapping ranges. */
+int mem_add(struct mem *m, const struct mem_region_desc *desc, struct err *e);
+/* Removes a whole region by its base (the staging area after the loader is done). */
+int mem_remove(struct mem *m, gpa_t base, struct err *e);
+
+/* The region that holds all of [a, a + len), or NULL. */
+struct mem_region *mem_find(const struct mem *m, gpa_t a, uint64_t len);
+
+/*
+ * The gate. A pointer to len bytes of guest memory, or NULL unless all of [a, a + len) lies in one
+ * region, does not wrap, is not empty, and every page of it is shared.
+ */
+void *mem_host(const struct mem *m, gpa_t a, uint64_t len);
+
+/*
+ * Guarded copies through the gate. 0, -EFAULT when the gate refuses or the host kernel did; the
+ * message then names address and reason ("gpa 0x...: private page", "... not guest memory").
+ */
+int mem_read(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e);
+int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct err *e);
+
+/* Bytes of RAM regions that are shared now (MEM_SPLIT only). */
+uint64_t mem_shared_bytes(const struct mem *m);
+
+#endif

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What tests/bench/run needs: its guests of both architectures, and host programs for $(ARCH), built
+# with STATIC=1 so that they run in the emulated hosts too.
+
+BENCH     := $(BUILD)/tests/bench
+BENCH_BIN := $(BENCH)/timer $(BENCH)/floor $(BENCH)/floor_convert
+FLOOR_x86_64 := arch/x86/tables.c
+FLOOR_arm64  := arch/arm64/smccc.c
+FLOOR_SRC := tests/bench/floor.c tests/bench/bare_$(ADIR).c $(FLOOR_$(ARCH))
+# All of Nacre but the part that makes a VMM of it.
+BENCH_SRC := $(FLOOR_SRC) tests/bench/timer.c tests/bench/floor_convert.c
+CONVERT_OBJ := $(filter-out $(BUILD)/vmm/main.o,$(VMM_OBJ)) $(BENCH)/floor_convert.o
+
+.PHONY: bench-programs bench-guests
+bench-programs: $(BENCH_BIN)
+bench-guests: $(foreach a,x86_64 arm64,$(GUESTS)/$(a)/bench_exit.bin $(GUESTS)/$(a)/bench_convert.bin \
+		$(GUESTS)/$(a)/spin_forever.bin) \
+	$(GUESTS)/x86_64/pvh_exit.elf $(GUESTS)/x86_64/pvh_spin.elf \
+	$(GUESTS)/arm64/virt_exit.bin $(GUESTS)/arm64/virt_spin.bin
+
+$(BENCH)/timer: $(BENCH)/timer.o
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+$(BENCH)/floor: $(FLOOR_SRC:%.c=$(BUILD)/%.o)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+$(BENCH)/floor_convert: $(CONVERT_OBJ)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SYSLIB) $(LIBS)
+
+-include $(BENCH_SRC:%.c=$(BUILD)/%.d)
+
+# ---- guests: one file, no library ----
+
+BENCH_LD := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-Ttext-segment
+
+$(GUESTS)/x86_64/bench_exit.elf: tests/bench/exit_x86.S
+$(GUESTS)/arm64/bench_exit.elf: tests/bench/exit_arm64.S
+$(GUESTS)/x86_64/pvh_exit.elf: tests/bench/pvh.S
+$(GUESTS)/x86_64/pvh_spin.elf: tests/bench/pvh.S
+$(GUESTS)/arm64/virt_exit.elf: tests/bench/arm64_virt.S
+$(GUESTS)/arm64/virt_spin.elf: tests/bench/arm64_virt.S
+
+$(GUESTS)/x86_64/bench_exit.elf $(GUESTS)/x86_64/pvh_exit.elf $(GUESTS)/x86_64/pvh_spin.elf:
+	@mkdir -p $(@D)
+	$(Q)$(CROSS_x86_64)gcc $(if $(findstring pvh,$@),-m32) $(if $(findstring spin,$@),-DSPIN) \
+		$(BENCH_LD)=0x100000 -o $@ $<
+
+$(GUESTS)/arm64/bench_exit.elf $(GUESTS)/arm64/virt_exit.elf $(GUESTS)/arm64/virt_spin.elf:
+	@mkdir -p $(@D)
+	$(Q)$(CROSS_arm64)gcc $(if $(findstring spin,$@),-DSPIN) $(BENCH_LD)=0x400000 -o $@ $<
+
+$(GUESTS)/x86_64/bench_exit.bin: %.bin: %.elf
+	$(Q)$(CROSS_x86_64)objcopy -O binary -j .text $< $@
+$(GUESTS)/arm64/bench_exit.bin $(GUESTS)/arm64/virt_exit.bin $(GUESTS)/arm64/virt_spin.bin: %.bin: %.elf
+	$(Q)$(CROSS_arm64)objcopy -O binary -j .text $< $@

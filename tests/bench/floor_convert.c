@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * floor_convert MIB PROGRAM
+ *
+ * Runs the guest bench_convert in mode private with one vCPU, and nothing around it: no other
+ * thread, no parking, no devices but what the guest needs to print. A conversion is planned by
+ * Nacre's own code, which does not reach KVM meanwhile; then the same slots are deleted and created
+ * and the same bytes punched out, by the ioctls one after the other, and only this is timed. Behind
+ * each line of the guest come the median times of what was done since the line before:
+ *
+ *   ... floor SHARE UNSHARE plan PLAN slots DELETED CREATED
+ *
+ * in nanoseconds a call; and of slot calls, the mean for a conversion to shared.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arch/arch.h"
+#include "mem/convert.h"
+#include "mem/guard.h"
+#include "vmm/kvm.h"
+#include "vmm/util/bits.h"
+#include "vmm/util/fd.h"
+
+#define SAMPLES_MAX 16384u
+
+enum call_kind { CALL_SET, CALL_DELETE, CALL_DISCARD };
+
+struct call {
+	enum call_kind kind;
+	struct slot_desc slot;
+	const struct backing *backing;
+	uint64_t off, len;
+};
+
+struct samples {
+	uint64_t ns[SAMPLES_MAX];
+	unsigned int count;
+};
+
+struct floor {
+	int kvm, vm, vcpu;
+	struct kvm_run *run;
+	struct arch_config config;
+	struct arch_layout layout;
+	struct arch_vm *arch;
+	struct mem *mem;
+	bool recording;
+	struct call *calls;
+	size_t count, room;
+	struct samples to_shared, to_private, plan;
+	uint64_t deleted, created, shares; /* of conversions to shared */
+	bool ended;
+};
+
+static _Noreturn void die(const struct err *e)
+{
+	fprintf(stderr, "floor_convert: %s\n", e->msg);
+	exit(77);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- recording and doing ---- */
+
+static int set_slot(struct floor *f, const struct slot_desc *d, bool create, struct err *e)
+{
+	struct kvm_slot s = { d->id, d->gpa.v, create ? d->size : 0, d->hva,
+		create ? d->gmem_fd : -1, d->gmem_offset };
+
+	return kvm_set_slot(f->vm, &s, e);
+}
+
+static int do_call(struct floor *f, const struct call *c, struct err *e)
+{
+	if (c->kind == CALL_DISCARD)
+		return backing_discard(c->backing, c->off, c->len);
+	return set_slot(f, &c->slot, c->kind == CALL_SET, e);
+}
+
+static int record(struct floor *f, const struct call *c, struct err *e)
+{
+	if (!f->recording)
+		return do_call(f, c, e);
+	if (f->count == f->room) {
+		f->room = f->room ? 2 * f->room : 64;
+		f->calls = realloc(f->calls, f->room * sizeof(*c));
+		if (!f->calls)
+			abort();
+	}
+	f->calls[f->count++] = *c;
+	return 0;
+}
+
+static int op_set(void *ctx, const struct slot_desc *d, struct err *e)
+{
+	return record(ctx, &(struct call){ .kind = CALL_SET, .slot = *d }, e);
+}
+
+static int op_del(void *ctx, const struct slot_desc *d, struct err *e)
+{
+	return record(ctx, &(struct call){ .kind = CALL_DELETE, .slot = *d }, e);
+}
+
+static int op_discard(void *ctx, const struct backing *b, uint64_t off, uint64_t len)
+{
+	struct call c = { .kind = CALL_DISCARD, .backing = b, .off = off, .len = len };
+	struct err ignored;
+
+	return record(ctx, &c, &ignored);
+}
+
+static int op_new_gmem(void *ctx, uint64_t size, struct err *e)
+{
+	return kvm_create_gmem(((struct floor *)ctx)->vm, size, ABI_GMEM_MMAP, e);
+}
+
+static const struct slot_ops ops = { op_set, op_del, op_new_gmem, op_discard };
+
+static void keep(struct samples *s, uint64_t ns)
+{
+	if (s->count < SAMPLES_MAX)
+		s->ns[s->count++] = ns;
+}
+
+static void count_slots(struct floor *f)
+{
+	size_t i;
+
+	f->shares++;
+	for (i = 0; i < f->count; i++) {
+		f->created += f->calls[i].kind == CALL_SET;
+		f->deleted += f->calls[i].kind == CALL_DELETE;
+	}
+}
+
+static int convert(struct floor *f, const struct arch_convert *c)
+{
+	uint64_t start = now_ns(), planned;
+	struct err e = { "" };
+	size_t i;
+	int r = convert_check(f->mem, c->gpa, c->len, &e);
+
+	if (r || convert_is_noop(f->mem, c->gpa, c->len, c->to_private))
+		return r;
+	f->count = 0;
+	f->recording = true;
+	r = convert_apply(f->mem, c->gpa, c->len, c->to_private, &e);
+	f->recording = false;
+	planned = now_ns();
+	for (i = 0; i < f->count && !r; i++)
+		r = do_call(f, &f->calls[i], &e);
+	keep(c->to_private ? &f->to_private : &f->to_shared, now_ns() - planned);
+	keep(&f->plan, planned - start);
+	if (r)
+		die(&e);
+	if (!c->to_private)
+		count_slots(f);
+	return 0;
+}
+
+/* ---- exits ---- */
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static unsigned long long median(struct samples *s)
+{
+	unsigned long long m = 0;
+
+	if (s->count) {
+		qsort(s->ns, s->count, sizeof(s->ns[0]), compare);
+		m = s->ns[s->count / 2];
+	}
+	s->count = 0;
+	return m;
+}
+
+static void end_line(struct floor *f)
+{
+	double shares = f->shares ? (double)f->shares : 1;
+
+	printf(" floor %llu", median(&f->to_shared));
+	printf(" %llu", median(&f->to_private));
+	printf(" plan %llu slots %.1f %.1f\n", median(&f->plan), (double)f->deleted / shares,
+		(double)f->created / shares);
+	fflush(stdout);
+	f->deleted = f->created = f->shares = 0;
+}
+
+static void print_char(struct floor *f, uint8_t c)
+{
+	if (c == '\n')
+		end_line(f);
+	else if (c != '\r')
+		putchar(c);
+}
+
+/* The serial port is always ready; all other registers read as 0xff. */
+static void access_device(struct floor *f, uint64_t at, bool write, uint8_t *data, unsigned int len)
+{
+	uint64_t serial = platform_find(&f->layout.platform, PLATFORM_SERIAL)->base;
+
+	if (!write)
+		memset(data, at == serial + 5 ? 0x60 : 0xff, len);
+	else if (at == serial)
+		print_char(f, data[0]);
+	else if (at == platform_find(&f->layout.platform, PLATFORM_POWER)->base)
+		f->ended = true;
+}
+
+static void handle_exit(struct floor *f)
+{
+	struct kvm_run *run = f->run;
+	struct arch_convert c;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		access_device(f, run->io.port, run->io.direction == KVM_EXIT_IO_OUT,
+			(uint8_t *)run + run->io.data_offset, run->io.size);
+		break;
+	case KVM_EXIT_MMIO:
+		access_device(
+			f, run->mmio.phys_addr, run->mmio.is_write, run->mmio.data, run->mmio.len);
+		break;
+	case KVM_EXIT_HYPERCALL:
+		if (arch_hypercall(f->arch, f->vcpu, run, &c))
+			arch_convert_done(f->arch, f->vcpu, run, convert(f, &c));
+		break;
+	default:
+		fprintf(stderr, "floor_convert: exit %u\n", run->exit_reason);
+		exit(1);
+	}
+}
+
+/* ---- making the VM ---- */
+
+static int make_vm(struct floor *f, struct err *e)
+{
+	uint64_t type;
+	int r = arch_layout(&f->config, &f->layout, e);
+
+	if (r)
+		return r;
+	f->kvm = kvm_open(e);
+	if (f->kvm < 0)
+		return f->kvm;
+	r = arch_vm_type(f->kvm, &f->config, &f->layout, &type, e);
+	if (r)
+		return r;
+	f->vm = kvm_create_vm(f->kvm, type, e);
+	if (f->vm < 0)
+		return f->vm;
+	r = arch_check(f->kvm, f->vm, &f->config, e);
+	return r ? r : arch_vm_new(&f->arch, f->kvm, f->vm, &f->config, e);
+}
+
+static int make_memory(struct floor *f, struct err *e)
+{
+	struct slot_table *table;
+	unsigned int i;
+	int r;
+
+	table = slot_table_new(&ops, f, (uint32_t)kvm_has(f->vm, KVM_CAP_NR_MEMSLOTS));
+	if (!table)
+		return err_set(e, -1, "out of memory");
+	r = mem_new(&f->mem, table, e);
+	for (i = 0; i < f->layout.ram_count && !r; i++) {
+		struct mem_region_desc d = { MEM_SPLIT, "ram", f->layout.ram[i].base,
+			f->layout.ram[i].size };
+
+		r = mem_add(f->mem, &d, e);
+	}
+	return r;
+}
+
+static int make_vcpu(struct floor *f, struct err *e)
+{
+	int size = kvm_run_size(f->kvm, e);
+	int r;
+
+	f->vcpu = kvm_create_vcpu(f->vm, 0, e);
+	if (f->vcpu < 0 || size < 0)
+		return f->vcpu < 0 ? f->vcpu : size;
+	f->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, f->vcpu, 0);
+	if (f->run == MAP_FAILED)
+		return err_sys(e, "map the run block");
+	r = arch_vcpu_init(f->arch, f->vcpu, 0, e);
+	return r < 0 ? r : arch_vm_ready(f->arch, e);
+}
+
+static int load(struct floor *f, const char *path, struct err *e)
+{
+	struct boot_stage s = { .layout = &f->layout, .protection = PROTECTION_PRIVATE, .cpus = 1 };
+	struct mem_region_desc d = { MEM_OPEN, "staging", f->layout.staging, 0 };
+	struct boot_entry entry;
+	struct blob program;
+	int r = blob_read(path, MIB(1), &program, e);
+
+	if (r)
+		return r;
+	s.program = program.data;
+	s.program_len = program.len;
+	r = boot_stage_size(&s, &d.size, e);
+	if (!r)
+		r = mem_add(f->mem, &d, e);
+	if (!r)
+		r = boot_stage_fill(&s, f->mem, d.size, &entry, e);
+	blob_free(&program);
+	return r ? r : arch_vcpu_start(f->arch, f->vcpu, 0, &entry, e);
+}
+
+int main(int argc, char **argv)
+{
+	static struct floor f;
+	struct err e = { "" };
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: floor_convert MIB PROGRAM\n");
+		return 2;
+	}
+	f.config = (struct arch_config){
+		.protection = PROTECTION_PRIVATE,
+		.cpus = 1,
+		.ram_bytes = strtoull(argv[1], NULL, 10) << 20,
+	};
+	if (guard_init(&e) || make_vm(&f, &e) || make_memory(&f, &e) || make_vcpu(&f, &e) ||
+		load(&f, argv[2], &e) < 0)
+		die(&e);
+	while (!f.ended) {
+		int r = kvm_run(f.vcpu);
+
+		if (r) {
+			err_set(&e, r, "KVM_RUN: error %d", -r);
+			die(&e);
+		}
+		handle_exit(&f);
+	}
+	return 0;
+}

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The results of tests/bench/inside as JSON. Times in microseconds (start-up) and nanoseconds
+# (conversions), memory in KiB.
+
+function quoted(s) { gsub(/["\\]/, "\\\\&", s); gsub(/[\t\r]/, " ", s); return "\"" s "\"" }
+
+function row(kind, text) { rows[kind] = rows[kind] (rows[kind] ? ",\n" : "") "    {" text "}" }
+
+function place() { return "\"where\": " quoted($2) ", " }
+
+$1 == "startup" {
+	row("startup", place() "\"mode\": " quoted($3) ", \"program\": " quoted($4) ", \"status\": " $5 \
+		", \"median\": " $6 ", \"p10\": " $7 ", \"p90\": " $8 ", \"cpu\": " $9)
+}
+$1 == "memory" {
+	row("memory", place() "\"mode\": " quoted($3) ", \"program\": " quoted($4) ", \"anonymous\": " $5 \
+		", \"resident\": " $6)
+}
+$1 == "convert" {
+	text = place() "\"program\": " quoted($3) ", \"pages\": " $5 ", \"history\": " $7 ", \"cpus\": " $9 \
+		", \"ram\": " $11 ", \"calls\": " $13 ", \"share\": " $15 ", \"unshare\": " $16
+	if ($17 == "floor")
+		text = text ", \"ioctls_share\": " $18 ", \"ioctls_unshare\": " $19 ", \"plan\": " $21 \
+			", \"deleted\": " $23 ", \"created\": " $24
+	row("convert", text)
+}
+$1 == "note" {
+	where = $2
+	sub(/^note [^ ]* /, "")
+	row("notes", "\"where\": " quoted(where) ", \"text\": " quoted($0))
+}
+END {
+	printf "{\n  \"startup\": [\n%s\n  ],\n  \"memory\": [\n%s\n  ],\n", rows["startup"], rows["memory"]
+	printf "  \"convert\": [\n%s\n  ],\n  \"notes\": [\n%s\n  ]\n}\n", rows["convert"], rows["notes"]
+}

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The results of tests/bench/inside as tables with ratios.
+
+function ratio(a, b) { return b > 0 ? sprintf("%.2f", a / b) : "-" }
+
+{ line[NR] = $0 }
+$1 == "startup" && $4 == "floor" { start[$2, $3] = $6; start10[$2, $3] = $7; cpu[$2, $3] = $9 }
+$1 == "memory" && $4 == "qemu" { qemu[$2] = $5 }
+
+# Fields of a convert line: where name, then pages P history H cpus C ram MIB calls N ns S U.
+$1 == "convert" {
+	past = ($7 > 0)
+	key = $2 SUBSEP $5 SUBSEP past SUBSEP $11
+	if ($3 == "floor") {
+		if ($5 == 0) empty[$2, past, $11] = $15
+		floor_share[key] = $18
+		floor_unshare[key] = $19
+		plan[key] = $21
+		deleted[key] = $23
+		created[key] = $24
+	} else if ($11 == 256 && $9 == 1) {
+		small_share[$2, $5, past] = $15
+		small_unshare[$2, $5, past] = $16
+	}
+	if ($3 != "floor" && $9 == 1 && !past) {
+		fresh_share[$2, $5, $11] = $15
+		fresh_unshare[$2, $5, $11] = $16
+	}
+}
+
+END {
+	print "Start-up: exec to exit of a guest that powers off at once, 1 vCPU, 128 MiB; milliseconds"
+	printf "%-22s %-8s %-13s %8s %8s %8s %8s %8s %8s %8s\n", "where", "mode", "program", "median",
+		"p10", "p90", "CPU", "x floor", "p10 x", "CPU x"
+	for (i = 1; i <= NR; i++) {
+		n = split(line[i], f)
+		if (f[1] != "startup") continue
+		if (f[5] != 0 && f[4] != "qemu") f[4] = f[4] "(status " f[5] ")"
+		k = f[2] SUBSEP f[3]
+		printf "%-22s %-8s %-13s %8.2f %8.2f %8.2f %8.2f %8s %8s %8s\n", f[2], f[3], f[4],
+			f[6] / 1000, f[7] / 1000, f[8] / 1000, f[9] / 1000, ratio(f[6], start[k]),
+			ratio(f[7], start10[k]), ratio(f[9], cpu[k])
+	}
+	print "\nMemory beside the guest's own, while it spins, 1 vCPU, 128 MiB; KiB"
+	printf "%-22s %-8s %-13s %14s %10s %10s\n", "where", "mode", "program", "anonymous",
+		"resident", "of QEMU's"
+	for (i = 1; i <= NR; i++) {
+		n = split(line[i], f)
+		if (f[1] != "memory") continue
+		printf "%-22s %-8s %-13s %14d %10d %10s\n", f[2], f[3], f[4], f[5], f[6],
+			ratio(f[5], qemu[f[2]])
+	}
+	print "\nConversions in mode private, to shared and back; microseconds a call, timed by the guest"
+	print "(x floor: against the same ioctls plus a call that changes nothing; x 256: against the guest"
+	print "of 256 MiB; x fresh: against the same before 5,000 conversions; slots: deleted, created)"
+	printf "%-12s %4s %5s %8s %7s %9s %9s %7s %7s %6s %6s %6s %6s %7s %13s\n", "where", "cpus",
+		"MiB", "range", "history", "share", "unshare", "x floor", "x floor", "x 256", "x 256",
+		"xfresh", "xfresh", "plan", "slots"
+	for (i = 1; i <= NR; i++) {
+		n = split(line[i], f)
+		if (f[1] != "convert" || f[3] == "floor") continue
+		past = (f[7] > 0)
+		key = f[2] SUBSEP f[5] SUBSEP past SUBSEP f[11]
+		call = empty[f[2], past, f[11]]
+		printf "%-12s %4d %5d %8s %7d %9.0f %9.0f %7s %7s %6s %6s %6s %6s %7s %13s\n", f[2], f[9],
+			f[11], f[5] ? f[5] * 4 " KiB" : "nothing", f[7], f[15] / 1000, f[16] / 1000,
+			f[5] ? ratio(f[15], floor_share[key] + call) : ratio(f[15], call),
+			f[5] ? ratio(f[16], floor_unshare[key] + call) : ratio(f[16], call),
+			ratio(f[15], small_share[f[2], f[5], past]),
+			ratio(f[16], small_unshare[f[2], f[5], past]),
+			f[7] ? ratio(f[15], fresh_share[f[2], f[5], f[11]]) : "-",
+			f[7] ? ratio(f[16], fresh_unshare[f[2], f[5], f[11]]) : "-",
+			f[5] ? sprintf("%.0f", plan[key] / 1000) : "-",
+			f[5] ? deleted[key] "," created[key] : "-"
+	}
+	print ""
+	for (i = 1; i <= NR; i++)
+		if (line[i] ~ /^note /) {
+			sub(/^note /, "", line[i])
+			print "not measured: " line[i]
+		}
+}

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh
+#
+# What the end-to-end scripts share. They run under busybox sh inside the emulated hosts as well as
+# under any sh on a machine with KVM: POSIX only. A script calls pass, fail or skip once per claim
+# and ends with summary.
+
+passed=0 failed=0 skipped=0
+
+pass() {
+	passed=$((passed + 1))
+	echo "ok    $*"
+}
+
+# fail NAME [FILE]...: the end of each file tells why.
+fail() {
+	failed=$((failed + 1))
+	echo "FAIL  $1"
+	shift
+	for f; do
+		[ -s "$f" ] && tail -n 20 "$f" | sed 's/^/      | /'
+	done
+	return 0
+}
+
+# skip NAME CAPABILITY
+skip() {
+	skipped=$((skipped + 1))
+	echo "skip  $1: $2"
+}
+
+summary() {
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" = 0 ]
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# can MODE: whether this host can run the mode, as nacre doctor sees it.
+can() {
+	nacre doctor | grep -qE "^(ok|warn) .*mode $1"
+}
+
+# nobody_left: no process of ours survives. busybox has no pgrep.
+nobody_left() {
+	for p in /proc/[0-9]*; do
+		case $(readlink "$p/exe" 2>/dev/null) in
+		*/nacre) return 1 ;;
+		esac
+	done
+	return 0
+}

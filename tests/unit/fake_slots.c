@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/fake_slots.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static int may_fail(struct fake_kvm *k, const char *name, struct err *e)
+{
+	k->calls++;
+	if (k->calls == k->fail_at || (k->fail_from && k->calls >= k->fail_from))
+		return err_set(e, -EIO, "%s: injected", name);
+	return 0;
+}
+
+static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
+{
+	return a < b + blen && b < a + alen;
+}
+
+static int fake_set(void *ctx, const struct slot_desc *d, struct err *e)
+{
+	struct fake_kvm *k = ctx;
+	uint32_t i;
+	int r = may_fail(k, "set", e);
+
+	if (r)
+		return r;
+	if (d->id >= k->max || k->live[d->id])
+		k->mistakes++;
+	for (i = 0; i < k->high; i++) {
+		const struct slot_desc *o = &k->slots[i];
+
+		if (!k->live[i])
+			continue;
+		if (overlaps(d->gpa.v, d->size, o->gpa.v, o->size))
+			k->mistakes++;
+		if (d->gmem_fd >= 0 && d->gmem_fd == o->gmem_fd &&
+			overlaps(d->gmem_offset, d->size, o->gmem_offset, o->size))
+			k->mistakes++;
+	}
+	if (d->id >= k->max)
+		return err_set(e, -EINVAL, "no such slot");
+	k->slots[d->id] = *d;
+	if (d->id >= k->high)
+		k->high = d->id + 1;
+	k->live[d->id] = true;
+	return 0;
+}
+
+static int fake_del(void *ctx, const struct slot_desc *d, struct err *e)
+{
+	struct fake_kvm *k = ctx;
+	int r = may_fail(k, "del", e);
+
+	if (r)
+		return r;
+	if (d->id >= k->max || !k->live[d->id] || k->slots[d->id].gpa.v != d->gpa.v)
+		k->mistakes++;
+	k->live[d->id % k->max] = false;
+	return 0;
+}
+
+static int fake_new_gmem(void *ctx, uint64_t size, struct err *e)
+{
+	int fd = memfd_create("fake-gmem", MFD_CLOEXEC);
+
+	(void)ctx;
+	if (fd < 0 || ftruncate(fd, (off_t)size))
+		return err_sys(e, "fake guest_memfd");
+	return fd;
+}
+
+static int fake_discard(void *ctx, const struct backing *b, uint64_t off, uint64_t len)
+{
+	struct err e;
+	int r = may_fail(ctx, "discard", &e);
+
+	return r ? r : backing_discard(b, off, len);
+}
+
+const struct slot_ops fake_slot_ops = {
+	.set = fake_set,
+	.del = fake_del,
+	.new_gmem = fake_new_gmem,
+	.discard = fake_discard,
+};
+
+const struct slot_desc *fake_find(const struct fake_kvm *k, uint64_t gpa)
+{
+	uint32_t i;
+
+	for (i = 0; i < k->high; i++)
+		if (k->live[i] && gpa - k->slots[i].gpa.v < k->slots[i].size)
+			return &k->slots[i];
+	return NULL;
+}
+
+unsigned int fake_live(const struct fake_kvm *k)
+{
+	unsigned int n = 0;
+	uint32_t i;
+
+	for (i = 0; i < k->high; i++)
+		n += k->live[i];
+	return n;
+}

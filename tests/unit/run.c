@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Runs all unit tests; with arguments, the suites named. Ends with the line the Makefile sums up. */
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/unit/suites.h"
+#include "vmm/util/bits.h"
+
+static const struct {
+	const char *name;
+	Suite *(*make)(void);
+} suites[] = {
+	{ "arm64_boot", arm64_boot_suite },
+	{ "bus", bus_suite },
+	{ "config", config_suite },
+	{ "convert", convert_suite },
+	{ "doctor", doctor_suite },
+	{ "mem", mem_suite },
+	{ "park", park_suite },
+	{ "power", power_suite },
+	{ "probe", probe_suite },
+	{ "protect", protect_suite },
+	{ "serial", serial_suite },
+	{ "tty", tty_suite },
+	{ "util", util_suite },
+	{ "x86_boot", x86_boot_suite },
+};
+
+static int wanted(int argc, char **argv, const char *name)
+{
+	int i;
+
+	for (i = 1; i < argc; i++)
+		if (!strcmp(argv[i], name))
+			return 1;
+	return argc == 1;
+}
+
+int main(int argc, char **argv)
+{
+	SRunner *runner = srunner_create(NULL);
+	int run, failed;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(suites); i++)
+		if (wanted(argc, argv, suites[i].name))
+			srunner_add_suite(runner, suites[i].make());
+	srunner_run_all(runner, CK_ENV);
+	run = srunner_ntests_run(runner);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	printf("%d passed, %d failed, 0 skipped\n", run - failed, failed);
+	/* A run of nothing is no success. */
+	return failed || !run;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_SUITES_H
+#define NACRE_SUITES_H
+
+#include <check.h>
+
+/* One suite per test file; run.c lists them. */
+Suite *arm64_boot_suite(void);
+Suite *bus_suite(void);
+Suite *config_suite(void);
+Suite *convert_suite(void);
+Suite *doctor_suite(void);
+Suite *mem_suite(void);
+Suite *park_suite(void);
+Suite *power_suite(void);
+Suite *probe_suite(void);
+Suite *protect_suite(void);
+Suite *serial_suite(void);
+Suite *tty_suite(void);
+Suite *util_suite(void);
+Suite *x86_boot_suite(void);
+
+#endif

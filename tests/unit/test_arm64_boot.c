@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The pure parts of arm64: image recognition, boot plan, device tree, hypercall decoding. */
+#include <check.h>
+#include <errno.h>
+#include <libfdt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+/* Both architectures' files are compiled into one test program: these two get names of their own. */
+#define arch_layout    arm64_test_layout
+#define arch_boot_plan arm64_test_boot_plan
+#include "arch/arm64/layout.c"
+#include "arch/arm64/boot.c"
+
+#include "arch/arm64/smccc.h"
+#include "tests/unit/suites.h"
+
+#define IMAGE_SIZE MIB(3)
+
+/* A plausible Image: header, and a PE header that says how long the file is. */
+static void make_image(uint8_t *p, uint64_t file_len)
+{
+	uint64_t image_size = IMAGE_SIZE;
+	uint32_t pe = 64, raw = (uint32_t)file_len - 512, at = 512;
+	uint16_t sections = 1;
+
+	memset(p, 0, file_len);
+	memcpy(p + 16, &image_size, 8);
+	memcpy(p + 56, "ARM\x64", 4);
+	memcpy(p + 60, &pe, 4);
+	memcpy(p + pe, "PE\0\0", 4);
+	memcpy(p + pe + 6, &sections, 2);
+	memcpy(p + pe + 24 + 16, &raw, 4);
+	memcpy(p + pe + 24 + 20, &at, 4);
+}
+
+static struct blob image(uint64_t len)
+{
+	struct blob b = { malloc(len), len };
+
+	make_image(b.data, len);
+	return b;
+}
+
+START_TEST(plain_image)
+{
+	struct blob b = image(MIB(2));
+	struct arm64_image img;
+	struct err e = { "" };
+
+	ck_assert_msg(arm64_image_parse(&b, "k", &img, &e) == 0, "%s", e.msg);
+	ck_assert_ptr_eq(img.data, b.data);
+	ck_assert_uint_eq(img.image_size, IMAGE_SIZE);
+	ck_assert_ptr_null(img.owned);
+	blob_free(&b);
+}
+END_TEST
+
+static struct blob gzipped(const struct blob *in)
+{
+	struct blob out = { malloc(in->len + 4096), in->len + 4096 };
+	z_stream z = { 0 };
+
+	ck_assert_int_eq(deflateInit2(&z, 1, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	z.next_in = in->data;
+	z.avail_in = (uInt)in->len;
+	z.next_out = out.data;
+	z.avail_out = (uInt)out.len;
+	ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+	out.len = z.total_out;
+	deflateEnd(&z);
+	return out;
+}
+
+START_TEST(gzip_image)
+{
+	/* Larger than the first buffer of the unpacker. */
+	struct blob plain = image(MIB(24)), b;
+	struct arm64_image img;
+	struct err e = { "" };
+	uint64_t size = MIB(32);
+
+	memcpy(plain.data + 16, &size, 8);
+	memset(plain.data + MIB(1), 7, MIB(20));
+	b = gzipped(&plain);
+	ck_assert_msg(arm64_image_parse(&b, "k", &img, &e) == 0, "%s", e.msg);
+	ck_assert_uint_eq(img.file_size, plain.len);
+	ck_assert_int_eq(memcmp(img.data, plain.data, plain.len), 0);
+	free(img.owned);
+	/* Every cut of it is refused in a sentence. */
+	b.len = b.len / 2;
+	ck_assert_int_eq(arm64_image_parse(&b, "k", &img, &e), -EBADMSG);
+	ck_assert_ptr_nonnull(strstr(e.msg, "kernel k"));
+	blob_free(&b);
+	blob_free(&plain);
+}
+END_TEST
+
+static const struct {
+	const char *what;
+	uint64_t at;
+	uint8_t bytes[8];
+	unsigned int n;
+	const char *expect;
+} broken[] = {
+	{ "magic", 56, { 0 }, 4, "no arm64 kernel" },
+	{ "elf", 0, { 0x7f, 'E', 'L', 'F' }, 4, "ELF" },
+	{ "x86", 0x202, { 'H', 'd', 'r', 'S' }, 4, "x86 kernel" },
+	{ "zstd", 0, { 0x28, 0xb5, 0x2f, 0xfd }, 4, "zstd" },
+	{ "big endian", 24, { 1 }, 1, "big-endian" },
+	{ "no size", 16, { 0 }, 8, "implausible" },
+	{ "huge size", 16, { 0, 0, 0, 0, 0, 0, 0, 1 }, 8, "implausible" },
+	{ "size below file", 16, { 0, 0x10, 0 }, 4, "larger" },
+	{ "offset", 8, { 0, 0, 0x40 }, 3, "implausible" },
+};
+
+START_TEST(broken_image)
+{
+	struct blob b = image(MIB(2));
+	struct arm64_image img;
+	struct err e = { "" };
+
+	memcpy(b.data + broken[_i].at, broken[_i].bytes, broken[_i].n);
+	if (strcmp(broken[_i].what, "elf") == 0 || broken[_i].at == 0x202 || broken[_i].at == 0)
+		memset(b.data + 56, 0, 4);
+	ck_assert_int_eq(arm64_image_parse(&b, "k", &img, &e), -ENOEXEC);
+	ck_assert_msg(strstr(e.msg, broken[_i].expect) != NULL, "%s: %s", broken[_i].what, e.msg);
+	blob_free(&b);
+}
+END_TEST
+
+static const uint64_t cuts[] = { 1, 56, 59, 63, 64, 100, 511, 512, MIB(1), MIB(2) - 1 };
+
+START_TEST(truncated_image)
+{
+	struct blob b = image(MIB(2));
+	struct arm64_image img;
+	struct err e = { "" };
+	/* In a block of its very size, so that a sanitizer sees any read past the end. */
+	struct blob cut = { malloc(cuts[_i]), cuts[_i] };
+
+	memcpy(cut.data, b.data, cut.len);
+	if (cut.len > 120)
+		ck_assert_int_eq(arm64_image_parse(&cut, "k", &img, &e), -ENOEXEC);
+	else
+		arm64_image_parse(&cut, "k", &img, &e);
+	blob_free(&cut);
+	blob_free(&b);
+}
+END_TEST
+
+static const struct arch_config config = {
+	.protection = PROTECTION_NONE,
+	.cpus = 3,
+	.ram_bytes = MIB(64),
+};
+
+START_TEST(plan_has_no_overlaps)
+{
+	struct boot_files f = { .params = "x=1", .kernel_path = "k" };
+	struct arch_layout l;
+	struct boot_plan p;
+	struct err e = { "" };
+	unsigned int i, k;
+
+	f.kernel = image(MIB(2));
+	f.initrd = (struct blob){ calloc(1, 12345), 12345 };
+	ck_assert_int_eq(arch_layout(&config, &l, &e), 0);
+	ck_assert_msg(arch_boot_plan(&config, &l, &f, &p, &e) == 0, "%s", e.msg);
+	ck_assert_uint_eq(p.count, 3);
+	ck_assert_uint_eq(p.entry.pc.v % MIB(2), 0);
+	ck_assert_uint_eq(p.entry.arg % 8, 0);
+	for (i = 0; i < p.count; i++) {
+		ck_assert_uint_ge(p.items[i].dst.v, ARM64_RAM);
+		ck_assert_uint_le(p.items[i].dst.v + p.items[i].len, ARM64_RAM + MIB(64));
+		ck_assert(p.handoff.v + PAGE_SIZE <= p.items[i].dst.v ||
+			  p.handoff.v >= p.items[i].dst.v + p.items[i].len);
+		for (k = 0; k < i; k++)
+			ck_assert(p.items[k].dst.v + p.items[k].len <= p.items[i].dst.v ||
+				  p.items[i].dst.v + p.items[i].len <= p.items[k].dst.v);
+	}
+	/* Zeroed memory behind the file belongs to the kernel. */
+	ck_assert_uint_ge(p.entry.arg, p.entry.pc.v + IMAGE_SIZE);
+	boot_plan_free(&p);
+	blob_free(&f.kernel);
+	blob_free(&f.initrd);
+}
+END_TEST
+
+START_TEST(too_little_ram)
+{
+	struct arch_config small = config;
+	struct boot_files f = { .params = "", .kernel_path = "k" };
+	struct arch_layout l;
+	struct boot_plan p;
+	struct err e = { "" };
+
+	small.ram_bytes = MIB(4);
+	f.kernel = image(MIB(2));
+	ck_assert_int_eq(arch_layout(&small, &l, &e), 0);
+	ck_assert_int_eq(arch_boot_plan(&small, &l, &f, &p, &e), -E2BIG);
+	ck_assert_ptr_nonnull(strstr(e.msg, "--mem"));
+	blob_free(&f.kernel);
+}
+END_TEST
+
+/* The property as a string, or bytes compared to a string. */
+static const char *prop(const void *fdt, const char *path, const char *name, int *len)
+{
+	int node = fdt_path_offset(fdt, path);
+
+	ck_assert_msg(node >= 0, "no node %s", path);
+	return fdt_getprop(fdt, node, name, len);
+}
+
+START_TEST(device_tree)
+{
+	struct arch_layout l;
+	struct fdt_params p = { .config = &config,
+		.layout = &l,
+		.bootargs = "console=ttyS0",
+		.initrd_base = 0x48000000,
+		.initrd_size = 0x1000,
+		.seed = { 1, 2 } };
+	struct err e = { "" };
+	const fdt32_t *cells;
+	const fdt64_t *wide;
+	size_t size;
+	void *fdt;
+	int len;
+
+	ck_assert_int_eq(arch_layout(&config, &l, &e), 0);
+	ck_assert_msg(arm64_fdt_build(&p, &fdt, &size, &e) == 0, "%s", e.msg);
+	ck_assert_int_eq(fdt_check_full(fdt, size), 0);
+	ck_assert_str_eq(prop(fdt, "/chosen", "bootargs", &len), "console=ttyS0");
+	ck_assert_str_eq(prop(fdt, "/chosen", "stdout-path", &len), "/serial@1000000");
+	wide = (const void *)prop(fdt, "/chosen", "linux,initrd-end", &len);
+	ck_assert_uint_eq(fdt64_to_cpu(*wide), 0x48001000);
+	wide = (const void *)prop(fdt, "/memory@40000000", "reg", &len);
+	ck_assert_int_eq(len, 16);
+	ck_assert_uint_eq(fdt64_to_cpu(wide[0]), ARM64_RAM);
+	ck_assert_uint_eq(fdt64_to_cpu(wide[1]), MIB(64));
+	ck_assert_str_eq(prop(fdt, "/psci", "method", &len), "hvc");
+	cells = (const void *)prop(fdt, "/serial@1000000", "interrupts", &len);
+	ck_assert_int_eq(len, 12);
+	ck_assert_uint_eq(fdt32_to_cpu(cells[1]), ARM64_SERIAL_SPI);
+	ck_assert_uint_eq(fdt32_to_cpu(cells[2]), 1);
+	ck_assert_str_eq(prop(fdt, "/cpus/cpu@2", "enable-method", &len), "psci");
+	ck_assert_int_lt(fdt_path_offset(fdt, "/cpus/cpu@3"), 0);
+	free(fdt);
+}
+END_TEST
+
+START_TEST(device_tree_of_many_cpus)
+{
+	struct arch_config many = { .cpus = ARM64_CPUS_MAX, .ram_bytes = GIB(1) };
+	struct arch_layout l;
+	struct fdt_params p = { .config = &many, .layout = &l, .bootargs = "" };
+	struct err e = { "" };
+	size_t size;
+	void *fdt;
+
+	ck_assert_int_eq(arch_layout(&many, &l, &e), 0);
+	ck_assert_msg(arm64_fdt_build(&p, &fdt, &size, &e) == 0, "%s", e.msg);
+	/* The 17th vCPU is number 0 of the second cluster. */
+	ck_assert_int_ge(fdt_path_offset(fdt, "/cpus/cpu@100"), 0);
+	ck_assert_int_lt(fdt_path_offset(fdt, "/cpus/cpu@10"), 0);
+	free(fdt);
+	many.cpus = ARM64_CPUS_MAX + 1;
+	ck_assert_int_eq(arch_layout(&many, &l, &e), -EINVAL);
+}
+END_TEST
+
+static const struct {
+	uint64_t id, x1, x2, x3;
+	uint64_t answer; /* when it is no conversion */
+	bool converts, to_private;
+} calls[] = {
+	{ SMCCC_HYP_MEMINFO, 0, 0, 0, PAGE_SIZE, false, false },
+	{ SMCCC_HYP_MEMINFO, 1, 0, 0, SMCCC_INVALID_PARAMETER, false, false },
+	{ SMCCC_HYP_MEMINFO, 0, 0, 1, SMCCC_INVALID_PARAMETER, false, false },
+	{ SMCCC_MEM_SHARE, ARM64_RAM, 0, 0, 0, true, false },
+	{ SMCCC_MEM_UNSHARE, ARM64_RAM, 0, 0, 0, true, true },
+	{ SMCCC_MEM_SHARE, ARM64_RAM, 1, 0, SMCCC_INVALID_PARAMETER, false, false },
+	{ SMCCC_MEM_UNSHARE, ARM64_RAM, 0, 1, SMCCC_INVALID_PARAMETER, false, false },
+	/* Range and alignment are judged by the conversion. */
+	{ SMCCC_MEM_SHARE, 1, 0, 0, 0, true, false },
+	{ SMCCC_MMIO_GUARD, ARM64_SERIAL, 0, 0, SMCCC_OK, false, false },
+	{ SMCCC_MMIO_GUARD, ARM64_SERIAL + 1, 0, 0, SMCCC_INVALID_PARAMETER, false, false },
+	{ SMCCC_MMIO_GUARD, ARM64_RAM, 0, 0, SMCCC_INVALID_PARAMETER, false, false },
+	{ SMCCC_VENDOR_FEATURES, 0, 0, 0, 0x9f, false, false },
+	{ 0xC6000005u, 0, 0, 0, SMCCC_NOT_SUPPORTED, false, false },
+	{ UINT64_MAX, 0, 0, 0, SMCCC_NOT_SUPPORTED, false, false },
+};
+
+START_TEST(hypercalls)
+{
+	struct smccc_regs r = { { calls[_i].id, calls[_i].x1, calls[_i].x2, calls[_i].x3 } };
+	struct arch_layout l;
+	struct smccc_context ctx = { 3, &l };
+	struct arch_convert c;
+	struct err e = { "" };
+
+	ck_assert_int_eq(arch_layout(&config, &l, &e), 0);
+	ck_assert_int_eq(smccc_decode(&ctx, calls[_i].id, &r, &c), calls[_i].converts);
+	if (calls[_i].converts) {
+		ck_assert_uint_eq(c.gpa.v, calls[_i].x1);
+		ck_assert_uint_eq(c.len, PAGE_SIZE);
+		ck_assert_int_eq(c.to_private, calls[_i].to_private);
+	} else {
+		ck_assert_uint_eq(r.x[0], calls[_i].answer);
+	}
+}
+END_TEST
+
+START_TEST(conversion_results)
+{
+	ck_assert_uint_eq(smccc_result(0), SMCCC_OK);
+	ck_assert_uint_eq(smccc_result(-EINVAL), SMCCC_INVALID_PARAMETER);
+	ck_assert_uint_eq(smccc_result(-ENOSPC), SMCCC_INVALID_PARAMETER);
+}
+END_TEST
+
+Suite *arm64_boot_suite(void)
+{
+	Suite *s = suite_create("arm64_boot");
+	TCase *t = tcase_create("arm64_boot");
+
+	tcase_add_test(t, plain_image);
+	tcase_add_test(t, gzip_image);
+	tcase_add_loop_test(t, broken_image, 0, (int)ARRAY_SIZE(broken));
+	tcase_add_loop_test(t, truncated_image, 0, (int)ARRAY_SIZE(cuts));
+	tcase_add_test(t, plan_has_no_overlaps);
+	tcase_add_test(t, too_little_ram);
+	tcase_add_test(t, device_tree);
+	tcase_add_test(t, device_tree_of_many_cpus);
+	tcase_add_loop_test(t, hypercalls, 0, (int)ARRAY_SIZE(calls));
+	tcase_add_test(t, conversion_results);
+	suite_add_tcase(s, t);
+	return s;
+}

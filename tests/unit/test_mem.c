@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The gate, the guard and the probe: which bytes of guest memory we can get at, and how we fail. */
+#include <check.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mem/convert.h"
+#include "mem/guard.h"
+#include "mem/probe.h"
+#include "tests/unit/fake_slots.h"
+#include "tests/unit/suites.h"
+#include "vmm/util/bits.h"
+
+#define BASE  GIB(2)
+#define SIZE  MIB(4)
+#define OPEN  MIB(16)
+#define PAGES (SIZE / PAGE_SIZE)
+
+static struct fake_kvm kvm;
+static struct slot_table *table;
+static struct mem *mem;
+
+static void setup(void)
+{
+	struct mem_region_desc split = { MEM_SPLIT, "ram", { BASE }, SIZE };
+	struct mem_region_desc open = { MEM_OPEN, "staging", { OPEN }, MIB(1) };
+	struct err e = { "" };
+
+	memset(&kvm, 0, sizeof(kvm));
+	kvm.max = FAKE_SLOTS_MAX;
+	table = slot_table_new(&fake_slot_ops, &kvm, kvm.max);
+	ck_assert_int_eq(guard_init(&e), 0);
+	ck_assert_int_eq(mem_new(&mem, table, &e), 0);
+	ck_assert_int_eq(mem_add(mem, &split, &e), 0);
+	ck_assert_int_eq(mem_add(mem, &open, &e), 0);
+	ck_assert_int_eq(convert_apply(mem, gpa(BASE + PAGE_SIZE), 2 * PAGE_SIZE, false, &e), 0);
+}
+
+static void teardown(void)
+{
+	mem_free(mem);
+	slot_table_free(table);
+}
+
+/* Pages 1 and 2 of RAM are shared. */
+static const struct {
+	uint64_t a, len;
+	bool allowed;
+} gate[] = {
+	{ BASE, 1, false },
+	{ BASE + PAGE_SIZE - 1, 1, false },
+	{ BASE + PAGE_SIZE - 1, 2, false },
+	{ BASE + PAGE_SIZE, 0, false },
+	{ BASE + PAGE_SIZE, 1, true },
+	{ BASE + PAGE_SIZE, PAGE_SIZE, true },
+	{ BASE + PAGE_SIZE, 2 * PAGE_SIZE, true },
+	{ BASE + PAGE_SIZE, 2 * PAGE_SIZE + 1, false },
+	{ BASE + 3 * PAGE_SIZE - 1, 1, true },
+	{ BASE + 3 * PAGE_SIZE - 1, 2, false },
+	{ BASE + 3 * PAGE_SIZE, 1, false },
+	{ BASE + SIZE - 1, 2, false },
+	{ BASE + SIZE, 1, false },
+	{ BASE - 1, 1, false },
+	{ BASE - 1, 2, false },
+	{ OPEN, MIB(1), true },
+	{ OPEN, MIB(1) + 1, false },
+	{ OPEN + MIB(1) - 1, 1, true },
+	{ OPEN + 1, UINT64_MAX, false },
+	{ OPEN, UINT64_MAX, false },
+	{ UINT64_MAX, 1, false },
+	{ UINT64_MAX, 2, false },
+	{ 0, 1, false },
+	{ BASE + PAGE_SIZE, UINT64_MAX - BASE, false },
+};
+
+START_TEST(the_gate)
+{
+	struct err e = { "" };
+	char byte = 0;
+
+	ck_assert_int_eq(mem_host(mem, gpa(gate[_i].a), gate[_i].len) != NULL, gate[_i].allowed);
+	if (gate[_i].len != 1)
+		return;
+	ck_assert_int_eq(
+		mem_read(mem, gpa(gate[_i].a), &byte, 1, &e), gate[_i].allowed ? 0 : -EFAULT);
+	ck_assert_int_eq(
+		mem_write(mem, gpa(gate[_i].a), &byte, 1, &e), gate[_i].allowed ? 0 : -EFAULT);
+	if (!gate[_i].allowed)
+		ck_assert(strstr(e.msg, "private page") || strstr(e.msg, "not guest memory"));
+}
+END_TEST
+
+START_TEST(bytes_arrive)
+{
+	const char out[] = "over the page border";
+	gpa_t at = gpa(BASE + 2 * PAGE_SIZE - 7);
+	struct err e = { "" };
+	char in[sizeof(out)];
+
+	ck_assert_int_eq(mem_write(mem, at, out, sizeof(out), &e), 0);
+	ck_assert_int_eq(mem_read(mem, at, in, sizeof(in), &e), 0);
+	ck_assert_str_eq(in, out);
+	ck_assert_ptr_eq(mem_host(mem, gpa_add(at, 7), 1), (char *)mem_host(mem, at, 1) + 7);
+}
+END_TEST
+
+static const struct {
+	uint64_t a, size;
+	int want;
+} regions[] = {
+	{ MIB(64), 0, -EINVAL },
+	{ MIB(64), PAGE_SIZE - 1, -EINVAL },
+	{ MIB(64) + 1, PAGE_SIZE, -EINVAL },
+	{ -PAGE_SIZE, 2 * PAGE_SIZE, -EINVAL },
+	{ BASE, PAGE_SIZE, -EEXIST },
+	{ BASE - PAGE_SIZE, 2 * PAGE_SIZE, -EEXIST },
+	{ BASE + SIZE - PAGE_SIZE, PAGE_SIZE, -EEXIST },
+	{ BASE - PAGE_SIZE, PAGE_SIZE, 0 },
+	{ BASE + SIZE, PAGE_SIZE, 0 },
+};
+
+START_TEST(region_edges)
+{
+	struct mem_region_desc d = { MEM_OPEN, "x", { regions[_i].a }, regions[_i].size };
+	struct err e = { "" };
+	unsigned int live = fake_live(&kvm);
+
+	ck_assert_int_eq(mem_add(mem, &d, &e), regions[_i].want);
+	if (regions[_i].want)
+		ck_assert_uint_eq(fake_live(&kvm), live);
+	else
+		ck_assert_int_eq(mem_remove(mem, d.base, &e), 0);
+	ck_assert_uint_eq(fake_live(&kvm), live);
+}
+END_TEST
+
+START_TEST(removed_region_is_gone)
+{
+	struct err e = { "" };
+
+	ck_assert_ptr_nonnull(mem_host(mem, gpa(OPEN), 1));
+	ck_assert_int_eq(mem_remove(mem, gpa(OPEN), &e), 0);
+	ck_assert_ptr_null(mem_host(mem, gpa(OPEN), 1));
+	ck_assert_ptr_null(fake_find(&kvm, OPEN));
+	ck_assert_int_eq(mem_remove(mem, gpa(OPEN), &e), -ENOENT);
+}
+END_TEST
+
+/* A page whose access really faults, of either kind. */
+static void *page_that_faults(int signo)
+{
+	int fd = memfd_create("empty", MFD_CLOEXEC);
+	void *p;
+
+	/* A mapping beyond the end of its file gives SIGBUS, like guest_memfd does. */
+	if (signo == SIGBUS)
+		p = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	else
+		p = mmap(NULL, PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(p, MAP_FAILED);
+	close(fd);
+	return p;
+}
+
+static const int fault_signals[] = { SIGBUS, SIGSEGV };
+
+START_TEST(guard_turns_faults_into_results)
+{
+	char *bad = page_that_faults(fault_signals[_i]);
+	struct guard_fault f = { 0 };
+	char buf[64];
+	int again;
+
+	for (again = 0; again < 3; again++) {
+		ck_assert(!guard_copy(buf, bad + 8, sizeof(buf), &f));
+		ck_assert_int_eq(f.signo, fault_signals[_i]);
+		ck_assert_uint_ge(f.addr, (uintptr_t)bad);
+		ck_assert_uint_lt(f.addr, (uintptr_t)bad + PAGE_SIZE);
+		ck_assert(!guard_copy(bad, buf, sizeof(buf), &f));
+	}
+	ck_assert(guard_copy(buf, "fine", 5, &f));
+	ck_assert_str_eq(buf, "fine");
+}
+END_TEST
+
+static void crash_hook(void)
+{
+	if (write(STDOUT_FILENO, "", 0) < 0)
+		_exit(1);
+	_exit(42);
+}
+
+START_TEST(fault_elsewhere_is_a_crash)
+{
+	volatile char *bad = page_that_faults(fault_signals[_i]);
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		/* Its message is not for the test's output. */
+		close(STDERR_FILENO);
+		if (_i)
+			guard_set_crash_hook(crash_hook);
+		*bad = 1;
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (_i)
+		ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+	else
+		ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+}
+END_TEST
+
+START_TEST(probe_goes_past_the_gate)
+{
+	struct mem_region *r = mem_find(mem, gpa(BASE), 1);
+	struct probe_count c;
+	uint64_t v = 1;
+
+	/* The fake guest_memfd is readable: a probe that is not refused says so. */
+	ck_assert_int_eq(probe_poke(mem, gpa(BASE + 8), 77), PROBE_OK);
+	ck_assert_int_eq(probe_peek(mem, gpa(BASE + 8), &v), PROBE_OK);
+	ck_assert_uint_eq(v, 77);
+	ck_assert_int_eq(probe_peek(mem, gpa(BASE + PAGE_SIZE - 4), &v), PROBE_NOT_MEMORY);
+	ck_assert_int_eq(probe_peek(mem, gpa(0), &v), PROBE_NOT_MEMORY);
+	ck_assert_int_eq(probe_peek(mem, gpa(BASE + SIZE - 4), &v), PROBE_NOT_MEMORY);
+	c = probe_scan(mem, gpa(BASE), SIZE);
+	ck_assert_uint_eq(c.readable, PAGES);
+	/* A file without pages answers like a real one: SIGBUS. */
+	ck_assert_int_eq(ftruncate(r->private.fd, 0), 0);
+	ck_assert_int_eq(probe_peek(mem, gpa(BASE + 8), &v), PROBE_SIGBUS);
+	ck_assert_uint_eq(v, 0);
+	ck_assert_int_eq(probe_poke(mem, gpa(BASE + 8), 78), PROBE_SIGBUS);
+	c = probe_scan(mem, gpa(BASE), SIZE);
+	ck_assert_uint_eq(c.readable, 2);
+	ck_assert_uint_eq(c.refused, PAGES - 2);
+}
+END_TEST
+
+Suite *mem_suite(void)
+{
+	Suite *s = suite_create("mem");
+	TCase *t = tcase_create("mem");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_loop_test(t, the_gate, 0, (int)ARRAY_SIZE(gate));
+	tcase_add_test(t, bytes_arrive);
+	tcase_add_loop_test(t, region_edges, 0, (int)ARRAY_SIZE(regions));
+	tcase_add_test(t, removed_region_is_gone);
+	tcase_add_loop_test(t, guard_turns_faults_into_results, 0, 2);
+	tcase_add_loop_test(t, fault_elsewhere_is_a_crash, 0, 2);
+	tcase_add_test(t, probe_goes_past_the_gate);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Parking under load: members that run, members that change the world while they run, and the
+ * conversions of rule 8 on top. Built with -fsanitize=thread too, where the plain reads of the
+ * share map inside running sections are the test.
+ */
+#include <check.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "mem/convert.h"
+#include "tests/unit/fake_slots.h"
+#include "tests/unit/suites.h"
+#include "vmm/util/bits.h"
+#include "vmm/util/loop.h"
+#include "vmm/util/park.h"
+
+#define MEMBERS	  4
+#define ROUNDS	  2000
+#define RAM_BASE  GIB(1)
+#define RAM_PAGES 1024u
+
+static struct park park;
+
+struct worker {
+	pthread_t thread;
+	struct park_member member;
+	_Atomic bool kicked;
+	unsigned int id;
+	uint64_t progress;
+};
+
+static struct worker workers[MEMBERS];
+/* Plain on purpose: only stopping the world makes changing it safe. */
+static uint64_t world;
+static atomic_bool done;
+
+static void on_kick(void *arg)
+{
+	struct worker *w = arg;
+
+	atomic_store(&w->kicked, true);
+}
+
+static void start_workers(void *(*fn)(void *))
+{
+	unsigned int i;
+
+	atomic_store(&done, false);
+	for (i = 0; i < MEMBERS; i++) {
+		workers[i] = (struct worker){ .id = i };
+		park_join(&park, &workers[i].member, on_kick, &workers[i]);
+		ck_assert_int_eq(pthread_create(&workers[i].thread, NULL, fn, &workers[i]), 0);
+	}
+}
+
+static void join_workers(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < MEMBERS; i++)
+		pthread_join(workers[i].thread, NULL);
+}
+
+static void *reader(void *arg)
+{
+	struct worker *w = arg;
+
+	park_enter(&w->member);
+	while (!atomic_load(&done)) {
+		uint64_t before = world;
+
+		if (park_wanted(&park)) {
+			park_yield(&w->member);
+			continue;
+		}
+		/* Nobody changes it while we run. */
+		if (world != before)
+			abort();
+		w->progress++;
+	}
+	park_quit(&w->member);
+	return NULL;
+}
+
+START_TEST(outsider_stops_everybody)
+{
+	unsigned int i;
+
+	start_workers(reader);
+	for (i = 0; i < ROUNDS; i++) {
+		park_stop(&park, NULL);
+		ck_assert_uint_eq(park.running, 0);
+		world++;
+		park_start(&park, NULL);
+	}
+	atomic_store(&done, true);
+	join_workers();
+	ck_assert_uint_eq(world, ROUNDS);
+	ck_assert_ptr_null(park.members);
+}
+END_TEST
+
+static void *changer(void *arg)
+{
+	struct worker *w = arg;
+	unsigned int i;
+
+	park_enter(&w->member);
+	for (i = 0; i < ROUNDS; i++) {
+		park_stop(&park, &w->member);
+		world++;
+		park_start(&park, &w->member);
+		w->progress++;
+	}
+	park_quit(&w->member);
+	return NULL;
+}
+
+START_TEST(all_change_at_once_without_deadlock)
+{
+	start_workers(changer);
+	join_workers();
+	ck_assert_uint_eq(world, MEMBERS * ROUNDS);
+	ck_assert_uint_eq(park.running, 0);
+}
+END_TEST
+
+static void *storm(void *arg)
+{
+	struct worker *w = arg;
+
+	if (w->id)
+		return reader(arg);
+	park_enter(&w->member);
+	while (!atomic_load(&done)) {
+		park_stop(&park, &w->member);
+		world++;
+		park_start(&park, &w->member);
+		w->progress++;
+	}
+	park_quit(&w->member);
+	return NULL;
+}
+
+START_TEST(a_storm_does_not_starve_the_others)
+{
+	unsigned int i;
+
+	start_workers(storm);
+	usleep(300000);
+	atomic_store(&done, true);
+	join_workers();
+	for (i = 0; i < MEMBERS; i++)
+		ck_assert_uint_gt(workers[i].progress, 10);
+}
+END_TEST
+
+/* ---- conversions by all members at once, each on its own pages ---- */
+
+static struct fake_kvm kvm;
+static struct mem *mem;
+
+static void convert_one(struct worker *w, uint64_t page, bool to_private)
+{
+	gpa_t a = gpa(RAM_BASE + page * PAGE_SIZE);
+	struct err e;
+
+	if (convert_check(mem, a, PAGE_SIZE, &e))
+		abort();
+	if (convert_is_noop(mem, a, PAGE_SIZE, to_private))
+		return;
+	park_stop(&park, &w->member);
+	if (convert_apply(mem, a, PAGE_SIZE, to_private, &e))
+		abort();
+	park_start(&park, &w->member);
+}
+
+static void *converter(void *arg)
+{
+	struct worker *w = arg;
+	unsigned int i, seed = w->id + 1;
+
+	park_enter(&w->member);
+	for (i = 0; i < 500; i++) {
+		uint64_t page = (uint64_t)rand_r(&seed) % (RAM_PAGES / MEMBERS) * MEMBERS + w->id;
+		uint64_t *word;
+
+		convert_one(w, page, i % 3 == 0);
+		word = mem_host(mem, gpa(RAM_BASE + page * PAGE_SIZE), 8);
+		if ((word == NULL) != (i % 3 == 0))
+			abort();
+		if (word)
+			*word = i;
+		if (park_wanted(&park))
+			park_yield(&w->member);
+	}
+	park_quit(&w->member);
+	return NULL;
+}
+
+START_TEST(conversions_by_all_at_once)
+{
+	struct mem_region_desc d = { MEM_SPLIT, "ram", { RAM_BASE }, RAM_PAGES * PAGE_SIZE };
+	struct slot_table *table;
+	struct err e = { "" };
+
+	kvm.max = FAKE_SLOTS_MAX;
+	table = slot_table_new(&fake_slot_ops, &kvm, kvm.max);
+	ck_assert_int_eq(mem_new(&mem, table, &e), 0);
+	ck_assert_int_eq(mem_add(mem, &d, &e), 0);
+	start_workers(converter);
+	join_workers();
+	ck_assert_uint_eq(kvm.mistakes, 0);
+	mem_free(mem);
+	slot_table_free(table);
+}
+END_TEST
+
+/* ---- the I/O loop as a member ---- */
+
+static atomic_uint ticks;
+
+static void tick(void *arg)
+{
+	struct loop *l = arg;
+	uint64_t before = world;
+
+	usleep(50);
+	if (world != before)
+		abort();
+	atomic_fetch_add(&ticks, 1);
+	if (!atomic_load(&done))
+		loop_post(l, tick, l);
+}
+
+START_TEST(loop_callbacks_are_parked_too)
+{
+	struct err e = { "" };
+	struct loop *l;
+	unsigned int i;
+
+	atomic_store(&done, false);
+	ck_assert_int_eq(loop_new(&l, &park, &e), 0);
+	ck_assert_int_eq(loop_post(l, tick, l), 0);
+	ck_assert_int_eq(loop_start_thread(l, "loop", &e), 0);
+	for (i = 0; i < 500; i++) {
+		park_stop(&park, NULL);
+		world++;
+		park_start(&park, NULL);
+	}
+	while (atomic_load(&ticks) < 20)
+		usleep(1000);
+	atomic_store(&done, true);
+	loop_free(l);
+	ck_assert_uint_eq(park.running, 0);
+}
+END_TEST
+
+static void setup(void)
+{
+	park_init(&park);
+	world = 0;
+}
+
+static void teardown(void)
+{
+	park_destroy(&park);
+}
+
+Suite *park_suite(void)
+{
+	Suite *s = suite_create("park");
+	TCase *t = tcase_create("park");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, outsider_stops_everybody);
+	tcase_add_test(t, all_change_at_once_without_deadlock);
+	tcase_add_test(t, a_storm_does_not_starve_the_others);
+	tcase_add_test(t, conversions_by_all_at_once);
+	tcase_add_test(t, loop_callbacks_are_parked_too);
+	suite_add_tcase(s, t);
+	return s;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What protection a host allows, against hosts that lack this or that. */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* The host is a fake: these names stand in for KVM, the architecture and the memlock limit. */
+#define kvm_open	  fake_kvm_open
+#define kvm_create_vm	  fake_kvm_create_vm
+#define kvm_has		  fake_kvm_has
+#define arch_layout	  fake_arch_layout
+#define arch_vm_type	  fake_arch_vm_type
+#define arch_check	  fake_arch_check
+#define arch_kvm_emulates fake_arch_kvm_emulates
+#define memlock_check	  fake_memlock_check
+#include "vmm/protect.c"
+
+#include "tests/unit/suites.h"
+
+static struct {
+	bool no_kvm, no_pkvm, no_gmem, no_calls, no_memlock, emulates;
+	int gmem_flags;
+} host;
+
+int fake_kvm_open(struct err *e)
+{
+	return host.no_kvm ? err_set(e, -ENOENT, "open /dev/kvm") : open("/dev/null", O_RDWR);
+}
+
+int fake_kvm_create_vm(int kvm, uint64_t type, struct err *e)
+{
+	(void)kvm;
+	return type && host.no_pkvm ? err_set(e, -EINVAL, "KVM_CREATE_VM")
+				    : open("/dev/null", O_RDWR);
+}
+
+int fake_kvm_has(int fd, unsigned int cap)
+{
+	(void)fd;
+	if (cap == ABI_CAP_GUEST_MEMFD)
+		return !host.no_gmem;
+	return cap == ABI_CAP_GUEST_MEMFD_FLAGS ? host.gmem_flags : 0;
+}
+
+int fake_arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e)
+{
+	(void)c;
+	(void)out;
+	(void)e;
+	return 0;
+}
+
+int fake_arch_vm_type(int kvm, const struct arch_config *c, const struct arch_layout *l,
+	uint64_t *type, struct err *e)
+{
+	(void)kvm;
+	(void)l;
+	(void)e;
+	*type = c->protection == PROTECTION_PKVM;
+	return 0;
+}
+
+int fake_arch_check(int kvm, int vm, const struct arch_config *c, struct err *e)
+{
+	(void)kvm;
+	(void)vm;
+	(void)c;
+	return host.no_calls ? err_set(e, -ENOTSUP, "no calls") : 0;
+}
+
+bool fake_arch_kvm_emulates(void)
+{
+	return host.emulates;
+}
+
+int fake_memlock_check(uint64_t guest_bytes, struct err *e)
+{
+	(void)guest_bytes;
+	return host.no_memlock ? err_set(e, -EPERM, "memlock limit") : 0;
+}
+
+static void setup(void)
+{
+	memset(&host, 0, sizeof(host));
+	host.gmem_flags = 3;
+}
+
+START_TEST(all_modes_on_a_full_host)
+{
+	struct err e = { "" };
+
+	ck_assert_int_eq(protect_possible(PROTECTION_NONE, false, &e), 0);
+	ck_assert_int_eq(protect_possible(PROTECTION_PRIVATE, false, &e), 0);
+	ck_assert_int_eq(protect_possible(PROTECTION_PRIVATE, true, &e), 0);
+	ck_assert_int_eq(protect_possible(PROTECTION_PKVM, false, &e), 0);
+}
+END_TEST
+
+START_TEST(no_guest_memfd)
+{
+	struct err e = { "" };
+
+	host.no_gmem = true;
+	ck_assert_int_eq(protect_possible(PROTECTION_PRIVATE, false, &e), -ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(e.msg, "no guest_memfd (Linux 6.18"));
+	ck_assert_int_eq(protect_possible(PROTECTION_NONE, false, &e), 0);
+}
+END_TEST
+
+START_TEST(guest_memfd_without_mapping)
+{
+	struct err e = { "" };
+
+	host.gmem_flags = 0;
+	ck_assert_int_eq(protect_possible(PROTECTION_PRIVATE, false, &e), -ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(e.msg, "cannot be mapped"));
+	/* Open memory wants one flag more. */
+	host.gmem_flags = 1;
+	ck_assert_int_eq(protect_possible(PROTECTION_PRIVATE, false, &e), 0);
+	ck_assert_int_eq(protect_possible(PROTECTION_PRIVATE, true, &e), -ENOTSUP);
+}
+END_TEST
+
+static enum protection resolve(struct err *e)
+{
+	struct arch_config c = { .protection = PROTECTION_AUTO };
+	struct boot_files f = { .params = "" };
+
+	log_set_level(LOG_ERROR);
+	return protect_resolve(&c, &f, e) ? PROTECTION_AUTO : c.protection;
+}
+
+START_TEST(auto_takes_the_strongest)
+{
+	struct err e = { "" };
+
+	ck_assert_int_eq(resolve(&e), PROTECTION_PKVM);
+	host.no_memlock = true;
+	ck_assert_int_eq(resolve(&e), PROTECTION_PRIVATE);
+	host.no_memlock = false;
+	host.no_pkvm = true;
+	ck_assert_int_eq(resolve(&e), PROTECTION_PRIVATE);
+	/* Never silently without protection. */
+	host.no_gmem = true;
+	ck_assert_int_eq(resolve(&e), PROTECTION_AUTO);
+	ck_assert_ptr_nonnull(strstr(e.msg, "kvm-arm.mode=protected"));
+	ck_assert_ptr_nonnull(strstr(e.msg, "--protection none"));
+}
+END_TEST
+
+START_TEST(no_kvm_at_all)
+{
+	struct err e = { "" };
+
+	host.no_kvm = true;
+	ck_assert_int_eq(protect_possible(PROTECTION_NONE, false, &e), -ENOENT);
+	ck_assert_int_eq(resolve(&e), PROTECTION_AUTO);
+}
+END_TEST
+
+Suite *protect_suite(void)
+{
+	Suite *s = suite_create("protect");
+	TCase *t = tcase_create("protect");
+
+	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_add_test(t, all_modes_on_a_full_host);
+	tcase_add_test(t, no_guest_memfd);
+	tcase_add_test(t, guest_memfd_without_mapping);
+	tcase_add_test(t, auto_takes_the_strongest);
+	tcase_add_test(t, no_kvm_at_all);
+	suite_add_tcase(s, t);
+	return s;
+}

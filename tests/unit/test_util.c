@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Errors, files and the event loop. */
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/unit/suites.h"
+#include "vmm/util/err.h"
+#include "vmm/util/fd.h"
+#include "vmm/util/loop.h"
+#include "vmm/util/text.h"
+
+START_TEST(error_chain)
+{
+	struct err e = { "" };
+
+	errno = ENOENT;
+	ck_assert_int_eq(err_sys(&e, "open %s", "x"), -ENOENT);
+	ck_assert_int_eq(err_hint(&e, -ENOENT, "make it"), -ENOENT);
+	ck_assert_int_eq(err_prefix(&e, -ENOENT, "disk %d", 1), -ENOENT);
+	ck_assert_str_eq(e.msg, "disk 1: open x: No such file or directory (make it)");
+	ck_assert_int_eq(err_set(NULL, -EIO, "nobody listens"), -EIO);
+}
+END_TEST
+
+START_TEST(error_chain_never_overflows)
+{
+	struct err e = { "" };
+	int i;
+
+	err_set(&e, -EIO, "%0*d", 4000, 7);
+	for (i = 0; i < 100; i++) {
+		err_prefix(&e, -EIO, "a prefix of some length, number %d", i);
+		err_hint(&e, -EIO, "a hint of some length, number %d", i);
+		ck_assert_uint_lt(strlen(e.msg), sizeof(e.msg));
+	}
+}
+END_TEST
+
+static void write_file(char *path, size_t len)
+{
+	int fd = mkstemp(path);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)len), 0);
+	close(fd);
+}
+
+static const struct {
+	size_t len, max;
+	int want;
+} files[] = { { 0, 100, -ENODATA }, { 1, 100, 0 }, { 99, 100, 0 }, { 100, 100, 0 },
+	{ 101, 100, -EFBIG }, { 200000, 300000, 0 } };
+
+START_TEST(files_are_read_whole)
+{
+	char path[] = "/tmp/nacre-unit-XXXXXX";
+	struct err e = { "" };
+	struct blob b;
+
+	write_file(path, files[_i].len);
+	ck_assert_int_eq(blob_read(path, files[_i].max, &b, &e), files[_i].want);
+	if (files[_i].want)
+		ck_assert_ptr_nonnull(strstr(e.msg, path));
+	else
+		ck_assert_uint_eq(b.len, files[_i].len);
+	blob_free(&b);
+	unlink(path);
+}
+END_TEST
+
+START_TEST(odd_files)
+{
+	struct err e = { "" };
+	struct blob b;
+
+	ck_assert_int_eq(blob_read("/tmp", 10, &b, &e), -EISDIR);
+	ck_assert_int_eq(blob_read("/no/such/file", 10, &b, &e), -ENOENT);
+	/* Files that do not know their length. */
+	ck_assert_int_eq(blob_read("/proc/self/status", 1 << 20, &b, &e), 0);
+	ck_assert_ptr_nonnull(strstr((char *)b.data, "Name:"));
+	blob_free(&b);
+	ck_assert_int_eq(blob_read("/dev/zero", 1 << 20, &b, &e), -EFBIG);
+}
+END_TEST
+
+static void *write_late(void *arg)
+{
+	int fd = *(int *)arg;
+
+	usleep(50000);
+	if (write(fd, "late", 4) != 4)
+		return NULL;
+	close(fd);
+	return NULL;
+}
+
+START_TEST(slow_pipe_is_read_whole)
+{
+	struct err e = { "" };
+	pthread_t thread;
+	char path[40];
+	struct blob b;
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[0]);
+	pthread_create(&thread, NULL, write_late, &fds[1]);
+	ck_assert_msg(blob_read(path, 100, &b, &e) == 0, "%s", e.msg);
+	ck_assert_str_eq((char *)b.data, "late");
+	pthread_join(thread, NULL);
+	blob_free(&b);
+	close(fds[0]);
+}
+END_TEST
+
+static atomic_int calls;
+
+static void count(void *arg)
+{
+	/* Posts run in the order they were made. */
+	ck_assert_int_eq(atomic_fetch_add(&calls, 1), (int)(intptr_t)arg);
+}
+
+static void stop(void *arg)
+{
+	loop_stop(arg);
+}
+
+START_TEST(loop_posts_in_order)
+{
+	struct err e = { "" };
+	struct loop *l;
+	intptr_t i;
+
+	atomic_store(&calls, 0);
+	ck_assert_int_eq(loop_new(&l, NULL, &e), 0);
+	for (i = 0; i < 1000; i++)
+		ck_assert_int_eq(loop_post(l, count, (void *)i), 0);
+	loop_post(l, stop, l);
+	ck_assert_int_eq(loop_run(l), 0);
+	ck_assert_int_eq(atomic_load(&calls), 1000);
+	/* What nobody runs any more is freed, not leaked. */
+	loop_post(l, count, NULL);
+	loop_free(l);
+}
+END_TEST
+
+START_TEST(loop_stop_before_run_is_kept)
+{
+	struct err e = { "" };
+	struct loop *l;
+
+	ck_assert_int_eq(loop_new(&l, NULL, &e), 0);
+	loop_stop(l);
+	ck_assert_int_eq(loop_run(l), 0);
+	/* And it can run again. */
+	loop_post(l, stop, l);
+	ck_assert_int_eq(loop_run(l), 0);
+	loop_free(l);
+	loop_free(NULL);
+}
+END_TEST
+
+static void on_fd(void *arg, int fd, short events)
+{
+	char byte;
+
+	ck_assert_int_eq(events, LOOP_READ);
+	ck_assert_int_eq((int)read(fd, &byte, 1), 1);
+	loop_stop(arg);
+}
+
+START_TEST(loop_refuses_a_file)
+{
+	char path[] = "/tmp/nacre-unit-XXXXXX";
+	struct loop_event *ev = NULL;
+	struct err e = { "" };
+	struct loop *l;
+	int fd = mkstemp(path);
+
+	/* epoll takes no regular files: an error, and nothing that somebody frees again. */
+	ck_assert_int_eq(loop_new(&l, NULL, &e), 0);
+	ck_assert_int_eq(loop_add_fd(l, fd, LOOP_READ, on_fd, l, &ev, &e), -EPERM);
+	ck_assert_ptr_null(ev);
+	ck_assert_ptr_nonnull(strstr(e.msg, "not permitted"));
+	loop_event_free(ev);
+	loop_free(l);
+	close(fd);
+	unlink(path);
+}
+END_TEST
+
+START_TEST(text_for_terminals)
+{
+	char s[] = "a\x1b[31m\nb\x7f\xc2\x9b\xc3\xa4";
+
+	text_defuse(s, strlen(s));
+	ck_assert_str_eq(s, "a?[31m\nb???\xc3\xa4");
+}
+END_TEST
+
+START_TEST(loop_fd_and_thread)
+{
+	struct err e = { "" };
+	struct loop_event *ev;
+	struct loop *l;
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(loop_new(&l, NULL, &e), 0);
+	ck_assert_int_eq(loop_add_fd(l, fds[0], LOOP_READ, on_fd, l, &ev, &e), 0);
+	ck_assert_int_eq((int)write(fds[1], "x", 1), 1);
+	ck_assert_int_eq(loop_run(l), 0);
+	loop_event_free(ev);
+	ck_assert_int_eq(loop_start_thread(l, "test", &e), 0);
+	loop_free(l);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+Suite *util_suite(void)
+{
+	Suite *s = suite_create("util");
+	TCase *t = tcase_create("util");
+
+	tcase_add_test(t, error_chain);
+	tcase_add_test(t, error_chain_never_overflows);
+	tcase_add_loop_test(t, files_are_read_whole, 0, (int)(sizeof(files) / sizeof(files[0])));
+	tcase_add_test(t, odd_files);
+	tcase_add_test(t, slow_pipe_is_read_whole);
+	tcase_add_test(t, loop_posts_in_order);
+	tcase_add_test(t, loop_stop_before_run_is_kept);
+	tcase_add_test(t, loop_refuses_a_file);
+	tcase_add_test(t, text_for_terminals);
+	tcase_add_test(t, loop_fd_and_thread);
+	suite_add_tcase(s, t);
+	return s;
+}

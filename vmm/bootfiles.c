@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/bootfiles.h"
+
+#include <errno.h>
+
+#include "arch/arch.h"
+#include "vmm/util/bits.h"
+
+#define KERNEL_MAX   GIB(1)
+#define INITRD_MAX   GIB(2)
+#define FIRMWARE_MAX MIB(64)
+
+int bootfiles_read(struct boot_files *f, const struct config *c, struct err *e)
+{
+	int r = 0;
+
+	*f = (struct boot_files){
+		.kernel_path = c->kernel,
+		.firmware_path = c->firmware,
+		.params = c->params ? c->params : "",
+	};
+	if (c->kernel && (r = blob_read(c->kernel, KERNEL_MAX, &f->kernel, e)) != 0)
+		r = err_prefix(e, r, "kernel");
+	else if (c->initrd && (r = blob_read(c->initrd, INITRD_MAX, &f->initrd, e)) != 0)
+		r = err_prefix(e, r, "initrd");
+	else if (c->firmware && (r = blob_read(c->firmware, FIRMWARE_MAX, &f->firmware, e)) != 0)
+		r = err_prefix(e, r, "firmware");
+	if (r)
+		bootfiles_free(f);
+	return r;
+}
+
+void bootfiles_free(struct boot_files *f)
+{
+	blob_free(&f->kernel);
+	blob_free(&f->initrd);
+	blob_free(&f->firmware);
+}
+
+static int stage(const struct boot_files *f, struct vm *vm, bool probe,
+	const struct boot_plan *plan, struct boot_entry *entry, struct err *e)
+{
+	struct boot_stage s = {
+		.plan = plan,
+		.program = f->firmware.data ? f->firmware.data : arch_loader,
+		.program_len = f->firmware.data ? f->firmware.len
+						: (uint64_t)(arch_loader_end - arch_loader),
+		.layout = &vm->layout,
+		.protection = vm->config.protection,
+		.cpus = vm->config.cpus,
+		.probe = probe,
+	};
+	struct mem_region_desc d = { MEM_OPEN, "staging", vm->layout.staging, 0 };
+	int r = boot_stage_size(&s, &d.size, e);
+
+	if (!r)
+		r = mem_add(vm->mem, &d, e);
+	return r ? r : boot_stage_fill(&s, vm->mem, d.size, entry, e);
+}
+
+int bootfiles_load(const struct boot_files *f, struct vm *vm, bool probe, struct boot_entry *entry,
+	bool *staged, struct err *e)
+{
+	struct boot_plan plan = { .count = 0 };
+	int r = 0;
+
+	if (f->kernel.data)
+		r = arch_boot_plan(&vm->config, &vm->layout, f, &plan, e);
+	if (r)
+		return r;
+	/* Private RAM is out of our reach; a program of the user's is staged in every mode. */
+	*staged = f->firmware.data || vm->config.protection == PROTECTION_PRIVATE;
+	if (*staged) {
+		r = stage(f, vm, probe, &plan, entry, e);
+	} else {
+		r = boot_load(&plan, vm->mem, e);
+		*entry = plan.entry;
+	}
+	boot_plan_free(&plan);
+	return r;
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. The first argument names a row of `commands`; the row's option table does
+ * the rest. Options are matched by hand, not by getopt_long: that accepts any unambiguous
+ * beginning of a name, so that a new option would break an old script, and it keeps its state in
+ * globals. For run the options are applied twice, once before the config file is read, since they
+ * name it, and once after, since they override it.
+ */
+#include "vmm/cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "vmm/config_json.h"
+#include "vmm/options.h"
+#include "vmm/util/bits.h"
+#include "vmm/util/text.h"
+
+struct command_def {
+	const char *name;
+	const char *operands; /* of the usage line */
+	const char *summary;
+	const struct option_table *options; /* NULL: takes none */
+	size_t base;			    /* offset in struct cli that the table counts from */
+};
+
+static const struct option_def doctor_defs[] = {
+	{ .name = "json",
+		OPTION_FIELD(struct cli, json),
+		.type = OPTION_FLAG,
+		.help = "Print the report as JSON" },
+};
+
+static const struct option_table doctor_table = { doctor_defs, ARRAY_SIZE(doctor_defs) };
+
+/* Every command has it, so it is in no table and has no field. */
+static const struct option_def help_def = {
+	.name = "help", .letter = 'h', .type = OPTION_FLAG, .help = "Print this help and exit"
+};
+
+static const struct command_def commands[] = {
+	[CMD_RUN] = { "run", "[OPTION]...", "Start a guest and stay until it ends", &config_table,
+		offsetof(struct cli, config) },
+	[CMD_DOCTOR] = { "doctor", "[OPTION]...",
+		"Say what this host offers, and what is missing for each mode", &doctor_table, 0 },
+	[CMD_HELP] = { "help", "[COMMAND]", "Explain a command", NULL, 0 },
+	[CMD_VERSION] = { "--version", "", "Print the version", NULL, 0 },
+};
+
+_Static_assert(ARRAY_SIZE(commands) == COMMANDS, "every command has a row");
+
+/* The arguments that are not yet dealt with. */
+struct args {
+	char **next, **end;
+	const struct command_def *command;
+};
+
+static int unknown_option(const struct args *a, const char *given, struct err *e)
+{
+	struct text_nearest nearest = { .given = given };
+	const struct option_table *t = a->command->options;
+	char shown[TEXT_SHOWN];
+	size_t i;
+	int r;
+
+	while (*nearest.given == '-')
+		nearest.given++;
+	for (i = 0; i < t->count; i++)
+		text_nearest_try(&nearest, t->defs[i].name);
+	text_nearest_try(&nearest, help_def.name);
+	r = err_set(e, -EINVAL, "nacre %s: unknown option %s", a->command->name,
+		text_show(shown, sizeof(shown), given));
+	if (nearest.best)
+		return err_hint(e, r, "did you mean --%s?", nearest.best);
+	return err_hint(e, r, "nacre help %s lists the options", a->command->name);
+}
+
+/* Stores the value of an option; NULL when none was attached and the next argument is it. */
+static int apply_value(
+	struct args *a, const struct option_def *def, const char *value, void *base, struct err *e)
+{
+	char expected[160];
+	int r;
+
+	if (def->type == OPTION_FLAG && value)
+		return err_set(
+			e, -EINVAL, "--%s: takes no argument (leave out \"=...\")", def->name);
+	if (def->type == OPTION_FLAG) {
+		option_set_flag(def, base, true);
+		return 0;
+	}
+	if (!value && a->next == a->end) {
+		option_expected(def, expected, sizeof(expected));
+		return err_set(
+			e, -EINVAL, "--%s: argument missing, expected %s", def->name, expected);
+	}
+	r = option_set_text(def, base, value ? value : *a->next++, e);
+	return r ? err_prefix(e, r, "--%s", def->name) : 0;
+}
+
+/* One argument that begins with "--": a name, perhaps with "=value". */
+static int apply_long(struct args *a, const char *arg, void *base, struct err *e)
+{
+	const char *equals = strchr(arg, '=');
+	size_t len = equals ? (size_t)(equals - arg) : strlen(arg);
+	const struct option_def *def = NULL;
+	char name[TEXT_SHOWN];
+
+	if (len < sizeof(name)) {
+		memcpy(name, arg, len);
+		name[len] = '\0';
+		def = option_find(a->command->options, name + 2);
+	}
+	if (!def)
+		return unknown_option(a, len < sizeof(name) ? name : arg, e);
+	return apply_value(a, def, equals ? equals + 1 : NULL, base, e);
+}
+
+/* One argument with a single dash: flags in a row, perhaps an option with its value at the end. */
+static int apply_letters(struct args *a, const char *arg, void *base, struct err *e)
+{
+	const struct option_def *def;
+	const char *p;
+	int r;
+
+	/* -kernel is a slip for --kernel, not a kernel named "ernel". */
+	if (option_find(a->command->options, arg + 1))
+		return unknown_option(a, arg, e);
+	for (p = arg + 1; *p; p++) {
+		char letter[3] = { '-', *p, '\0' };
+
+		def = option_find_letter(a->command->options, *p);
+		if (!def)
+			return unknown_option(a, letter, e);
+		if (def->type != OPTION_FLAG)
+			return apply_value(a, def, p[1] ? p + 1 : NULL, base, e);
+		r = apply_value(a, def, NULL, base, e);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int unexpected_argument(const struct args *a, const char *arg, struct err *e)
+{
+	const struct command_def *command = a->command;
+	char shown[TEXT_SHOWN];
+
+	text_show(shown, sizeof(shown), arg);
+	return err_set(e, -EINVAL, "nacre %s: unexpected argument \"%s\" (usage: nacre %s%s%s)",
+		command->name, shown, command->name, command->operands[0] ? " " : "",
+		command->operands);
+}
+
+/* Applies all arguments. Sets *help and stops where help is asked for. */
+static int apply_options(struct args a, struct cli *c, bool *help, struct err *e)
+{
+	void *base = (char *)c + a.command->base;
+	int r = 0;
+
+	while (!r && a.next < a.end) {
+		const char *arg = *a.next++;
+
+		*help = strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+		if (*help)
+			return 0;
+		if (strcmp(arg, "--") == 0 && a.next < a.end)
+			return unexpected_argument(&a, *a.next, e);
+		if (arg[0] != '-' || arg[1] == '\0')
+			return unexpected_argument(&a, arg, e);
+		if (arg[1] != '-')
+			r = apply_letters(&a, arg, base, e);
+		else if (arg[2] != '\0')
+			r = apply_long(&a, arg, base, e);
+	}
+	return r;
+}
+
+static int parse_options(struct args a, struct cli *c, struct err *e)
+{
+	bool help = false;
+	int r;
+
+	r = apply_options(a, c, &help, e);
+	if (help) {
+		c->command = CMD_HELP;
+		c->topic = a.command->name;
+		return 0;
+	}
+	if (r || c->command != CMD_RUN)
+		return r;
+	if (c->config.config_file) {
+		r = config_load(&c->config, c->config.config_file, e);
+		if (!r)
+			r = apply_options(a, c, &help, e);
+	}
+	return r ? r : config_check(&c->config, e);
+}
+
+static const struct command_def *find_command(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static int unknown_command(const char *name, struct err *e)
+{
+	struct text_nearest nearest = { .given = name };
+	char shown[TEXT_SHOWN];
+	size_t i;
+	int r;
+
+	for (i = 0; i < COMMANDS; i++)
+		text_nearest_try(&nearest, commands[i].name);
+	text_show(shown, sizeof(shown), name);
+	if (name[0] == '-' && !nearest.best)
+		return err_set(e, -EINVAL,
+			"expected a command before the option %s (as in: nacre run %s)", shown,
+			shown);
+	r = err_set(e, -EINVAL, "unknown command \"%s\"", shown);
+	if (nearest.best)
+		return err_hint(e, r, "did you mean %s?", nearest.best);
+	return err_hint(e, r, "nacre help lists the commands");
+}
+
+/* What follows help and --version: at most the name of a command, or nothing. */
+static int parse_operand(struct args a, struct cli *c, struct err *e)
+{
+	if (c->command == CMD_HELP && a.next < a.end) {
+		c->topic = *a.next++;
+		if (!find_command(c->topic))
+			return unknown_command(c->topic, e);
+	}
+	return a.next < a.end ? unexpected_argument(&a, *a.next, e) : 0;
+}
+
+int cli_parse(int argc, char **argv, struct cli *out, struct err *e)
+{
+	const struct command_def *command;
+	struct args a = { .end = argv + argc };
+	const char *name;
+	int r;
+
+	*out = (struct cli){ 0 };
+	config_init(&out->config);
+	if (argc < 2)
+		return err_set(
+			e, -EINVAL, "expected a command: run, doctor or help (try: nacre help)");
+	name = argv[1];
+	if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0)
+		name = commands[CMD_HELP].name;
+	command = find_command(name);
+	if (!command)
+		return unknown_command(name, e);
+	a.next = argv + 2;
+	a.command = command;
+	out->command = (enum command)(command - commands);
+	r = command->options ? parse_options(a, out, e) : parse_operand(a, out, e);
+	if (r)
+		cli_free(out);
+	return r;
+}
+
+void cli_free(struct cli *c)
+{
+	config_free(&c->config);
+}
+
+/* The columns of the option list: where the text starts and where it must end. */
+#define HELP_INDENT 29
+#define HELP_WIDTH  80
+
+/* What a table row says about its values, in parentheses after the sentence. */
+static void format_facts(const struct option_def *def, const void *defaults, char *buf, size_t size)
+{
+	char expected[160];
+	const char *range = expected;
+
+	buf[0] = '\0';
+	if (def->type == OPTION_ENUM) {
+		option_expected(def, expected, sizeof(expected));
+		snprintf(buf, size, " (%s; default %s)", range, option_string(def, defaults));
+	} else if (def->type == OPTION_INTEGER) {
+		snprintf(buf, size, " (%" PRId64 " to %" PRId64 "%s%s; default %" PRId64 ")",
+			def->min, def->max, def->unit ? " " : "", def->unit ? def->unit : "",
+			option_integer(def, defaults));
+	}
+}
+
+/* Prints words up to HELP_WIDTH, further lines indented. The cursor stands at HELP_INDENT. */
+static void print_wrapped(FILE *out, const char *text)
+{
+	size_t column = HELP_INDENT, len;
+
+	while (*text) {
+		len = strcspn(text, " ");
+		if (column > HELP_INDENT && column + 1 + len > HELP_WIDTH) {
+			fprintf(out, "\n%*s", HELP_INDENT, "");
+			column = HELP_INDENT;
+		}
+		if (column > HELP_INDENT)
+			column += (size_t)fprintf(out, " ");
+		fwrite(text, 1, len, out);
+		column += len;
+		text += len;
+		text += strspn(text, " ");
+	}
+	fputc('\n', out);
+}
+
+static void print_option(FILE *out, const struct option_def *def, const void *defaults)
+{
+	char letter[8] = "", facts[200], text[512];
+	int used;
+
+	if (def->letter)
+		snprintf(letter, sizeof(letter), "-%c,", def->letter);
+	used = fprintf(out, "  %-3s --%s%s%s", letter, def->name, def->arg ? " " : "",
+		def->arg ? def->arg : "");
+	fprintf(out, "%*s", used < HELP_INDENT ? HELP_INDENT - used : 1, "");
+	format_facts(def, defaults, facts, sizeof(facts));
+	snprintf(text, sizeof(text), "%s%s", def->help, facts);
+	print_wrapped(out, text);
+}
+
+static void print_overview(FILE *out)
+{
+	size_t i;
+
+	fprintf(out, "usage: nacre COMMAND [OPTION]...\n\n"
+		     "A small virtual machine monitor for confidential guests on Linux KVM.\n\n"
+		     "Commands:\n");
+	for (i = 0; i < COMMANDS; i++)
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+	fprintf(out,
+		"\nnacre help COMMAND lists the options of a command; nacre(1) explains them.\n");
+}
+
+void cli_print_help(FILE *out, const char *command)
+{
+	const struct command_def *def = command ? find_command(command) : NULL;
+	struct cli defaults = { 0 };
+	size_t i;
+
+	if (!def) {
+		print_overview(out);
+		return;
+	}
+	fprintf(out, "usage: nacre %s%s%s\n\n%s.\n", def->name, def->operands[0] ? " " : "",
+		def->operands, def->summary);
+	if (!def->options)
+		return;
+	config_init(&defaults.config);
+	fprintf(out, "\nOptions:\n");
+	for (i = 0; i < def->options->count; i++)
+		print_option(out, &def->options->defs[i], (const char *)&defaults + def->base);
+	print_option(out, &help_def, NULL);
+	if (def->options == &config_table)
+		fprintf(out, "\nA config file is a JSON object with the same names as keys:\n"
+			     "{ \"kernel\": \"Image\", \"cpus\": 2 }\n");
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/config.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "vmm/util/bits.h"
+
+#define CPUS_MAX 512
+/* Below this not even a bare test guest has room next to the boot blocks. */
+#define MEM_MIB_MIN 4
+#define MEM_MIB_MAX (16LL << 20)
+/* Linux keeps 2048 bytes on both architectures, the end mark included, and cuts silently. */
+#define PARAMS_MAX 2047
+
+const char *const private_memory_names[PRIVATE_MEMORY_KINDS] = {
+	[PRIVATE_MEMORY_STRICT] = "strict",
+	[PRIVATE_MEMORY_OPEN] = "open",
+};
+
+/* options.c stores enums by their size. */
+_Static_assert(sizeof(enum protection) == sizeof(uint32_t), "enum protection");
+_Static_assert(sizeof(enum private_memory) == sizeof(uint32_t), "enum private_memory");
+_Static_assert(sizeof(enum log_level) == sizeof(uint32_t), "enum log_level");
+
+#define FIELD(field) OPTION_FIELD(struct config, field)
+#define FILE_ARG     .type = OPTION_PATH, .min = 1, .max = PATH_MAX - 1, .arg = "FILE"
+#define NAMES(names) .type = OPTION_ENUM, .values = names, .value_count = ARRAY_SIZE(names)
+
+/* In the order of --help, of the dump and of the man page. */
+static const struct option_def defs[] = {
+	{ .name = "kernel",
+		.letter = 'k',
+		FILE_ARG,
+		FIELD(kernel),
+		.help = "Kernel image to boot; a kernel, a firmware or both are needed" },
+	{ .name = "initrd",
+		.letter = 'i',
+		FILE_ARG,
+		FIELD(initrd),
+		.help = "Initial RAM disk for the kernel" },
+	{ .name = "params",
+		.letter = 'p',
+		FIELD(params),
+		.type = OPTION_STRING,
+		.max = PARAMS_MAX,
+		.arg = "STRING",
+		.help = "Kernel command line" },
+	{ .name = "firmware",
+		.letter = 'f',
+		FILE_ARG,
+		FIELD(firmware),
+		.help = "Program to start in place of the built-in loader" },
+	{ .name = "cpus",
+		.letter = 'c',
+		FIELD(cpus),
+		.type = OPTION_INTEGER,
+		.min = 1,
+		.max = CPUS_MAX,
+		.arg = "N",
+		.help = "Number of virtual CPUs" },
+	{ .name = "mem",
+		.letter = 'm',
+		FIELD(mem_mib),
+		.type = OPTION_INTEGER,
+		.min = MEM_MIB_MIN,
+		.max = MEM_MIB_MAX,
+		.unit = "MiB",
+		.arg = "MIB",
+		.help = "Guest memory" },
+	{ .name = "protection",
+		FIELD(protection),
+		NAMES(protection_names),
+		.arg = "MODE",
+		.help = "How guest memory is kept from the host; auto takes the strongest mode "
+			"that host and kernel image allow" },
+	{ .name = "private-memory",
+		FIELD(private_memory),
+		NAMES(private_memory_names),
+		.arg = "KIND",
+		.help = "With open, this process can read private memory: nothing is protected, "
+			"for tests on hosts where KVM emulates the guest" },
+	{ .name = "probe",
+		FIELD(probe),
+		.type = OPTION_FLAG,
+		.help = "Add the probe device, for tests and demonstrations" },
+	{ .name = "log-level",
+		FIELD(log_level),
+		NAMES(log_level_names),
+		.arg = "LEVEL",
+		.help = "How much to report on standard error" },
+	{ .name = "config-file",
+		FIELD(config_file),
+		FILE_ARG,
+		.cli_only = true,
+		.help = "Read settings from a JSON file; options given here override it" },
+	{ .name = "dump-config",
+		FIELD(dump_config),
+		.type = OPTION_FLAG,
+		.cli_only = true,
+		.help = "Print the resulting settings as JSON and exit" },
+};
+
+const struct option_table config_table = { defs, ARRAY_SIZE(defs) };
+
+void config_init(struct config *c)
+{
+	*c = (struct config){
+		.cpus = 1,
+		.mem_mib = 256,
+		.protection = PROTECTION_NONE,
+		.private_memory = PRIVATE_MEMORY_STRICT,
+		.log_level = LOG_WARN,
+	};
+}
+
+void config_free(struct config *c)
+{
+	options_free(&config_table, c);
+}
+
+int config_check(const struct config *c, struct err *e)
+{
+	if (c->initrd && !c->kernel)
+		return err_set(e, -EINVAL,
+			"initrd is given without kernel (add --kernel FILE, or leave it out)");
+	if (c->params && !c->kernel)
+		return err_set(e, -EINVAL,
+			"params is given without kernel (add --kernel FILE, or leave it out)");
+	if (!c->kernel && !c->firmware)
+		return err_set(e, -EINVAL,
+			"nothing to run: neither kernel nor firmware is given (add --kernel FILE, "
+			"--firmware FILE or --config-file FILE)");
+	/* Refused, not ignored: who writes "open" expects a private side to open. */
+	if (c->private_memory == PRIVATE_MEMORY_OPEN && c->protection != PROTECTION_PRIVATE &&
+		c->protection != PROTECTION_AUTO)
+		return err_set(e, -EINVAL,
+			"private-memory open does not fit protection %s (add --protection private "
+			"or auto, or leave it out)",
+			protection_name(c->protection));
+	return 0;
+}

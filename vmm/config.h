@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_CONFIG_H
+#define NACRE_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/options.h"
+#include "vmm/util/err.h"
+#include "vmm/util/log.h"
+#include "vmm/util/protection.h"
+
+/*
+ * What the user asked for, before anything has been opened. A struct config starts with
+ * config_init, is filled through config_table by config_json.c and cli.c, is checked as a whole by
+ * config_check, and ends with config_free. Whether the host can do it is for later layers.
+ */
+
+/* What private memory is made of where the mode uses guest_memfd. */
+enum private_memory {
+	PRIVATE_MEMORY_STRICT, /* this process cannot touch it */
+	PRIVATE_MEMORY_OPEN,   /* protects nothing: for hosts on which KVM must emulate the guest */
+	PRIVATE_MEMORY_KINDS
+};
+
+extern const char *const private_memory_names[PRIVATE_MEMORY_KINDS];
+
+struct config {
+	/* Owned strings, NULL where not given; paths count from the working directory. */
+	char *kernel;
+	char *initrd;
+	char *params;
+	char *firmware;
+	char *config_file;
+	uint32_t cpus;
+	uint64_t mem_mib;
+	enum protection protection;
+	enum private_memory private_memory;
+	enum log_level log_level;
+	bool probe;	  /* add the probe device, for tests and demonstrations */
+	bool dump_config; /* print this struct as JSON and stop */
+};
+
+/* The options of `nacre run`; offsets count from a struct config. */
+extern const struct option_table config_table;
+
+/* Sets the defaults. */
+void config_init(struct config *c);
+
+/* Frees the strings. Accepts a config that was only zeroed, or freed before. */
+void config_free(struct config *c);
+
+/* Checks what no single setting shows: 0, or -EINVAL with what is missing or does not fit. */
+int config_check(const struct config *c, struct err *e);
+
+#endif

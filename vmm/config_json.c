@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation. jansson parses and reports syntax errors with their line; it forgets lines
+ * once it has built the tree. So the tree is checked key by key, and only when one is wrong the
+ * text, by then known to be valid JSON, is scanned again for the line where that key stands.
+ */
+#include "vmm/config_json.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "vmm/util/fd.h"
+#include "vmm/util/text.h"
+
+struct source {
+	const char *path;
+	const char *text;
+	size_t len;
+	char shown[160]; /* the path for messages: its end, where the file's name is */
+};
+
+static void json_release(json_t **v)
+{
+	json_decref(*v);
+}
+
+#define _json __attribute__((cleanup(json_release)))
+
+/* Index of the quote that ends the string which begins at start. */
+static size_t string_end(const struct source *s, size_t start)
+{
+	size_t i;
+
+	for (i = start + 1; i < s->len && s->text[i] != '"'; i++)
+		if (s->text[i] == '\\')
+			i++;
+	return i;
+}
+
+/* Whether the string from start to end is the key: a colon follows, and decoded it is equal. */
+static bool is_key(const struct source *s, size_t start, size_t end, const char *key)
+{
+	_json json_t *name = NULL;
+	size_t i = end + 1;
+
+	while (i < s->len && isspace((unsigned char)s->text[i]))
+		i++;
+	if (i >= s->len || s->text[i] != ':')
+		return false;
+	name = json_loadb(s->text + start, end + 1 - start, JSON_DECODE_ANY, NULL);
+	return name && strcmp(json_string_value(name), key) == 0;
+}
+
+/* The line of a key of the outermost object. The text must be valid JSON that has this key. */
+static int key_line(const struct source *s, const char *key)
+{
+	int line = 1, depth = 0;
+	size_t i, end;
+
+	for (i = 0; i < s->len; i++) {
+		switch (s->text[i]) {
+		case '\n':
+			line++;
+			break;
+		case '{':
+		case '[':
+			depth++;
+			break;
+		case '}':
+		case ']':
+			depth--;
+			break;
+		case '"':
+			end = string_end(s, i);
+			if (depth == 1 && is_key(s, i, end, key))
+				return line;
+			i = end;
+			break;
+		default:
+			break;
+		}
+	}
+	return line;
+}
+
+static int bad_key(const struct source *s, const char *key, int code, struct err *e)
+{
+	char shown[TEXT_SHOWN];
+
+	text_show(shown, sizeof(shown), key);
+	return err_prefix(e, code, "%s:%d: \"%s\"", s->shown, key_line(s, key), shown);
+}
+
+/* jansson's own words for plain syntax errors; ours where we know what would mend it. */
+static int bad_syntax(const struct source *s, const json_error_t *error, struct err *e)
+{
+	char shown[JSON_ERROR_TEXT_LENGTH + 8];
+	const char *hint = NULL;
+	int r;
+
+	text_show(shown, sizeof(shown), error->text);
+	switch (json_error_code(error)) {
+	case json_error_duplicate_key:
+		hint = "keep one of the two";
+		break;
+	case json_error_end_of_input_expected:
+		hint = "a config file holds one JSON object and nothing after it";
+		break;
+	case json_error_null_character:
+	case json_error_null_byte_in_key:
+		return err_set(e, -EINVAL, "%s:%d:%d: a string holds a NUL byte (remove \\u0000)",
+			s->shown, error->line, error->column);
+	case json_error_invalid_utf8:
+		hint = "a config file is UTF-8 text";
+		break;
+	case json_error_premature_end_of_input:
+		hint = "the file ends too early";
+		break;
+	default:
+		if (strstr(shown, "expected"))
+			hint = "entries are separated by one comma, none follows the last, "
+			       "and there are no comments";
+		break;
+	}
+	r = err_set(e, -EINVAL, "%s:%d:%d: %s", s->shown, error->line, error->column, shown);
+	return hint ? err_hint(e, r, "%s", hint) : r;
+}
+
+static const char *type_name(const json_t *v)
+{
+	switch (json_typeof(v)) {
+	case JSON_OBJECT:
+		return "an object";
+	case JSON_ARRAY:
+		return "an array";
+	case JSON_STRING:
+		return "a string";
+	case JSON_INTEGER:
+		return "an integer";
+	case JSON_REAL:
+		return "a number with a fraction or exponent";
+	case JSON_TRUE:
+		return "true";
+	case JSON_FALSE:
+		return "false";
+	case JSON_NULL:
+		return "null";
+	}
+	return "something else";
+}
+
+static int set_path(const struct option_def *def, struct config *c, const char *path,
+	const char *value, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	_free char *joined = NULL;
+
+	if (!slash || value[0] == '/' || value[0] == '\0')
+		return option_set_string(def, c, value, e);
+	if (asprintf(&joined, "%.*s%s", (int)(slash + 1 - path), path, value) < 0) {
+		joined = NULL;
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	return option_set_string(def, c, joined, e);
+}
+
+static bool type_fits(enum option_type type, const json_t *v)
+{
+	switch (type) {
+	case OPTION_FLAG:
+		return json_is_boolean(v);
+	case OPTION_INTEGER:
+		return json_is_integer(v);
+	case OPTION_STRING:
+	case OPTION_PATH:
+	case OPTION_ENUM:
+		return json_is_string(v);
+	case OPTION_TYPES:
+		break;
+	}
+	return false;
+}
+
+static int set_value(const struct option_def *def, struct config *c, const struct source *s,
+	const json_t *v, struct err *e)
+{
+	char expected[160];
+
+	if (!type_fits(def->type, v)) {
+		option_expected(def, expected, sizeof(expected));
+		return err_set(e, -EINVAL, "got %s, expected %s", type_name(v), expected);
+	}
+	if (def->type == OPTION_INTEGER)
+		return option_set_integer(def, c, json_integer_value(v), e);
+	if (def->type == OPTION_PATH)
+		return set_path(def, c, s->path, json_string_value(v), e);
+	if (def->type != OPTION_FLAG)
+		return option_set_text(def, c, json_string_value(v), e);
+	option_set_flag(def, c, json_is_true(v));
+	return 0;
+}
+
+static int unknown_key(const char *key, struct err *e)
+{
+	struct text_nearest nearest = { .given = key };
+	int r = err_set(e, -EINVAL, "unknown key");
+	size_t i;
+
+	for (i = 0; i < config_table.count; i++)
+		if (!config_table.defs[i].cli_only)
+			text_nearest_try(&nearest, config_table.defs[i].name);
+	if (nearest.best)
+		return err_hint(e, r, "did you mean \"%s\"?", nearest.best);
+	return err_hint(e, r, "the keys are the options that nacre help run lists");
+}
+
+static int set_key(
+	struct config *c, const struct source *s, const char *key, const json_t *v, struct err *e)
+{
+	const struct option_def *def = option_find(&config_table, key);
+	int r;
+
+	if (!def)
+		r = unknown_key(key, e);
+	else if (def->cli_only)
+		r = err_set(e, -EINVAL, "has no place in a config file (use --%s)", def->name);
+	else
+		r = set_value(def, c, s, v, e);
+	return r ? bad_key(s, key, r, e) : 0;
+}
+
+int config_parse(struct config *c, const char *path, const char *text, size_t len, struct err *e)
+{
+	struct source s = { .path = path, .text = text, .len = len };
+	_json json_t *root = NULL;
+	json_error_t error;
+	const char *key;
+	json_t *value;
+	int r;
+
+	text_show_end(s.shown, sizeof(s.shown), path);
+	root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	if (!root)
+		return bad_syntax(&s, &error, e);
+	if (!json_is_object(root))
+		return err_set(e, -EINVAL, "%s: got %s, expected an object: { \"kernel\": ... }",
+			s.shown, type_name(root));
+	json_object_foreach(root, key, value)
+	{
+		r = set_key(c, &s, key, value, e);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int config_load(struct config *c, const char *path, struct err *e)
+{
+	struct blob text;
+	int r;
+
+	r = blob_read(path, CONFIG_FILE_MAX, &text, e);
+	if (r == -ENODATA)
+		err_hint(e, r, "expected an object: { \"kernel\": ... }");
+	if (r)
+		return err_prefix(e, r, "--config-file");
+	r = config_parse(c, path, (const char *)text.data, text.len, e);
+	blob_free(&text);
+	return r;
+}
+
+/* Made absolute by text, not by looking it up: the file need not exist to be written down. */
+static json_t *path_value(const char *path)
+{
+	_free char *cwd = NULL;
+
+	if (path[0] == '/')
+		return json_string(path);
+	cwd = getcwd(NULL, 0);
+	return cwd ? json_sprintf("%s/%s", strcmp(cwd, "/") ? cwd : "", path) : NULL;
+}
+
+static json_t *dump_value(const struct option_def *def, const struct config *c)
+{
+	switch (def->type) {
+	case OPTION_FLAG:
+		return json_boolean(option_flag(def, c));
+	case OPTION_INTEGER:
+		return json_integer(option_integer(def, c));
+	case OPTION_PATH:
+		return path_value(option_string(def, c));
+	case OPTION_STRING:
+	case OPTION_ENUM:
+		return json_string(option_string(def, c));
+	case OPTION_TYPES:
+		break;
+	}
+	return NULL;
+}
+
+static bool is_given(const struct option_def *def, const struct config *c)
+{
+	if (def->cli_only)
+		return false;
+	if (def->type == OPTION_STRING || def->type == OPTION_PATH)
+		return option_string(def, c) != NULL;
+	return true;
+}
+
+int config_dump(const struct config *c, FILE *out, struct err *e)
+{
+	_json json_t *root = json_object();
+	size_t i;
+
+	for (i = 0; i < config_table.count; i++) {
+		const struct option_def *def = &config_table.defs[i];
+
+		if (!is_given(def, c))
+			continue;
+		/* A NULL value, which dump_value returns for such text, is refused here. */
+		if (json_object_set_new(root, def->name, dump_value(def, c)))
+			return err_set(e, -EILSEQ, "%s cannot be written as JSON: it is not UTF-8",
+				def->name);
+	}
+	if (json_dumpf(root, out, JSON_INDENT(8)) || fputc('\n', out) == EOF || fflush(out))
+		return err_sys(e, "write the settings");
+	return 0;
+}

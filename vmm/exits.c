@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Why a vCPU left the guest, and what is done about it: one small handler per reason. */
+#include "vmm/exits.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/kvm.h"
+#include "vmm/util/bits.h"
+#include "vmm/util/log.h"
+#include "vmm/vm.h"
+
+static void on_mmio(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	unsigned int len = run->mmio.len <= sizeof(run->mmio.data) ? run->mmio.len : 0;
+
+	if (!len)
+		return;
+	if (run->mmio.is_write)
+		bus_write(&v->vm->mmio, run->mmio.phys_addr, run->mmio.data, len);
+	else
+		bus_read(&v->vm->mmio, run->mmio.phys_addr, run->mmio.data, len);
+}
+
+/* `count` above one is a string instruction: the port stays, the data moves on. */
+static void on_io(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	char *data = (char *)run + run->io.data_offset;
+	uint32_t i;
+
+	for (i = 0; i < run->io.count; i++, data += run->io.size) {
+		if (run->io.direction == KVM_EXIT_IO_OUT)
+			bus_write(&v->vm->port, run->io.port, data, run->io.size);
+		else
+			bus_read(&v->vm->port, run->io.port, data, run->io.size);
+	}
+}
+
+static void on_hypercall(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	struct arch_convert c;
+
+	if (arch_hypercall(vm->arch, v->fd, v->run, &c))
+		arch_convert_done(vm->arch, v->fd, v->run, vm_convert(vm, v, &c));
+}
+
+static void on_system_event(struct vcpu *v)
+{
+	switch (v->run->system_event.type) {
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+		vm_end(v->vm, VM_POWEROFF, "the guest powered off");
+		break;
+	case KVM_SYSTEM_EVENT_RESET:
+		vm_end(v->vm, VM_RESET, "the guest asked for a reset");
+		break;
+	case KVM_SYSTEM_EVENT_CRASH:
+		vm_end(v->vm, VM_CRASHED, "the guest reported a crash");
+		break;
+	default:
+		vm_end(v->vm, VM_FAILED, "vCPU %u: unknown system event %u", v->index,
+			v->run->system_event.type);
+	}
+}
+
+/* A register may hold a secret: the dump is for guests that have none from us. */
+static void fail(struct vcpu *v, const char *what)
+{
+	char regs[1600] = "";
+
+	if (v->vm->config.protection == PROTECTION_NONE && arch_dump(v->fd, regs, sizeof(regs))[0])
+		log_error("registers of vCPU %u:\n%s", v->index, regs);
+	vm_end(v->vm, VM_FAILED, "vCPU %u: %s%s", v->index, what,
+		v->vm->config.protection == PROTECTION_NONE
+			? ""
+			: " (registers are not shown: the guest is protected)");
+}
+
+static void on_internal_error(struct vcpu *v)
+{
+	bool emulation = v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
+	char what[160];
+
+	snprintf(what, sizeof(what), "KVM_EXIT_INTERNAL_ERROR %u%s", v->run->internal.suberror,
+		emulation && v->vm->config.protection != PROTECTION_NONE
+			? ": KVM has to emulate an instruction that lies in private memory; this "
+			  "CPU lacks the assists that mode needs"
+		: emulation ? ": KVM cannot emulate the guest's instruction"
+			    : "");
+	fail(v, what);
+}
+
+static void on_fail_entry(struct vcpu *v)
+{
+	char what[120];
+
+	snprintf(what, sizeof(what), "KVM_EXIT_FAIL_ENTRY, hardware reason 0x%llx",
+		(unsigned long long)v->run->fail_entry.hardware_entry_failure_reason);
+	fail(v, what);
+}
+
+static void on_intr(struct vcpu *v)
+{
+	/* A signal came: the loop looks around and runs on. */
+	(void)v;
+}
+
+static void on_shutdown(struct vcpu *v)
+{
+	fail(v, "triple fault (KVM_EXIT_SHUTDOWN)");
+}
+
+static void on_other(struct vcpu *v)
+{
+	char what[160];
+
+	snprintf(what, sizeof(what), "exit %u that nobody handles%s%s", v->run->exit_reason,
+		arch_exit_name(v->run->exit_reason)[0] ? ": " : "",
+		arch_exit_name(v->run->exit_reason));
+	fail(v, what);
+}
+
+static void (*const handlers[])(struct vcpu *v) = {
+	[KVM_EXIT_IO] = on_io,
+	[KVM_EXIT_HYPERCALL] = on_hypercall,
+	[KVM_EXIT_MMIO] = on_mmio,
+	[KVM_EXIT_SHUTDOWN] = on_shutdown,
+	[KVM_EXIT_FAIL_ENTRY] = on_fail_entry,
+	[KVM_EXIT_INTR] = on_intr,
+	[KVM_EXIT_INTERNAL_ERROR] = on_internal_error,
+	[KVM_EXIT_SYSTEM_EVENT] = on_system_event,
+};
+
+void exit_handle(struct vcpu *v)
+{
+	uint32_t reason = v->run->exit_reason;
+
+	if (reason < ARRAY_SIZE(handlers) && handlers[reason])
+		handlers[reason](v);
+	else
+		on_other(v);
+}
+
+unsigned long long exit_fault_gpa(const struct kvm_run *run)
+{
+	/* memory_fault: u64 flags, u64 gpa, u64 size, at the start of the union. */
+	uint64_t words[2];
+
+	memcpy(words, (const char *)&run->hw, sizeof(words));
+	return words[1];
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/machine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "devices/power.h"
+#include "devices/probe.h"
+#include "devices/serial.h"
+#include "devices/tty.h"
+#include "mem/guard.h"
+#include "vmm/bootfiles.h"
+#include "vmm/kvm.h"
+#include "vmm/protect.h"
+#include "vmm/util/bits.h"
+#include "vmm/util/fd.h"
+#include "vmm/util/log.h"
+#include "vmm/util/loop.h"
+
+static const int end_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+
+struct machine {
+	const struct config *config;
+	struct vm *vm;
+	struct loop *control;
+	struct loop *io;
+	struct loop_event *signals[ARRAY_SIZE(end_signals)];
+	struct loop_event *resumed;
+	struct tty *tty;
+	struct serial *serial;
+	struct irq_line serial_irq;
+	struct probe_dev *probe;
+	struct power power;
+	struct boot_entry entry;
+	_Atomic bool staged;
+	atomic_bool cancel; /* a second signal: do not wait for the console's reader */
+	_Atomic int signo;
+};
+
+/* ---- requests of the guest ---- */
+
+static void drop_staging(struct machine *m)
+{
+	struct err e = { "" };
+
+	if (!atomic_exchange(&m->staged, false)) {
+		log_limited(LOG_WARN, "guest announced that it has loaded, but nothing is staged");
+		return;
+	}
+	/* Under pKVM memory slots are fixed once the guest runs; the area was donated, not shared. */
+	if (m->vm->config.protection == PROTECTION_PKVM)
+		return;
+	if (vm_remove_memory(m->vm, vcpu_current(), m->vm->layout.staging, &e))
+		vm_end(m->vm, VM_FAILED, "remove the staging area: %s", e.msg);
+	else
+		log_debug("the staging area is gone");
+}
+
+static void on_power(void *ctx, enum power_cmd cmd)
+{
+	struct machine *m = ctx;
+
+	switch (cmd) {
+	case POWER_BOOT_DONE:
+		drop_staging(m);
+		break;
+	case POWER_OFF:
+		vm_end(m->vm, VM_POWEROFF, "the guest powered off");
+		break;
+	case POWER_RESET:
+		vm_end(m->vm, VM_RESET, "the guest asked for a reset");
+		break;
+	case POWER_CRASH:
+		vm_end(m->vm, VM_CRASHED, "the guest reported a crash");
+		break;
+	}
+}
+
+static const struct power_ops power_ops = { .request = on_power };
+
+static void on_quit(void *ctx)
+{
+	struct machine *m = ctx;
+
+	if (vm_ended(m->vm))
+		atomic_store(&m->cancel, true);
+	vm_end(m->vm, VM_STOPPED, "stopped by Ctrl-A x");
+}
+
+/* ---- devices ---- */
+
+static int add_irq(struct machine *m, uint32_t gsi, struct irq_line *irq, struct err *e)
+{
+	irq->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (irq->fd < 0)
+		return err_sys(e, "eventfd for interrupt %u", gsi);
+	return kvm_irqfd(m->vm->fd, irq->fd, gsi, e);
+}
+
+static int make_serial(
+	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
+{
+	struct tty_config tc = { m->io, STDIN_FILENO, STDOUT_FILENO, on_quit, m };
+	struct serial_config sc;
+	int r = tty_new(&m->tty, &tc, e);
+
+	if (!r)
+		r = add_irq(m, row->irq, &m->serial_irq, e);
+	if (r)
+		return r;
+	sc = (struct serial_config){ .irq = m->serial_irq, .tty = m->tty };
+	r = serial_new(&m->serial, &sc, e);
+	if (r)
+		return r;
+	*d = (struct bus_dev){ .name = "serial",
+		.ops = &serial_ops,
+		.dev = m->serial,
+		.lock = serial_lock(m->serial) };
+	return 0;
+}
+
+static int make_power(
+	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
+{
+	(void)e;
+	*d = (struct bus_dev){
+		.name = row->kind == PLATFORM_POWER ? "power" : "i8042",
+		.ops = row->kind == PLATFORM_POWER ? &power_bus_ops : &i8042_ops,
+		.dev = &m->power,
+	};
+	return 0;
+}
+
+static int make_probe(
+	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
+{
+	int r;
+
+	(void)row;
+	if (!m->config->probe)
+		return 0;
+	r = probe_dev_new(&m->probe, m->vm->mem, e);
+	if (r)
+		return r;
+	*d = (struct bus_dev){ .name = "probe",
+		.ops = &probe_dev_ops,
+		.dev = m->probe,
+		.lock = probe_dev_lock(m->probe) };
+	return 0;
+}
+
+/* The devices. Each fills its bus row, or leaves it empty when the config does not want it. */
+static int (*const makers[PLATFORM_KINDS])(
+	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e) = {
+	[PLATFORM_SERIAL] = make_serial,
+	[PLATFORM_POWER] = make_power,
+	[PLATFORM_PROBE] = make_probe,
+	[PLATFORM_I8042] = make_power,
+};
+
+static int add_devices(struct machine *m, struct err *e)
+{
+	const struct platform *p = &m->vm->layout.platform;
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < p->count; i++) {
+		const struct platform_dev *row = &p->devs[i];
+		struct bus_dev d = { 0 };
+
+		r = makers[row->kind](m, row, &d, e);
+		if (!r && d.ops) {
+			d.base = row->base;
+			d.size = row->size;
+			r = bus_add(row->port ? &m->vm->port : &m->vm->mmio, &d, e);
+		}
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- building ---- */
+
+static void on_signal(void *arg, int signo, short events)
+{
+	struct machine *m = arg;
+
+	(void)events;
+	/* The second one means it; so does the first when only the console's reader is waited for. */
+	if (atomic_exchange(&m->signo, signo) || vm_ended(m->vm))
+		atomic_store(&m->cancel, true);
+	vm_end(m->vm, VM_STOPPED, "stopped by %s", strsignal(signo));
+}
+
+static void on_resumed(void *arg, int signo, short events)
+{
+	struct machine *m = arg;
+
+	(void)signo;
+	(void)events;
+	tty_resume(m->tty);
+}
+
+static int make_loops(struct machine *m, struct err *e)
+{
+	int r = loop_new(&m->control, NULL, e);
+
+	m->vm->control = m->control;
+	return r ? r : loop_new(&m->io, &m->vm->park, e);
+}
+
+/* Who starts us with nohup, or in the background of a script, means these to be ignored. */
+static bool is_ignored(int signo)
+{
+	struct sigaction sa;
+
+	return signo != SIGTERM && !sigaction(signo, NULL, &sa) && sa.sa_handler == SIG_IGN;
+}
+
+/* From here on these signals come to the control loop; before, they simply end the process. */
+static int catch_signals(struct machine *m, struct err *e)
+{
+	unsigned int i;
+	sigset_t set;
+	int r = 0;
+
+	/* Whoever starts us may have blocked them. */
+	sigemptyset(&set);
+	for (i = 0; i < ARRAY_SIZE(end_signals); i++)
+		sigaddset(&set, end_signals[i]);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	for (i = 0; i < ARRAY_SIZE(end_signals) && !r; i++)
+		if (!is_ignored(end_signals[i]))
+			r = loop_add_signal(
+				m->control, end_signals[i], on_signal, m, &m->signals[i], e);
+	return r ? r : loop_add_signal(m->control, SIGCONT, on_resumed, m, &m->resumed, e);
+}
+
+static int build(struct machine *m, struct boot_files *files, struct err *e)
+{
+	struct arch_config ac = {
+		.protection = m->config->protection,
+		.cpus = m->config->cpus,
+		.ram_bytes = m->config->mem_mib << 20,
+		.open_memory = m->config->private_memory == PRIVATE_MEMORY_OPEN,
+	};
+	bool staged = false;
+	int r;
+
+	r = protect_resolve(&ac, files, e);
+	if (!r)
+		r = vm_new(&m->vm, &ac, e);
+	if (!r)
+		r = make_loops(m, e);
+	if (!r)
+		r = vm_add_vcpus(m->vm, e);
+	if (!r)
+		r = bootfiles_load(files, m->vm, m->config->probe, &m->entry, &staged, e);
+	atomic_store(&m->staged, staged);
+	/* Before the terminal becomes raw: whatever ends us from here on restores it. */
+	if (!r)
+		r = catch_signals(m, e);
+	return r ? r : add_devices(m, e);
+}
+
+int machine_build(struct machine **out, const struct config *c, struct err *e)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	struct boot_files files;
+	int r;
+
+	if (!m)
+		return err_set(e, -ENOMEM, "machine: out of memory");
+	m->config = c;
+	m->serial_irq.fd = -1;
+	m->power = (struct power){ &power_ops, m };
+	r = guard_init(e);
+	if (!r)
+		r = bootfiles_read(&files, c, e);
+	if (!r) {
+		guard_set_crash_hook(tty_crash_restore);
+		r = build(m, &files, e);
+		bootfiles_free(&files);
+	}
+	if (r) {
+		machine_free(m);
+		return r;
+	}
+	*out = m;
+	return 0;
+}
+
+void machine_free(struct machine *m)
+{
+	unsigned int i;
+
+	if (!m)
+		return;
+	serial_free(m->serial);
+	tty_free(m->tty);
+	fd_close(&m->serial_irq.fd);
+	probe_dev_free(m->probe);
+	for (i = 0; i < ARRAY_SIZE(m->signals); i++)
+		loop_event_free(m->signals[i]);
+	loop_event_free(m->resumed);
+	loop_free(m->io);
+	loop_free(m->control);
+	vm_free(m->vm);
+	free(m);
+}
+
+/* ---- running ---- */
+
+/* The guest is gone; what it wrote is not. Waits for a slow reader until a signal says no. */
+static void *drain(void *arg)
+{
+	struct machine *m = arg;
+
+	tty_drain(m->tty, -1, &m->cancel);
+	loop_stop(m->control);
+	return NULL;
+}
+
+static void drain_console(struct machine *m)
+{
+	pthread_t thread;
+
+	/* Most often nothing is left, or it fits. */
+	if (!tty_drain(m->tty, 0, NULL))
+		return;
+	/* Asked to stop from outside: nobody shall have to ask twice for long. */
+	if (machine_end(m, NULL, NULL) == VM_STOPPED) {
+		tty_drain(m->tty, 200, &m->cancel);
+		return;
+	}
+	/* The control loop stays in charge of signals meanwhile. */
+	if (pthread_create(&thread, NULL, drain, m))
+		return;
+	loop_run(m->control);
+	atomic_store(&m->cancel, true);
+	pthread_join(thread, NULL);
+}
+
+int machine_run(struct machine *m, struct err *e)
+{
+	int r = loop_start_thread(m->io, "nacre-io", e);
+
+	if (!r)
+		r = vm_start(m->vm, &m->entry, e);
+	if (r)
+		vm_end(m->vm, VM_FAILED, "%s", "not started");
+	else
+		loop_run(m->control);
+	vm_join(m->vm);
+	if (!r)
+		drain_console(m);
+	return r;
+}
+
+enum vm_end machine_end(const struct machine *m, const char **text, int *signo)
+{
+	if (text)
+		*text = m->vm->end_text;
+	if (signo)
+		*signo = atomic_load(&m->signo);
+	return (enum vm_end)atomic_load(&m->vm->end);
+}

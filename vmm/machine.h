@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_MACHINE_H
+#define NACRE_MACHINE_H
+
+#include "vmm/config.h"
+#include "vmm/util/err.h"
+#include "vmm/vm.h"
+
+/*
+ * A machine: one VM with its devices, loops and boot files, built from a config. This is the one
+ * place that knows both devices and architecture; it joins them by platform rows. Control thread
+ * only. To add a device: its file, a row in the architecture's layout, a line in machine.c.
+ */
+struct machine;
+
+/* Opens and makes everything; on error nothing is left behind. The config is borrowed. */
+int machine_build(struct machine **out, const struct config *c, struct err *e);
+void machine_free(struct machine *m); /* accepts NULL */
+
+/*
+ * Runs the guest until it ends or a signal (SIGTERM, SIGINT, SIGHUP, SIGQUIT) asks us to, and
+ * writes out what is left of its console. Returns 0 or -errno when it could not be started.
+ */
+int machine_run(struct machine *m, struct err *e);
+
+/* After machine_run: how it ended. *signo is the signal for VM_STOPPED, 0 for Ctrl-A x. */
+enum vm_end machine_end(const struct machine *m, const char **text, int *signo);
+
+#endif

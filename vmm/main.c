@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/cli.h"
+#include "vmm/config_json.h"
+#include "vmm/doctor.h"
+#include "vmm/machine.h"
+#include "vmm/util/log.h"
+#include "vmm/util/text.h"
+
+/* The edge: here alone errors are printed and become an exit status. */
+static int complain(struct err *e, enum exit_status status)
+{
+	/* Names come from files and guests; a terminal must not obey them. */
+	text_defuse(e->msg, strlen(e->msg));
+	fprintf(stderr, "nacre: %s\n", e->msg);
+	return (int)status;
+}
+
+/* After cleaning up, die of the signal that asked for it, as a shell expects. */
+static int die_of(int signo)
+{
+	signal(signo, SIG_DFL);
+	raise(signo);
+	return EXIT_GUEST;
+}
+
+static int report_end(enum vm_end end, const char *text, int signo)
+{
+	switch (end) {
+	case VM_POWEROFF:
+	case VM_RESET:
+		log_info("%s", text);
+		return EXIT_OK;
+	case VM_STOPPED:
+		log_info("%s", text);
+		return signo ? die_of(signo) : EXIT_OK;
+	default:
+		fprintf(stderr, "nacre: %s\n", text);
+		return EXIT_GUEST;
+	}
+}
+
+/*
+ * Open and validate everything, then run. machine_build does all that needs privilege; nothing of
+ * the guest runs before machine_run.
+ */
+static int run(const struct config *config)
+{
+	struct machine *machine;
+	struct err e = { "" };
+	enum vm_end end;
+	const char *text;
+	char copy[512];
+	int signo;
+
+	log_set_level(config->log_level);
+	signal(SIGPIPE, SIG_IGN);
+	if (machine_build(&machine, config, &e))
+		return complain(&e, EXIT_NO_START);
+	if (machine_run(machine, &e)) {
+		machine_free(machine);
+		return complain(&e, EXIT_NO_START);
+	}
+	end = machine_end(machine, &text, &signo);
+	snprintf(copy, sizeof(copy), "%s", text);
+	machine_free(machine);
+	return report_end(end, copy, signo);
+}
+
+/* A closed standard descriptor would be given to the next file we open, /dev/kvm for one. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+static int dump(const struct config *config)
+{
+	struct err e = { "" };
+
+	return config_dump(config, stdout, &e) ? complain(&e, EXIT_NO_START) : EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct err e = { "" };
+	struct cli cli;
+	int status = EXIT_OK;
+
+	fill_standard_fds();
+	if (cli_parse(argc, argv, &cli, &e))
+		return complain(&e, EXIT_USAGE);
+	switch (cli.command) {
+	case CMD_RUN:
+		if (cli.config.dump_config)
+			status = dump(&cli.config);
+		else
+			status = run(&cli.config);
+		break;
+	case CMD_DOCTOR:
+		status = doctor_run(cli.json, stdout);
+		break;
+	case CMD_VERSION:
+		printf("nacre %s\n", NACRE_VERSION);
+		break;
+	default:
+		cli_print_help(stdout, cli.topic);
+	}
+	cli_free(&cli);
+	return status;
+}

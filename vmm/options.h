@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_OPTIONS_H
+#define NACRE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/util/err.h"
+
+/*
+ * An option table describes the fields of a struct once, for everything that touches them: the
+ * command line, the JSON file, --help, validation, the dump. A function here takes a row and the
+ * address of the struct that the row's offset counts from, and never knows which struct it is, so
+ * a new setting is a field and a row.
+ *
+ * Values go through the option_set functions only: they hold the limits, so no source of settings
+ * is laxer than another. Their errors do not say where the value came from; callers put the option
+ * or the file, line and key in front with err_prefix.
+ */
+enum option_type {
+	OPTION_FLAG,	/* bool */
+	OPTION_INTEGER, /* uint32_t or uint64_t */
+	OPTION_STRING,	/* char *, owned; NULL while not given */
+	OPTION_PATH,	/* a string that names a file */
+	OPTION_ENUM,	/* an enum that counts from 0 */
+	OPTION_TYPES
+};
+
+struct option_def {
+	const char *name; /* the long option, and the key in a config file */
+	char letter;	  /* the short option, or 0 */
+	bool cli_only;	  /* has no place in a config file */
+	enum option_type type;
+	size_t offset, size;	   /* of the field: OPTION_FIELD */
+	int64_t min, max;	   /* integers: the value; strings and paths: the bytes */
+	const char *const *values; /* enums: the names, value_count of them */
+	size_t value_count;
+	const char *unit; /* of an integer, or NULL */
+	const char *arg;  /* what --help calls the argument; NULL for a flag */
+	const char *help; /* one sentence without its full stop */
+};
+
+#define OPTION_FIELD(type, field) \
+	.offset = offsetof(type, field), .size = sizeof(((type *)NULL)->field)
+
+struct option_table {
+	const struct option_def *defs;
+	size_t count;
+};
+
+/* The row of that long name (of that letter), or NULL. */
+const struct option_def *option_find(const struct option_table *t, const char *name);
+const struct option_def *option_find_letter(const struct option_table *t, char letter);
+
+/*
+ * Stores a value into the field of def in the struct at base. Each refuses what the row does not
+ * allow with -EINVAL (-ENOMEM), leaves the field as it was, and says what was expected. The row
+ * must be of the function's type.
+ */
+void option_set_flag(const struct option_def *def, void *base, bool value);
+int option_set_integer(const struct option_def *def, void *base, int64_t value, struct err *e);
+int option_set_string(const struct option_def *def, void *base, const char *value, struct err *e);
+int option_set_enum(const struct option_def *def, void *base, const char *name, struct err *e);
+
+/* The same from the text of a command line, for any type but a flag. */
+int option_set_text(const struct option_def *def, void *base, const char *text, struct err *e);
+
+/* Reads a field back. option_string returns the enum's name for an enum, and NULL if not given. */
+bool option_flag(const struct option_def *def, const void *base);
+int64_t option_integer(const struct option_def *def, const void *base);
+const char *option_string(const struct option_def *def, const void *base);
+
+/* Writes what the row accepts, to follow "expected", e.g. "an integer from 1 to 512". */
+void option_expected(const struct option_def *def, char *buf, size_t size);
+
+/* Frees every string of the struct at base and sets it to NULL. */
+void options_free(const struct option_table *t, void *base);
+
+#endif

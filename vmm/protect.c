@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/protect.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "vmm/kvm.h"
+#include "vmm/memlock.h"
+#include "vmm/util/bits.h"
+#include "vmm/util/fd.h"
+#include "vmm/util/log.h"
+
+bool protect_host_is_pvm(void)
+{
+	return access("/sys/module/kvm_pvm", F_OK) == 0;
+}
+
+static int check_gmem(int vm, bool open_memory, struct err *e)
+{
+	uint64_t need = ABI_GMEM_MMAP | (open_memory ? ABI_GMEM_INIT_SHARED : 0);
+	uint64_t have = (uint64_t)kvm_has(vm, ABI_CAP_GUEST_MEMFD_FLAGS);
+
+	if (!kvm_has(vm, ABI_CAP_GUEST_MEMFD))
+		return err_set(e, -ENOTSUP,
+			"mode private: this kernel's KVM has no guest_memfd (Linux 6.18 or later "
+			"has)");
+	if ((have & need) != need)
+		return err_set(e, -ENOTSUP,
+			"mode private: this kernel's guest_memfd cannot be mapped (Linux 6.18 or "
+			"later can)");
+	return 0;
+}
+
+int protect_check(int kvm, int vm, const struct arch_config *c, struct err *e)
+{
+	int r = arch_check(kvm, vm, c, e);
+
+	if (!r && c->protection == PROTECTION_PRIVATE)
+		r = check_gmem(vm, c->open_memory, e);
+	return r;
+}
+
+int protect_explain_vm(enum protection mode, int code, struct err *e)
+{
+	if (mode != PROTECTION_PKVM)
+		return code;
+	return err_hint(
+		e, code, "mode pkvm needs an arm64 host booted with kvm-arm.mode=protected");
+}
+
+/* The same for a configuration of which only the mode is still open. */
+static int possible(const struct arch_config *wish, enum protection mode, struct err *e)
+{
+	struct arch_config c = *wish;
+	struct arch_layout layout;
+	_close int kvm = -1;
+	_close int vm = -1;
+	uint64_t type;
+	int r;
+
+	c.protection = mode;
+	r = arch_layout(&c, &layout, e);
+	if (r)
+		return r;
+	kvm = kvm_open(e);
+	if (kvm < 0)
+		return kvm;
+	r = arch_vm_type(kvm, &c, &layout, &type, e);
+	if (r)
+		return r;
+	vm = kvm_create_vm(kvm, type, e);
+	if (vm < 0)
+		return protect_explain_vm(mode, vm, e);
+	r = protect_check(kvm, vm, &c, e);
+	if (!r && mode == PROTECTION_PKVM)
+		r = memlock_check(c.ram_bytes, e);
+	return r;
+}
+
+int protect_possible(enum protection mode, bool open_memory, struct err *e)
+{
+	struct arch_config c = { .cpus = 1, .ram_bytes = MIB(64), .open_memory = open_memory };
+
+	return possible(&c, mode, e);
+}
+
+/* Beyond what the host can do: does the mode suit what shall run in it? */
+static int suits(const struct arch_config *c, enum protection mode, const struct boot_files *files,
+	struct err *e)
+{
+	if (mode == PROTECTION_PKVM && c->open_memory)
+		return err_set(e, -EINVAL, "private-memory open has no meaning in it");
+	if (mode == PROTECTION_PRIVATE && !c->open_memory && files->kernel.data &&
+		arch_kvm_emulates())
+		return err_set(
+			e, -ENOTSUP, "KVM on this CPU cannot run a kernel whose code is private");
+	return possible(c, mode, e);
+}
+
+/* Strongest first. */
+static int resolve_auto(struct arch_config *c, const struct boot_files *files, struct err *e)
+{
+	static const enum protection order[] = { PROTECTION_PKVM, PROTECTION_PRIVATE };
+	struct err why[ARRAY_SIZE(order)];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(order); i++) {
+		if (!suits(c, order[i], files, &why[i])) {
+			c->protection = order[i];
+			log_write(LOG_WARN, "protection auto: mode %s", protection_name(order[i]));
+			return 0;
+		}
+	}
+	return err_set(e, -ENOTSUP,
+		"protection auto: no protected mode is possible here (pkvm: %.200s; private: "
+		"%.200s); "
+		"ask for --protection none to run without",
+		why[0].msg, why[1].msg);
+}
+
+int protect_resolve(struct arch_config *c, const struct boot_files *files, struct err *e)
+{
+	int r = 0;
+
+	if (c->protection == PROTECTION_AUTO)
+		r = resolve_auto(c, files, e);
+	if (r)
+		return r;
+	if (c->protection == PROTECTION_NONE || c->protection == PROTECTION_PKVM) {
+		if (c->open_memory)
+			return err_set(e, -EINVAL,
+				"private-memory open has no meaning in mode %s (leave it out)",
+				protection_name(c->protection));
+		return 0;
+	}
+	if (c->open_memory)
+		log_warn("private-memory open: NOTHING IS PROTECTED, this process can read all of "
+			 "the guest's memory");
+	else if (files->kernel.data && arch_kvm_emulates())
+		log_warn("KVM on this CPU reads guest instructions through this process, which "
+			 "private memory forbids: a kernel may fail (--private-memory open runs it "
+			 "without protection)");
+	return 0;
+}

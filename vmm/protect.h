@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_PROTECT_H
+#define NACRE_PROTECT_H
+
+#include "arch/arch.h"
+
+/*
+ * Settles the protection mode before anything is built: replaces PROTECTION_AUTO by the strongest
+ * mode that this host and the kernel image allow and says which, refuses what cannot work on this
+ * host and warns of what protects nothing.
+ */
+int protect_resolve(struct arch_config *c, const struct boot_files *files, struct err *e);
+
+/* Can this host run the mode at all? 0, or -ENOTSUP with what is missing and how to get it. */
+int protect_possible(enum protection mode, bool open_memory, struct err *e);
+
+/* The same for a VM that exists already. */
+int protect_check(int kvm, int vm, const struct arch_config *c, struct err *e);
+
+/* Adds to the error of a KVM_CREATE_VM that failed what the mode needs. Returns code. */
+int protect_explain_vm(enum protection mode, int code, struct err *e);
+
+/* KVM on this host is the paravirtual one of some cloud machines (module kvm_pvm). */
+bool protect_host_is_pvm(void);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_FD_H
+#define NACRE_FD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "vmm/util/err.h"
+
+/* Cleanup by attribute for locals: `_close int fd = -1;`, handed over with fd_steal(&fd). */
+static inline void fd_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static inline int fd_steal(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
+static inline void ptr_free(void *p)
+{
+	free(*(void **)p);
+}
+
+#define _close __attribute__((cleanup(fd_close)))
+#define _free  __attribute__((cleanup(ptr_free)))
+
+/* A whole file in memory, read once; free data with blob_free. data[len] is a NUL byte. */
+struct blob {
+	uint8_t *data;
+	size_t len;
+};
+
+/*
+ * Reads a regular file (or anything that ends) of at most max bytes. Returns 0, or -errno with a
+ * sentence naming the path: missing, a directory, empty, larger than max.
+ */
+int blob_read(const char *path, size_t max, struct blob *out, struct err *e);
+void blob_free(struct blob *b);
+
+/*
+ * A new non-blocking open file description for the same terminal or pipe as fd, so that O_NONBLOCK
+ * does not leak to whoever shares fd (a shell, say). A regular file is duplicated, keeping its
+ * offset; so is what the kernel cannot reopen (a socket), which may then still block. Returns the
+ * descriptor or -errno.
+ */
+int fd_reopen_nonblock(int fd, int accmode);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_PROTECTION_H
+#define NACRE_PROTECTION_H
+
+/*
+ * How the guest's memory is kept from the host. Machine, memory and architecture code all ask, so
+ * the names live on the lowest floor. PROTECTION_AUTO is only ever a wish: the machine layer
+ * replaces it by one of the others before anything is built.
+ */
+enum protection {
+	PROTECTION_NONE,    /* an ordinary VM */
+	PROTECTION_PRIVATE, /* guest_memfd that this process cannot map, enforced by the host kernel */
+	PROTECTION_PKVM,    /* enforced against the host kernel too, by the hypervisor at EL2 */
+	PROTECTION_AUTO,
+	PROTECTION_MODES
+};
+
+/* Indexed by enum protection: the names that the command line and the config file use. */
+extern const char *const protection_names[PROTECTION_MODES];
+
+/* The name of a mode; "unknown" for a value outside the enum. */
+const char *protection_name(enum protection mode);
+
+#endif

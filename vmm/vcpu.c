@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/vcpu.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vmm/exits.h"
+#include "vmm/kvm.h"
+#include "vmm/util/fd.h"
+#include "vmm/vm.h"
+
+#define KICK_SIGNAL SIGRTMIN
+
+static _Thread_local struct vcpu *current;
+
+static void on_kick(int signo)
+{
+	/* Empty: its arrival ends KVM_RUN. */
+	(void)signo;
+}
+
+int vcpu_init_signal(struct err *e)
+{
+	struct sigaction sa = { .sa_handler = on_kick };
+
+	sigemptyset(&sa.sa_mask);
+	return sigaction(KICK_SIGNAL, &sa, NULL) ? err_sys(e, "install the kick signal") : 0;
+}
+
+struct vcpu *vcpu_current(void)
+{
+	return current;
+}
+
+int vcpu_new(struct vcpu *v, struct vm *vm, uint32_t index, struct err *e)
+{
+	int size;
+	void *p;
+
+	*v = (struct vcpu){ .vm = vm, .index = index, .fd = -1 };
+	size = kvm_run_size(vm->kvm, e);
+	if (size < 0)
+		return size;
+	v->fd = kvm_create_vcpu(vm->fd, index, e);
+	if (v->fd < 0)
+		return v->fd;
+	p = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (p == MAP_FAILED)
+		return err_sys(e, "map the run block of vCPU %u", index);
+	v->run = p;
+	v->run_size = (size_t)size;
+	return 0;
+}
+
+void vcpu_free(struct vcpu *v)
+{
+	if (v->run)
+		munmap(v->run, v->run_size);
+	if (v->vm)
+		fd_close(&v->fd);
+	v->run = NULL;
+}
+
+void vcpu_kick(struct vcpu *v)
+{
+	if (!atomic_load(&v->listens))
+		return;
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(v->thread, KICK_SIGNAL);
+}
+
+static void kick_member(void *arg)
+{
+	vcpu_kick(arg);
+}
+
+static void run_failed(struct vcpu *v, int code)
+{
+	const struct kvm_run *run = v->run;
+
+	if (run->exit_reason == ABI_EXIT_MEMORY_FAULT)
+		vm_end(v->vm, VM_FAILED,
+			"vCPU %u: KVM_RUN: %s at gpa 0x%llx (the guest used memory it may not use)",
+			v->index, strerror(-code), exit_fault_gpa(run));
+	else if (code == -ENOMEM && v->vm->config.protection == PROTECTION_PKVM)
+		vm_end(v->vm, VM_FAILED,
+			"vCPU %u: KVM_RUN: %s (pinning the guest's memory: raise the memlock "
+			"limit, "
+			"or give the process CAP_IPC_LOCK)",
+			v->index, strerror(-code));
+	else
+		vm_end(v->vm, VM_FAILED, "vCPU %u: KVM_RUN: %s", v->index, strerror(-code));
+}
+
+/* One stay in the guest and what came of it. */
+static void vcpu_step(struct vcpu *v)
+{
+	int r;
+
+	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	if (park_wanted(&v->vm->park)) {
+		park_yield(&v->member);
+		return;
+	}
+	if (vm_ended(v->vm))
+		return;
+	r = kvm_run(v->fd);
+	if (r == 0)
+		exit_handle(v);
+	else if (r != -EINTR && r != -EAGAIN)
+		run_failed(v, r);
+}
+
+static void *vcpu_main(void *arg)
+{
+	struct vcpu *v = arg;
+	sigset_t kick;
+
+	current = v;
+	v->thread = pthread_self();
+	atomic_store(&v->listens, true);
+	sigemptyset(&kick);
+	sigaddset(&kick, KICK_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	park_enter(&v->member);
+	while (!vm_ended(v->vm))
+		vcpu_step(v);
+	park_quit(&v->member);
+	return NULL;
+}
+
+int vcpu_start(struct vcpu *v, struct err *e)
+{
+	sigset_t all, old;
+	pthread_t thread;
+	char name[16];
+	int r;
+
+	park_join(&v->vm->park, &v->member, kick_member, v);
+	/* The thread starts with all signals blocked but faults; it opens the kick itself. */
+	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGSEGV);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&thread, NULL, vcpu_main, v);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r) {
+		park_quit(&v->member);
+		return err_set(e, -r, "start the thread of vCPU %u: %s", v->index, strerror(r));
+	}
+	v->joinable = thread;
+	v->threaded = true;
+	snprintf(name, sizeof(name), "vcpu%u", v->index);
+	pthread_setname_np(thread, name);
+	return 0;
+}

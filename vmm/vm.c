@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/vm.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "mem/convert.h"
+#include "vmm/kvm.h"
+#include "vmm/memlock.h"
+#include "vmm/protect.h"
+#include "vmm/util/bits.h"
+#include "vmm/util/fd.h"
+#include "vmm/util/log.h"
+
+#define SLOTS_FEW 32
+
+/* ---- what mem/ needs of KVM ---- */
+
+static int vm_slot_set(void *ctx, const struct slot_desc *d, struct err *e)
+{
+	struct vm *vm = ctx;
+	struct kvm_slot s = {
+		.id = d->id,
+		.gpa = d->gpa.v,
+		.size = d->size,
+		.hva = d->hva,
+		.gmem_fd = d->gmem_fd,
+		.gmem_offset = d->gmem_offset,
+	};
+
+	return kvm_set_slot(vm->fd, &s, e);
+}
+
+static int vm_slot_del(void *ctx, const struct slot_desc *d, struct err *e)
+{
+	struct vm *vm = ctx;
+	struct kvm_slot s = { .id = d->id, .gpa = d->gpa.v, .hva = d->hva, .gmem_fd = -1 };
+
+	return kvm_set_slot(vm->fd, &s, e);
+}
+
+static int vm_new_gmem(void *ctx, uint64_t size, struct err *e)
+{
+	struct vm *vm = ctx;
+	uint64_t flags = ABI_GMEM_MMAP | (vm->config.open_memory ? ABI_GMEM_INIT_SHARED : 0);
+
+	return kvm_create_gmem(vm->fd, size, flags, e);
+}
+
+static int vm_discard(void *ctx, const struct backing *b, uint64_t off, uint64_t len)
+{
+	(void)ctx;
+	return backing_discard(b, off, len);
+}
+
+static const struct slot_ops vm_slot_ops = {
+	.set = vm_slot_set,
+	.del = vm_slot_del,
+	.new_gmem = vm_new_gmem,
+	.discard = vm_discard,
+};
+
+/* ---- making and unmaking ---- */
+
+static int add_ram(struct vm *vm, struct err *e)
+{
+	enum mem_kind kind = MEM_OPEN;
+	unsigned int i;
+	int r = 0;
+
+	if (vm->config.protection == PROTECTION_PRIVATE)
+		kind = MEM_SPLIT;
+	else if (vm->config.protection == PROTECTION_PKVM)
+		kind = MEM_NATIVE;
+	for (i = 0; i < vm->layout.ram_count && !r; i++) {
+		struct mem_region_desc d = { kind, "ram", vm->layout.ram[i].base,
+			vm->layout.ram[i].size };
+
+		r = mem_add(vm->mem, &d, e);
+	}
+	return r;
+}
+
+static int make_memory(struct vm *vm, struct err *e)
+{
+	int max = kvm_has(vm->fd, KVM_CAP_NR_MEMSLOTS);
+	int r;
+
+	vm->slots = slot_table_new(&vm_slot_ops, vm, max > 0 ? (uint32_t)max : SLOTS_FEW);
+	if (!vm->slots)
+		return err_set(e, -ENOMEM, "memory slots: out of memory");
+	r = mem_new(&vm->mem, vm->slots, e);
+	return r ? r : add_ram(vm, e);
+}
+
+static int check_cpus(const struct vm *vm, struct err *e)
+{
+	int max = kvm_has(vm->fd, KVM_CAP_MAX_VCPUS);
+
+	if (max > 0 && vm->config.cpus > (uint32_t)max)
+		return err_set(
+			e, -EINVAL, "%u vCPUs: KVM on this host allows %d", vm->config.cpus, max);
+	return 0;
+}
+
+static int create(struct vm *vm, struct err *e)
+{
+	uint64_t type;
+	int r = arch_layout(&vm->config, &vm->layout, e);
+
+	if (r)
+		return r;
+	vm->kvm = kvm_open(e);
+	if (vm->kvm < 0)
+		return vm->kvm;
+	if (!kvm_has(vm->kvm, KVM_CAP_IMMEDIATE_EXIT))
+		return err_set(e, -ENOTSUP, "this KVM lacks KVM_CAP_IMMEDIATE_EXIT (Linux 4.13)");
+	r = arch_vm_type(vm->kvm, &vm->config, &vm->layout, &type, e);
+	if (r)
+		return r;
+	vm->fd = kvm_create_vm(vm->kvm, type, e);
+	if (vm->fd < 0)
+		return protect_explain_vm(vm->config.protection, vm->fd, e);
+	r = protect_check(vm->kvm, vm->fd, &vm->config, e);
+	if (!r)
+		r = check_cpus(vm, e);
+	if (!r && vm->config.protection == PROTECTION_PKVM)
+		r = memlock_allow(vm->config.ram_bytes, e);
+	if (!r)
+		r = arch_vm_new(&vm->arch, vm->kvm, vm->fd, &vm->config, e);
+	return r ? r : make_memory(vm, e);
+}
+
+int vm_new(struct vm **out, const struct arch_config *config, struct err *e)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int r;
+
+	if (!vm)
+		return err_set(e, -ENOMEM, "VM: out of memory");
+	vm->config = *config;
+	vm->kvm = vm->fd = -1;
+	park_init(&vm->park);
+	bus_init(&vm->mmio, "mmio", UINT64_MAX);
+	bus_init(&vm->port, "port", 0xffff);
+	r = create(vm, e);
+	if (r) {
+		vm_free(vm);
+		return r;
+	}
+	*out = vm;
+	return 0;
+}
+
+int vm_add_vcpus(struct vm *vm, struct err *e)
+{
+	uint32_t i;
+	int r;
+
+	vm->vcpus = calloc(vm->config.cpus, sizeof(*vm->vcpus));
+	if (!vm->vcpus)
+		return err_set(e, -ENOMEM, "vCPUs: out of memory");
+	for (i = 0; i < vm->config.cpus; i++) {
+		/* Counted first: a half-made one is freed like the others. */
+		vm->vcpu_count = i + 1;
+		r = vcpu_new(&vm->vcpus[i], vm, i, e);
+		if (!r)
+			r = arch_vcpu_init(vm->arch, vm->vcpus[i].fd, i, e);
+		if (r < 0)
+			return err_prefix(e, r, "vCPU %u", i);
+	}
+	return arch_vm_ready(vm->arch, e);
+}
+
+void vm_free(struct vm *vm)
+{
+	uint32_t i;
+
+	if (!vm)
+		return;
+	for (i = 0; i < vm->vcpu_count; i++)
+		vcpu_free(&vm->vcpus[i]);
+	free(vm->vcpus);
+	arch_vm_free(vm->arch);
+	/* The VM first: then its slots need not go one by one. */
+	fd_close(&vm->fd);
+	if (vm->slots)
+		slot_table_forget(vm->slots);
+	mem_free(vm->mem);
+	slot_table_free(vm->slots);
+	fd_close(&vm->kvm);
+	park_destroy(&vm->park);
+	free(vm);
+}
+
+/* ---- running and ending ---- */
+
+int vm_start(struct vm *vm, const struct boot_entry *entry, struct err *e)
+{
+	uint32_t i;
+	int r;
+
+	r = vcpu_init_signal(e);
+	for (i = 0; i < vm->vcpu_count && !r; i++)
+		r = arch_vcpu_start(vm->arch, vm->vcpus[i].fd, i, entry, e);
+	/* Waiting ones first, so that the guest finds them when the boot vCPU runs. */
+	for (i = vm->vcpu_count; i-- > 0 && !r;)
+		r = vcpu_start(&vm->vcpus[i], e);
+	return r;
+}
+
+void vm_end(struct vm *vm, enum vm_end why, const char *fmt, ...)
+{
+	va_list ap;
+	uint32_t i;
+
+	/* The first one alone goes past this, and publishes its text with `end`. */
+	if (atomic_exchange(&vm->ending, true))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(vm->end_text, sizeof(vm->end_text), fmt, ap);
+	va_end(ap);
+	atomic_store(&vm->end, (int)why);
+	for (i = 0; i < vm->vcpu_count; i++)
+		vcpu_kick(&vm->vcpus[i]);
+	if (vm->control)
+		loop_stop(vm->control);
+	atomic_store(&vm->end_told, true);
+}
+
+void vm_join(struct vm *vm)
+{
+	uint32_t i;
+
+	/* Whoever ends the run may still be kicking; a joined thread must not be kicked. */
+	while (!atomic_load(&vm->end_told))
+		sched_yield();
+	for (i = 0; i < vm->vcpu_count; i++) {
+		if (vm->vcpus[i].threaded)
+			pthread_join(vm->vcpus[i].joinable, NULL);
+		vm->vcpus[i].threaded = false;
+	}
+}
+
+/* ---- changes of the memory map ---- */
+
+int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
+{
+	struct err e = { "" };
+	int r = convert_check(vm->mem, c->gpa, c->len, &e);
+
+	if (!r && convert_is_noop(vm->mem, c->gpa, c->len, c->to_private))
+		return 0;
+	if (!r) {
+		park_stop(&vm->park, &self->member);
+		r = convert_apply(vm->mem, c->gpa, c->len, c->to_private, &e);
+		park_start(&vm->park, &self->member);
+	}
+	if (!r)
+		return 0;
+	if (r == -ENOTRECOVERABLE) {
+		vm_end(vm, VM_FAILED, "%s", e.msg);
+		return r;
+	}
+	log_limited(LOG_WARN, "guest's conversion to %s refused: %s",
+		c->to_private ? "private" : "shared", e.msg);
+	return r;
+}
+
+int vm_remove_memory(struct vm *vm, struct vcpu *self, gpa_t base, struct err *e)
+{
+	int r;
+
+	park_stop(&vm->park, self ? &self->member : NULL);
+	r = mem_remove(vm->mem, base, e);
+	park_start(&vm->park, self ? &self->member : NULL);
+	return r;
+}
