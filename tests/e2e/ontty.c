@@ -54,13 +54,23 @@ static void type(int fd, const char *keys)
 	}
 }
 
+/* Returns once the command runs: a signal before that would meet us, who ignore SIGHUP. */
 static pid_t start(const char *tty, char **argv)
 {
-	pid_t pid = fork();
-	int fd;
+	int fd, running[2];
+	char none;
+	pid_t pid;
 
-	if (pid)
+	if (pipe2(running, O_CLOEXEC))
+		return -1;
+	pid = fork();
+	if (pid) {
+		close(running[1]);
+		while (read(running[0], &none, 1) < 0 && errno == EINTR)
+			;
+		close(running[0]);
 		return pid;
+	}
 	/* What whoever started us ignores is not the test's subject. */
 	signal(SIGHUP, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
@@ -134,6 +144,10 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	pid = start(ptsname(master), argv + 3);
+	if (pid < 0) {
+		perror("ontty: start");
+		return 2;
+	}
 	status = watch(master, pid, argv[1], strtol(argv[2], NULL, 10));
 	if (status == -1)
 		return 1;
