@@ -22,6 +22,7 @@ struct slot_vec {
 	struct slot *v;
 	uint32_t count;
 	uint32_t room;
+	bool is_open; /* the last slot is one to come, which may still grow */
 };
 
 /* The change of one chunk: slots [from, to) of it are replaced by `want`. */
@@ -52,19 +53,21 @@ static int vec_push(struct slot_vec *vec, uint32_t first, uint32_t pages, bool p
 		vec->room = room;
 	}
 	vec->v[vec->count++] = (struct slot){ NO_ID, first, pages, private };
+	vec->is_open = false;
 	return 0;
 }
 
-/* Lengthens the last slot if it ends here in the same state, else adds one. */
+/* Lengthens the last slot if that is open and of the same state, else adds an open one. */
 static int vec_extend(struct slot_vec *vec, uint32_t first, uint32_t pages, bool private)
 {
-	struct slot *last = vec->count ? &vec->v[vec->count - 1] : NULL;
+	int r = 0;
 
-	if (last && last->private == private && last->first + last->pages == first) {
-		last->pages += pages;
-		return 0;
-	}
-	return vec_push(vec, first, pages, private);
+	if (vec->is_open && vec->v[vec->count - 1].private == private)
+		vec->v[vec->count - 1].pages += pages;
+	else
+		r = vec_push(vec, first, pages, private);
+	vec->is_open = !r;
+	return r;
 }
 
 /* Largest power of two that v is a multiple of and that is at most max (above zero). */
@@ -99,6 +102,18 @@ static int carve(struct slot_vec *vec, uint32_t first, uint32_t end, bool privat
 	return r;
 }
 
+/*
+ * Whether a slot of the wanted state stays as it is. Small ones inside the range are joined with
+ * what is converted around them: else the pieces that earlier conversions left would stay for
+ * every later one to delete. A large one stays: its mappings are worth more.
+ */
+static bool is_kept(const struct slot *s, uint32_t first, uint32_t end, bool private)
+{
+	bool inside = s->first >= first && s->first + s->pages <= end;
+
+	return s->private == private && !(inside && s->pages <= BLOCK_PAGES);
+}
+
 /* Plans one slot of the window: kept, or replaced by rest, converted part, rest. */
 static int plan_slot(
 	struct slot_vec *want, const struct slot *s, uint32_t first, uint32_t end, bool private)
@@ -108,13 +123,11 @@ static int plan_slot(
 	uint32_t hi = end < s_end ? end : s_end;
 	int r = 0;
 
-	if (s->private == private || lo >= hi)
+	if (is_kept(s, first, end, private))
 		return vec_push(want, s->first, s->pages, s->private);
 	if (lo > s->first)
 		r = carve(want, s->first, lo, s->private);
-	if (!r && lo == first)
-		r = vec_push(want, lo, hi - lo, private);
-	else if (!r) /* goes on from the slot before, unless that one was kept as it is */
+	if (!r)
 		r = vec_extend(want, lo, hi - lo, private);
 	if (!r && hi < s_end)
 		r = carve(want, hi, s_end, s->private);
@@ -167,6 +180,7 @@ static int plan_chunk(const struct slot_range *r, struct chunk_plan *p, uint32_t
 	p->from = merge ? 0 : slot_index(c, first);
 	p->to = merge ? c->count : slot_index(c, end - 1) + 1;
 	p->want.count = 0;
+	p->want.is_open = false;
 	for (i = p->from; i < p->to && !ret; i++)
 		ret = (merge ? plan_merged : plan_slot)(
 			&p->want, &c->slots[i], first, end, private);

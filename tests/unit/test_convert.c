@@ -191,6 +191,28 @@ START_TEST(blast_radius_is_bounded)
 }
 END_TEST
 
+/* Later conversions do not pay for the pieces that earlier ones left in their range. */
+START_TEST(pieces_are_joined)
+{
+	const struct slot_desc *d;
+	uint32_t large;
+	uint64_t i;
+
+	for (i = 512; i < 600; i += 2)
+		ck_assert_int_eq(convert(i, 1, false), 0);
+	ck_assert_int_eq(convert(2048, 4096, false), 0);
+	large = fake_find(&kvm, RAM_BASE + 2048 * PAGE_SIZE)->id;
+	ck_assert_int_eq(convert(512, 10000, false), 0);
+	check_all();
+	d = fake_find(&kvm, RAM_BASE + 512 * PAGE_SIZE);
+	ck_assert_uint_ge(d->size, MIB(2));
+	/* A large one keeps its mappings. */
+	d = fake_find(&kvm, RAM_BASE + 2048 * PAGE_SIZE);
+	ck_assert_uint_eq(d->id, large);
+	ck_assert_uint_eq(d->size, 4096 * PAGE_SIZE);
+}
+END_TEST
+
 static const struct {
 	uint64_t a, len;
 	int want;
@@ -386,6 +408,7 @@ Suite *convert_suite(void)
 	tcase_add_test(t, private_bytes_never_show);
 	tcase_add_test(t, same_state_changes_nothing);
 	tcase_add_test(t, blast_radius_is_bounded);
+	tcase_add_test(t, pieces_are_joined);
 	tcase_add_loop_test(t, range_edges, 0, (int)ARRAY_SIZE(edges));
 	tcase_add_test(t, across_two_regions);
 	tcase_add_loop_test(t, random_conversions_match_the_model, 0, 6);

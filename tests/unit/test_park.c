@@ -7,6 +7,7 @@
  */
 #include <check.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ static struct worker workers[MEMBERS];
 /* Plain on purpose: only stopping the world makes changing it safe. */
 static uint64_t world;
 static atomic_bool done;
+static atomic_flag changing = ATOMIC_FLAG_INIT; /* by one at a time */
 
 static void on_kick(void *arg)
 {
@@ -112,7 +114,12 @@ static void *changer(void *arg)
 	park_enter(&w->member);
 	for (i = 0; i < ROUNDS; i++) {
 		park_stop(&park, &w->member);
+		if (atomic_flag_test_and_set(&changing))
+			abort();
 		world++;
+		if (i % 64 == 0)
+			sched_yield(); /* time for another changer to be wrong in */
+		atomic_flag_clear(&changing);
 		park_start(&park, &w->member);
 		w->progress++;
 	}
@@ -156,6 +163,42 @@ START_TEST(a_storm_does_not_starve_the_others)
 	join_workers();
 	for (i = 0; i < MEMBERS; i++)
 		ck_assert_uint_gt(workers[i].progress, 10);
+}
+END_TEST
+
+static void *release_later(void *arg)
+{
+	(void)arg;
+	usleep(20000);
+	pthread_mutex_lock(&park.lock);
+	atomic_store(&done, true);
+	park.waiting = 0;
+	pthread_cond_broadcast(&park.changed);
+	pthread_mutex_unlock(&park.lock);
+	return NULL;
+}
+
+/* A member that does not wake up for long, played by its counter alone. */
+START_TEST(changers_wait_for_who_is_held)
+{
+	unsigned int free_rounds = 0;
+	pthread_t thread;
+
+	atomic_store(&done, false);
+	park.waiting = 1;
+	ck_assert_int_eq(pthread_create(&thread, NULL, release_later, NULL), 0);
+	while (!atomic_load(&done)) {
+		park_stop(&park, NULL);
+		free_rounds += !atomic_load(&done);
+		park_start(&park, NULL);
+	}
+	pthread_join(thread, NULL);
+	ck_assert_uint_ge(free_rounds, 1);
+	ck_assert_uint_le(free_rounds, 10);
+	for (free_rounds = 0; free_rounds < 100; free_rounds++) {
+		park_stop(&park, NULL);
+		park_start(&park, NULL);
+	}
 }
 END_TEST
 
@@ -281,6 +324,7 @@ Suite *park_suite(void)
 	tcase_add_test(t, outsider_stops_everybody);
 	tcase_add_test(t, all_change_at_once_without_deadlock);
 	tcase_add_test(t, a_storm_does_not_starve_the_others);
+	tcase_add_test(t, changers_wait_for_who_is_held);
 	tcase_add_test(t, conversions_by_all_at_once);
 	tcase_add_test(t, loop_callbacks_are_parked_too);
 	suite_add_tcase(s, t);

@@ -3,6 +3,9 @@
 
 #include <stddef.h>
 
+/* How many changes in a row may find a member still held by the one before. */
+#define HELD_MAX 8u
+
 void park_init(struct park *p)
 {
 	*p = (struct park){ 0 };
@@ -53,8 +56,8 @@ static void enter_locked(struct park *p, struct park_member *m)
 	p->waiting--;
 	p->running++;
 	m->running = true;
-	/* A changer holds back until those whom it stopped are on their way again (park_start). */
-	pthread_cond_broadcast(&p->changed);
+	if (p->waiting == 0)
+		pthread_cond_broadcast(&p->changed); /* for wait_for_turn */
 }
 
 static void leave_locked(struct park *p, struct park_member *m)
@@ -93,6 +96,23 @@ void park_yield(struct park_member *m)
 	pthread_mutex_unlock(&p->lock);
 }
 
+/*
+ * Waits for other changers. A guest that converts in a tight loop must not starve its other vCPUs,
+ * whose waking up may take longer than a conversion: so now and then a changer also waits until
+ * whoever is held got back in. Not each time, for that would be most of what a conversion costs.
+ */
+static void wait_for_turn(struct park *p)
+{
+	bool patient;
+
+	p->held = p->waiting ? p->held + 1 : 0;
+	patient = p->held >= HELD_MAX;
+	while (p->stopped || (patient && p->waiting))
+		pthread_cond_wait(&p->changed, &p->lock);
+	if (patient)
+		p->held = 0;
+}
+
 void park_stop(struct park *p, struct park_member *self)
 {
 	struct park_member *m;
@@ -100,8 +120,7 @@ void park_stop(struct park *p, struct park_member *self)
 	pthread_mutex_lock(&p->lock);
 	if (self)
 		leave_locked(p, self);
-	while (p->stopped)
-		pthread_cond_wait(&p->changed, &p->lock);
+	wait_for_turn(p);
 	atomic_store_explicit(&p->stopped, true, memory_order_release);
 	for (m = p->members; m; m = m->next)
 		if (m->running && m->kick)
@@ -116,12 +135,6 @@ void park_start(struct park *p, struct park_member *self)
 	pthread_mutex_lock(&p->lock);
 	atomic_store_explicit(&p->stopped, false, memory_order_release);
 	pthread_cond_broadcast(&p->changed);
-	/*
-	 * A guest that converts in a tight loop must not starve its other vCPUs: whoever was held
-	 * gets back in before this member runs on, unless the next changer came first.
-	 */
-	while (self && p->waiting && !p->stopped)
-		pthread_cond_wait(&p->changed, &p->lock);
 	if (self)
 		enter_locked(p, self);
 	pthread_mutex_unlock(&p->lock);

@@ -41,6 +41,7 @@ struct park {
 	struct park_member *members;
 	unsigned int running;
 	unsigned int waiting; /* members held at park_enter */
+	unsigned int held;    /* changes in a row that found some of them still there */
 	_Atomic bool stopped;
 };
 
