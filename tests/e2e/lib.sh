@@ -39,7 +39,7 @@ trap 'rm -rf "$work"' EXIT
 
 # can MODE: whether this host can run the mode, as nacre doctor sees it.
 can() {
-	nacre doctor | grep -qE "^(ok|warn) .*mode $1"
+	nacre doctor | grep -qE "^(ok|warn) +mode $1 "
 }
 
 # nobody_left: no process of ours survives. busybox has no pgrep.
