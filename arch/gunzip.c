@@ -6,7 +6,10 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "vmm/util/bits.h"
+
 #define GZIP_WINDOW (15 + 16) /* zlib: the largest window, gzip framing */
+#define FIRST_ROOM  MIB(8)
 
 bool gunzip_is(const struct blob *in)
 {
@@ -27,7 +30,7 @@ static int grow(struct blob *out, size_t *room, size_t max)
 
 static int inflate_all(z_stream *z, size_t max, struct blob *out)
 {
-	size_t room = MAX_MEM_LEVEL << 20;
+	size_t room = FIRST_ROOM;
 	int r;
 
 	out->data = malloc(room);

@@ -27,6 +27,9 @@
 #define ZP_EXT_RAMDISK_SIZE  0xc4u
 #define LOADER_UNKNOWN	     0xffu
 #define E820_RAM	     1u
+/* Flat descriptors over 4 GiB: 64-bit code, and data (Intel SDM volume 3, 3.4.5). */
+#define GDT_CODE 0x00af9b000000ffffULL
+#define GDT_DATA 0x00cf93000000ffffULL
 
 struct places {
 	uint64_t tables, tables_len, initrd, end;
@@ -90,6 +93,18 @@ static int add_zero_page(const struct arch_layout *l, const struct x86_kernel *k
 	return r ? r : boot_plan_add(out, f->params, NULL, params_len, gpa(X86_CMDLINE), e);
 }
 
+/* The boot protocol wants the table that the segment registers were loaded from. */
+static int add_gdt(struct boot_plan *out, struct err *e)
+{
+	uint64_t *gdt = calloc(1, X86_GDT_SIZE);
+
+	if (!gdt)
+		return err_set(e, -ENOMEM, "boot descriptor table: out of memory");
+	gdt[X86_SEL_CODE / 8] = GDT_CODE;
+	gdt[X86_SEL_DATA / 8] = GDT_DATA;
+	return boot_plan_add(out, gdt, gdt, X86_GDT_SIZE, gpa(X86_GDT), e);
+}
+
 static int add_tables(const struct places *at, uint64_t top, struct boot_plan *out, struct err *e)
 {
 	void *buf = malloc(at->tables_len);
@@ -147,6 +162,8 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 			out, k.pieces[i].data, NULL, k.pieces[i].len, gpa(k.pieces[i].dst), e);
 	if (!r && f->initrd.data)
 		r = boot_plan_add(out, f->initrd.data, NULL, f->initrd.len, gpa(at.initrd), e);
+	if (!r)
+		r = add_gdt(out, e);
 	if (!r)
 		r = add_tables(&at, top, out, e);
 	if (!r)

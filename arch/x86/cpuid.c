@@ -12,7 +12,10 @@
 #define LEAF_XSAVE		 0xDu
 #define LEAF_TOPOLOGY2		 0x1Fu
 #define LEAF_KVM_FEATURES	 0x40000001u
+#define LEAF_AMD_SIZES		 0x80000008u
+#define LEAF_AMD_CACHE		 0x8000001Du
 #define LEAF_AMD_TOPOLOGY	 0x8000001Eu
+#define INDEX_COUNTS		 1u /* flag: the entry is for its index only */
 #define FEATURES_ECX_X2APIC	 BIT(21)
 #define FEATURES_ECX_TSC_DL	 BIT(24)
 #define FEATURES_ECX_HYPER	 BIT(31)
@@ -62,15 +65,37 @@ static void set_topology(struct x86_cpuid *e, const struct cpuid_policy *p)
 	}
 }
 
-/* Cores that share a cache and cores in the package, each minus one. */
+/* Cores that share a cache and, on Intel, cores in the package, each minus one. */
 static void set_cache_sharing(struct x86_cpuid *e, const struct cpuid_policy *p)
 {
-	uint32_t shared = (e->eax >> 5 & 7) >= 3 ? (1u << bits_for(p->cpus)) - 1 : 0;
+	uint32_t all = (1u << bits_for(p->cpus)) - 1;
+	uint32_t shared = (e->eax >> 5 & 7) >= 3 ? all : 0;
 
 	if (!(e->eax & 0x1f))
 		return;
 	e->eax &= 0x3fffu;
-	e->eax |= (shared & 0xfffu) << 14 | (((1u << bits_for(p->cpus)) - 1) & 0x3fu) << 26;
+	e->eax |= min_u32(shared, 0xfff) << 14;
+	if (e->function == LEAF_CACHE)
+		e->eax |= min_u32(all, 0x3f) << 26;
+}
+
+/* Cores in the package minus one, and how many bits of the APIC id count them. */
+static void set_amd_sizes(struct x86_cpuid *e, const struct cpuid_policy *p)
+{
+	e->ecx = (e->ecx & ~0xf0ffu) | min_u32(p->cpus - 1, 0xff) | bits_for(p->cpus) << 12;
+}
+
+/* KVM lists the topology's first level only; the second one holds the cores. */
+static uint32_t add_core_level(struct x86_cpuid *e, uint32_t count, uint32_t leaf)
+{
+	struct x86_cpuid *first = find(e, count, leaf, 0);
+
+	if (!first || find(e, count, leaf, 1))
+		return count;
+	first->flags |= INDEX_COUNTS;
+	e[count] = *first;
+	e[count].index = 1;
+	return count + 1;
 }
 
 /*
@@ -102,10 +127,12 @@ static void mend_xsave(struct x86_cpuid *e, uint32_t count)
 	root->ecx = end;
 }
 
-void x86_cpuid_apply(struct x86_cpuid *entries, uint32_t count, const struct cpuid_policy *p)
+uint32_t x86_cpuid_apply(struct x86_cpuid *entries, uint32_t count, const struct cpuid_policy *p)
 {
 	uint32_t i;
 
+	count = add_core_level(entries, count, LEAF_TOPOLOGY);
+	count = add_core_level(entries, count, LEAF_TOPOLOGY2);
 	for (i = 0; i < count; i++) {
 		struct x86_cpuid *e = &entries[i];
 
@@ -114,11 +141,15 @@ void x86_cpuid_apply(struct x86_cpuid *entries, uint32_t count, const struct cpu
 			set_features(e, p);
 			break;
 		case LEAF_CACHE:
+		case LEAF_AMD_CACHE:
 			set_cache_sharing(e, p);
 			break;
 		case LEAF_TOPOLOGY:
 		case LEAF_TOPOLOGY2:
 			set_topology(e, p);
+			break;
+		case LEAF_AMD_SIZES:
+			set_amd_sizes(e, p);
 			break;
 		case LEAF_AMD_TOPOLOGY:
 			e->eax = p->index;
@@ -136,4 +167,5 @@ void x86_cpuid_apply(struct x86_cpuid *entries, uint32_t count, const struct cpu
 		}
 	}
 	mend_xsave(entries, count);
+	return count;
 }

@@ -25,6 +25,10 @@ struct cpuid_policy {
 	bool convert_calls; /* offer KVM_HC_MAP_GPA_RANGE */
 };
 
-void x86_cpuid_apply(struct x86_cpuid *entries, uint32_t count, const struct cpuid_policy *p);
+/* How many entries x86_cpuid_apply may add. */
+#define CPUID_ADDED_MAX 2u
+
+/* entries has room for count + CPUID_ADDED_MAX. Returns how many there are then. */
+uint32_t x86_cpuid_apply(struct x86_cpuid *entries, uint32_t count, const struct cpuid_policy *p);
 
 #endif

@@ -22,13 +22,15 @@
 
 /* Low RAM as the 64-bit boot protocol and our plan use it. */
 #define X86_EBDA	0x9fc00ULL
+#define X86_GDT		0x6000ULL
 #define X86_ZERO_PAGE	0x7000ULL
 #define X86_CMDLINE	0x20000ULL
 #define X86_CMDLINE_MAX 0x10000ULL
 #define X86_HANDOFF	0x8000ULL
 #define X86_KERNEL	0x100000ULL
 
-/* Selectors of the boot descriptor table. */
+/* The boot descriptor table and its selectors. */
+#define X86_GDT_SIZE 0x20u
 #define X86_SEL_CODE 0x10u
 #define X86_SEL_DATA 0x18u
 

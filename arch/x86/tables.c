@@ -15,13 +15,14 @@ uint64_t x86_identity_tables(uint64_t top, uint64_t at, void *buf)
 	uint64_t gibs = max_u64((top + GIB(1) - 1) >> 30, 4);
 	uint64_t pdpts = (gibs + GIB_PER_PDPT - 1) / GIB_PER_PDPT;
 	uint64_t size = (1 + pdpts + gibs) * PAGE_SIZE;
-	uint64_t *table = buf, i;
-	/* One top table, then the second level, then one table per GiB. */
-	uint64_t *pdpt = table + ENTRIES, *pd = pdpt + pdpts * ENTRIES;
+	uint64_t *table = buf, *pdpt, *pd, i;
 
 	if (!buf)
 		return size;
 	memset(buf, 0, size);
+	/* One top table, then the second level, then one table per GiB. */
+	pdpt = table + ENTRIES;
+	pd = pdpt + pdpts * ENTRIES;
 	for (i = 0; i < pdpts; i++)
 		table[i] = (at + (1 + i) * PAGE_SIZE) | ENTRY_TABLE;
 	for (i = 0; i < gibs; i++)

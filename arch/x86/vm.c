@@ -133,12 +133,14 @@ int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *
 		.convert_calls = a->config.protection == PROTECTION_PRIVATE,
 	};
 	size_t size = sizeof(*a->cpuid) + a->cpuid->nent * sizeof(a->cpuid->entries[0]);
-	_free struct kvm_cpuid2 *copy = malloc(size);
+	_free struct kvm_cpuid2 *copy =
+		malloc(size + CPUID_ADDED_MAX * sizeof(a->cpuid->entries[0]));
 
 	if (!copy)
 		return err_set(e, -ENOMEM, "CPUID: out of memory");
 	memcpy(copy, a->cpuid, size);
-	x86_cpuid_apply((struct x86_cpuid *)(void *)copy->entries, copy->nent, &policy);
+	copy->nent = x86_cpuid_apply(
+		(struct x86_cpuid *)(void *)copy->entries, copy->nent, &policy);
 	return kvm_set_cpuid(vcpu, copy, e);
 }
 
@@ -176,6 +178,9 @@ static int start_long_mode(int vcpu, const struct boot_entry *entry, struct err 
 		return r;
 	s.cs = flat(X86_SEL_CODE, 11, true);
 	s.ds = s.es = s.fs = s.gs = s.ss = data;
+	/* The table itself comes with the kernel; the selectors above match it. */
+	s.gdt.base = X86_GDT;
+	s.gdt.limit = X86_GDT_SIZE - 1;
 	s.cr0 = CR0_BOOT;
 	s.cr3 = entry->tables.v;
 	s.cr4 |= CR4_PAE;

@@ -220,6 +220,32 @@ START_TEST(plan_and_zero_page)
 }
 END_TEST
 
+/* The selectors that the first vCPU starts with are those of the table in memory. */
+START_TEST(plan_has_descriptors)
+{
+	struct boot_files f = { .params = "", .kernel_path = "k" };
+	uint64_t gdt[4] = { 0 };
+	struct arch_layout l;
+	struct boot_plan p;
+	struct err e = { "" };
+	unsigned int i;
+
+	f.kernel = bzimage();
+	ck_assert_int_eq(arch_layout(&config, &l, &e), 0);
+	ck_assert_int_eq(arch_boot_plan(&config, &l, &f, &p, &e), 0);
+	for (i = 0; i < p.count; i++)
+		if (p.items[i].dst.v == X86_GDT && p.items[i].len == sizeof(gdt))
+			memcpy(gdt, p.items[i].data, sizeof(gdt));
+	ck_assert_uint_eq(gdt[0], 0);
+	/* Present, code, executable; long mode. Present, data, writable. */
+	ck_assert_uint_eq(gdt[X86_SEL_CODE / 8] >> 40 & 0x9a, 0x9a);
+	ck_assert(gdt[X86_SEL_CODE / 8] & BIT(53));
+	ck_assert_uint_eq(gdt[X86_SEL_DATA / 8] >> 40 & 0x9a, 0x92);
+	boot_plan_free(&p);
+	blob_free(&f.kernel);
+}
+END_TEST
+
 START_TEST(plan_that_does_not_fit)
 {
 	struct boot_files f = { .params = "", .kernel_path = "k" };
@@ -282,30 +308,44 @@ START_TEST(identity_tables)
 }
 END_TEST
 
+/* As KVM lists them: the topology's first level only, 64 components' leaf in part. */
 START_TEST(cpuid_policy)
 {
-	struct x86_cpuid e[] = {
+	struct x86_cpuid e[8 + CPUID_ADDED_MAX] = {
 		{ .function = 1 },
-		{ .function = 0xb, .index = 1 },
+		{ .function = 0xb },
 		{ .function = 0xd, .index = 0, .eax = 0x207, .ecx = 9999 },
 		{ .function = 0xd, .index = 2, .eax = 256, .ebx = 576 },
 		{ .function = 0xd, .index = 9 },
 		{ .function = 0x40000001 },
+		{ .function = 0x80000008, .ecx = 0x1207f },
+		{ .function = 0x8000001d, .index = 3, .eax = 0xfc163 },
 	};
 	struct cpuid_policy p = { .index = 2, .cpus = 4, .convert_calls = true };
 
-	x86_cpuid_apply(e, ARRAY_SIZE(e), &p);
+	ck_assert_uint_eq(x86_cpuid_apply(e, 8, &p), 9);
 	ck_assert_uint_eq(e[0].ebx >> 24, 2);
 	ck_assert_uint_eq(e[0].ebx >> 16 & 0xff, 4);
 	ck_assert(e[0].ecx & BIT(21));
 	ck_assert_uint_eq(e[1].edx, 2);
-	ck_assert_uint_eq(e[1].ebx, 4);
+	ck_assert_uint_eq(e[1].eax, 0);
+	ck_assert_uint_eq(e[1].ebx, 1);
+	ck_assert_uint_eq(e[1].ecx, 0x100);
+	ck_assert_uint_eq(e[8].function, 0xb);
+	ck_assert_uint_eq(e[8].index, 1);
+	ck_assert_uint_eq(e[8].flags, 1);
+	ck_assert_uint_eq(e[8].eax, 2);
+	ck_assert_uint_eq(e[8].ebx, 4);
+	ck_assert_uint_eq(e[8].ecx, 0x201);
+	ck_assert_uint_eq(e[8].edx, 2);
 	/* Component 9 has no area of its own: withdrawn, and the size is what is left. */
 	ck_assert_uint_eq(e[2].eax, 7);
 	ck_assert_uint_eq(e[2].ecx, 832);
 	ck_assert(e[5].eax & BIT(16));
+	ck_assert_uint_eq(e[6].ecx, 0x12003);
+	ck_assert_uint_eq(e[7].eax, 0xc163);
 	p.convert_calls = false;
-	x86_cpuid_apply(e, ARRAY_SIZE(e), &p);
+	ck_assert_uint_eq(x86_cpuid_apply(e, 9, &p), 9);
 	ck_assert(!(e[5].eax & BIT(16)));
 }
 END_TEST
@@ -356,6 +396,7 @@ Suite *x86_boot_suite(void)
 	tcase_add_loop_test(t, truncated_kernel, 0, 2);
 	tcase_add_test(t, arm64_kernel_is_named);
 	tcase_add_test(t, plan_and_zero_page);
+	tcase_add_test(t, plan_has_descriptors);
 	tcase_add_test(t, plan_that_does_not_fit);
 	tcase_add_loop_test(t, ram_goes_around_the_hole, 0, (int)ARRAY_SIZE(rams));
 	tcase_add_loop_test(t, identity_tables, 0, 5);

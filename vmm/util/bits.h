@@ -32,6 +32,11 @@ static inline bool is_aligned(uint64_t v, uint64_t to)
 	return (v & (to - 1)) == 0;
 }
 
+static inline uint32_t min_u32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 static inline uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
