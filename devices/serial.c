@@ -102,7 +102,7 @@ static void update_irq(struct serial *s)
 
 /* ---- receiver ---- */
 
-/* Asks the tty for more once there is room worth a round through the I/O loop. */
+/* Asks the tty for more once there is room worth a round through its loop. */
 static void rx_more(struct serial *s)
 {
 	if (!s->rx_starved || s->r.mcr & MCR_LOOP || s->r.rx_count > rx_size(&s->r) / 2)
@@ -145,7 +145,7 @@ static uint8_t rx_get(struct serial *s)
 	return byte;
 }
 
-/* From the tty, on the I/O loop. */
+/* From the tty, on its loop. */
 static size_t tty_has_input(void *dev, const uint8_t *data, size_t n)
 {
 	struct serial *s = dev;

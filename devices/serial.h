@@ -17,7 +17,7 @@
  * When the ring runs full, LSR says that the transmitter is busy, so a guest that looks before it
  * sends waits; what is sent all the same is dropped and counted. No vCPU thread waits here.
  *
- * serial_ops are called by the bus with serial_lock held; the tty calls in from the I/O loop and
+ * serial_ops are called by the bus with serial_lock held; the tty calls in from its loop and
  * takes the same lock. Lock order: serial, then tty.
  */
 #define SERIAL_SIZE 8

@@ -219,28 +219,26 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-int tty_drain(struct tty *t, int timeout_ms, const atomic_bool *cancel)
+int tty_drain(struct tty *t, int timeout_ms)
 {
 	int64_t end = now_ms() + timeout_ms;
-	struct pollfd p = { .fd = t->out, .events = POLLOUT };
-	int r, reason = 0;
+	struct pollfd p = { .events = POLLOUT };
+	int r;
 
 	while ((r = flush_once(t)) != 0) {
-		if (cancel && atomic_load(cancel))
-			reason = -ECANCELED;
-		else if (timeout_ms >= 0 && now_ms() >= end)
-			reason = -ETIMEDOUT;
-		if (reason)
+		/* Time counts only where we would wait: what can be written now is. */
+		if (r > 0)
+			continue;
+		if (timeout_ms >= 0 && now_ms() >= end)
 			break;
 		/* While the loop's thread writes, wait a moment rather than for the descriptor. */
 		p.fd = r == -EBUSY ? -1 : t->out;
-		if (r < 0)
-			poll(&p, 1, r == -EBUSY ? 1 : POLL_MS);
+		poll(&p, 1, r == -EBUSY ? 1 : POLL_MS);
 	}
 	if (!output_pending(t))
 		return 0;
 	wake(t);
-	return reason;
+	return -ETIMEDOUT;
 }
 
 /* ---- input ---- */

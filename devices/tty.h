@@ -2,7 +2,6 @@
 #ifndef NACRE_TTY_H
 #define NACRE_TTY_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,8 +12,8 @@
 /*
  * The host end of a console: usually our standard input and output.
  *
- *   output  device -> tty_write -> ring (64 KiB) -> I/O loop -> descriptor
- *   input   descriptor -> I/O loop -> keys for us taken out -> held bytes -> device
+ *   output  device -> tty_write -> ring (64 KiB) -> loop -> descriptor
+ *   input   descriptor -> loop -> keys for us taken out -> held bytes -> device
  *
  * Nothing here waits for the other side. A full ring refuses bytes until the reader takes some; a
  * device that takes no more input makes us stop reading. When the reader of the output is gone,
@@ -29,6 +28,10 @@
 struct tty;
 
 struct tty_config {
+	/*
+	 * No member of a park: a write to a file takes as long as its disk does, and the world cannot
+	 * stop meanwhile. Nothing here touches guest memory.
+	 */
 	struct loop *loop;
 	int in_fd;		 /* borrowed, -1 for none */
 	int out_fd;		 /* borrowed, -1 for none (output is thrown away) */
@@ -78,11 +81,12 @@ void tty_input_ready(struct tty *t);
 void tty_resume(struct tty *t);
 
 /*
- * At the end of the run: writes what is left of the output from the calling thread, whether or not
- * the loop still runs. Gives up after timeout_ms (-1: never), or when *cancel becomes true (looked
- * at every 20 ms; may be NULL). Returns 0 when nothing is left, -ETIMEDOUT or -ECANCELED.
+ * At the end of the run, when nobody calls tty_write any more: writes what is left of the output
+ * from the calling thread, whether or not the loop still runs. Waits up to timeout_ms for a
+ * descriptor that takes nothing (0: writes what goes at once; -1: waits for ever). Returns 0 when
+ * nothing is left, else -ETIMEDOUT.
  */
-int tty_drain(struct tty *t, int timeout_ms, const atomic_bool *cancel);
+int tty_drain(struct tty *t, int timeout_ms);
 
 /* Restores all terminals of the process. Async-signal-safe, for fatal signals and crash hooks. */
 void tty_crash_restore(void);

@@ -134,9 +134,9 @@ static void look_at_memlock(bool blocks, struct findings *f)
 static const char *mode_catch(enum protection mode, const char **hint)
 {
 	*hint = "";
-	if (protect_host_is_pvm() && mode == PROTECTION_NONE)
+	if (kvm_is_pvm() && mode == PROTECTION_NONE)
 		return "runs, but KVM here is kvm_pvm: Linux guests are very slow";
-	if (protect_host_is_pvm())
+	if (kvm_is_pvm())
 		return "starts, but KVM here is kvm_pvm: protected modes misbehave";
 	if (mode == PROTECTION_PRIVATE && arch_kvm_emulates()) {
 		*hint = "--private-memory open runs a kernel, without protection";

@@ -48,6 +48,11 @@ int kvm_open(struct err *e)
 		version, KVM_API_VERSION);
 }
 
+bool kvm_is_pvm(void)
+{
+	return access("/sys/module/kvm_pvm", F_OK) == 0;
+}
+
 int kvm_create_vm(int kvm, uint64_t type, struct err *e)
 {
 	int r;

@@ -18,6 +18,8 @@
 
 /* Opens /dev/kvm; the message says what to do when that fails. */
 int kvm_open(struct err *e);
+/* This host's KVM is the paravirtual one of some cloud machines (module kvm_pvm). */
+bool kvm_is_pvm(void);
 int kvm_create_vm(int kvm, uint64_t type, struct err *e);
 
 /* KVM_CHECK_EXTENSION; 0 when absent. Ask the VM: some answers depend on its type. */

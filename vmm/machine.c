@@ -15,6 +15,7 @@
 #include "mem/guard.h"
 #include "vmm/bootfiles.h"
 #include "vmm/kvm.h"
+#include "vmm/memlock.h"
 #include "vmm/protect.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
@@ -23,13 +24,19 @@
 
 static const int end_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 
+/* How often we look whether the console's reader has taken the rest of the output. */
+#define DRAIN_TICK_US 20000
+/* How long it may take when we were asked to stop: nobody shall have to ask twice. */
+#define DRAIN_STOPPED_MS 200
+
 struct machine {
 	const struct config *config;
 	struct vm *vm;
 	struct loop *control;
-	struct loop *io;
+	struct loop *console;
 	struct loop_event *signals[ARRAY_SIZE(end_signals)];
 	struct loop_event *resumed;
+	struct loop_event *drain_tick;
 	struct tty *tty;
 	struct serial *serial;
 	struct irq_line serial_irq;
@@ -37,7 +44,7 @@ struct machine {
 	struct power power;
 	struct boot_entry entry;
 	_Atomic bool staged;
-	atomic_bool cancel; /* a second signal: do not wait for the console's reader */
+	atomic_bool cancel; /* asked to stop once more: do not wait for the console's reader */
 	_Atomic int signo;
 };
 
@@ -104,7 +111,7 @@ static int add_irq(struct machine *m, uint32_t gsi, struct irq_line *irq, struct
 static int make_serial(
 	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
 {
-	struct tty_config tc = { m->io, STDIN_FILENO, STDOUT_FILENO, on_quit, m };
+	struct tty_config tc = { m->console, STDIN_FILENO, STDOUT_FILENO, on_quit, m };
 	struct serial_config sc;
 	int r = tty_new(&m->tty, &tc, e);
 
@@ -206,12 +213,29 @@ static void on_resumed(void *arg, int signo, short events)
 	tty_resume(m->tty);
 }
 
+/* The guest is gone; what it wrote is not. The console's loop writes it, and here we look. */
+static void on_drain_tick(void *arg)
+{
+	struct machine *m = arg;
+
+	if (atomic_load(&m->cancel) || !tty_drain(m->tty, 0))
+		loop_stop(m->control);
+	else
+		loop_timer_set(m->drain_tick, DRAIN_TICK_US);
+}
+
 static int make_loops(struct machine *m, struct err *e)
 {
 	int r = loop_new(&m->control, NULL, e);
 
 	m->vm->control = m->control;
-	return r ? r : loop_new(&m->io, &m->vm->park, e);
+	if (!r)
+		r = loop_add_timer(m->control, on_drain_tick, m, &m->drain_tick, e);
+	/*
+	 * No member of the park: the console never looks at guest memory, and its output may go to
+	 * a slow disk, whose write() would hold up every conversion.
+	 */
+	return r ? r : loop_new(&m->console, NULL, e);
 }
 
 /* Who starts us with nohup, or in the background of a script, means these to be ignored. */
@@ -222,15 +246,32 @@ static bool is_ignored(int signo)
 	return signo != SIGTERM && !sigaction(signo, NULL, &sa) && sa.sa_handler == SIG_IGN;
 }
 
+/* A failed check of a library's, or a supervisor that wants a core: the terminal comes first. */
+static void on_abort(int signo)
+{
+	tty_crash_restore();
+	/* Pending until we return, and then with the default action (SA_RESETHAND). */
+	raise(signo);
+}
+
+static int catch_abort(struct err *e)
+{
+	struct sigaction sa = { .sa_handler = on_abort, .sa_flags = (int)SA_RESETHAND };
+
+	sigemptyset(&sa.sa_mask);
+	return sigaction(SIGABRT, &sa, NULL) ? err_sys(e, "catch SIGABRT") : 0;
+}
+
 /* From here on these signals come to the control loop; before, they simply end the process. */
 static int catch_signals(struct machine *m, struct err *e)
 {
 	unsigned int i;
 	sigset_t set;
-	int r = 0;
+	int r = catch_abort(e);
 
 	/* Whoever starts us may have blocked them. */
 	sigemptyset(&set);
+	sigaddset(&set, SIGABRT);
 	for (i = 0; i < ARRAY_SIZE(end_signals); i++)
 		sigaddset(&set, end_signals[i]);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -239,6 +280,17 @@ static int catch_signals(struct machine *m, struct err *e)
 			r = loop_add_signal(
 				m->control, end_signals[i], on_signal, m, &m->signals[i], e);
 	return r ? r : loop_add_signal(m->control, SIGCONT, on_resumed, m, &m->resumed, e);
+}
+
+/* pKVM pins the staging area too, and only the boot files tell how large that is. */
+static int allow_staging(const struct machine *m, struct err *e)
+{
+	const struct vm *vm = m->vm;
+	const struct mem_region *staging = mem_find(vm->mem, vm->layout.staging, 1);
+
+	if (vm->config.protection != PROTECTION_PKVM || !staging)
+		return 0;
+	return memlock_allow(vm->config.ram_bytes + staging->size, e);
 }
 
 static int build(struct machine *m, struct boot_files *files, struct err *e)
@@ -262,6 +314,8 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 	if (!r)
 		r = bootfiles_load(files, m->vm, m->config->probe, &m->entry, &staged, e);
 	atomic_store(&m->staged, staged);
+	if (!r)
+		r = allow_staging(m, e);
 	/* Before the terminal becomes raw: whatever ends us from here on restores it. */
 	if (!r)
 		r = catch_signals(m, e);
@@ -308,7 +362,8 @@ void machine_free(struct machine *m)
 	for (i = 0; i < ARRAY_SIZE(m->signals); i++)
 		loop_event_free(m->signals[i]);
 	loop_event_free(m->resumed);
-	loop_free(m->io);
+	loop_event_free(m->drain_tick);
+	loop_free(m->console);
 	loop_free(m->control);
 	vm_free(m->vm);
 	free(m);
@@ -316,39 +371,27 @@ void machine_free(struct machine *m)
 
 /* ---- running ---- */
 
-/* The guest is gone; what it wrote is not. Waits for a slow reader until a signal says no. */
-static void *drain(void *arg)
-{
-	struct machine *m = arg;
-
-	tty_drain(m->tty, -1, &m->cancel);
-	loop_stop(m->control);
-	return NULL;
-}
-
+/*
+ * Waits for a slow reader until a signal or Ctrl-A x says no. This needs nothing that could be
+ * refused now, such as a thread: it is the last words of a guest that would be lost.
+ */
 static void drain_console(struct machine *m)
 {
-	pthread_t thread;
-
 	/* Most often nothing is left, or it fits. */
-	if (!tty_drain(m->tty, 0, NULL))
+	if (!tty_drain(m->tty, 0))
 		return;
-	/* Asked to stop from outside: nobody shall have to ask twice for long. */
 	if (machine_end(m, NULL, NULL) == VM_STOPPED) {
-		tty_drain(m->tty, 200, &m->cancel);
+		tty_drain(m->tty, DRAIN_STOPPED_MS);
 		return;
 	}
 	/* The control loop stays in charge of signals meanwhile. */
-	if (pthread_create(&thread, NULL, drain, m))
-		return;
+	loop_timer_set(m->drain_tick, DRAIN_TICK_US);
 	loop_run(m->control);
-	atomic_store(&m->cancel, true);
-	pthread_join(thread, NULL);
 }
 
 int machine_run(struct machine *m, struct err *e)
 {
-	int r = loop_start_thread(m->io, "nacre-io", e);
+	int r = loop_start_thread(m->console, "nacre-console", e);
 
 	if (!r)
 		r = vm_start(m->vm, &m->entry, e);

@@ -19,11 +19,15 @@ void machine_free(struct machine *m); /* accepts NULL */
 
 /*
  * Runs the guest until it ends or a signal (SIGTERM, SIGINT, SIGHUP, SIGQUIT) asks us to, and
- * writes out what is left of its console. Returns 0 or -errno when it could not be started.
+ * writes out what is left of its console; that waits for the reader until one of these signals or
+ * Ctrl-A x. Returns 0 or -errno when it could not be started.
  */
 int machine_run(struct machine *m, struct err *e);
 
-/* After machine_run: how it ended. *signo is the signal for VM_STOPPED, 0 for Ctrl-A x. */
+/*
+ * After machine_run: how it ended. *signo is the last signal that asked us to stop, be it the guest
+ * or the wait for the console's reader; 0 when none came, as for Ctrl-A x.
+ */
 enum vm_end machine_end(const struct machine *m, const char **text, int *signo);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,18 +33,16 @@ static int die_of(int signo)
 
 static int report_end(enum vm_end end, const char *text, int signo)
 {
-	switch (end) {
-	case VM_POWEROFF:
-	case VM_RESET:
+	int status = EXIT_OK;
+
+	if (end == VM_POWEROFF || end == VM_RESET || end == VM_STOPPED) {
 		log_info("%s", text);
-		return EXIT_OK;
-	case VM_STOPPED:
-		log_info("%s", text);
-		return signo ? die_of(signo) : EXIT_OK;
-	default:
+	} else {
 		fprintf(stderr, "nacre: %s\n", text);
-		return EXIT_GUEST;
+		status = EXIT_GUEST;
 	}
+	/* Also when the guest had ended and a signal cut short the wait for its last output. */
+	return signo ? die_of(signo) : status;
 }
 
 /*
@@ -85,6 +84,21 @@ static void fill_standard_fds(void)
 		close(fd);
 }
 
+/* An answer that nobody got is none, whatever the status would have been. */
+static int check_printed(int status)
+{
+	int code = errno; /* of the write that failed while printing, if one did */
+	struct err e = { "" };
+
+	if (!ferror(stdout)) {
+		if (!fflush(stdout))
+			return status;
+		code = errno;
+	}
+	err_set(&e, -code, "write to standard output: %s", strerror(code));
+	return complain(&e, EXIT_NO_START);
+}
+
 static int dump(const struct config *config)
 {
 	struct err e = { "" };
@@ -109,13 +123,15 @@ int main(int argc, char **argv)
 			status = run(&cli.config);
 		break;
 	case CMD_DOCTOR:
-		status = doctor_run(cli.json, stdout);
+		status = check_printed(doctor_run(cli.json, stdout));
 		break;
 	case CMD_VERSION:
 		printf("nacre %s\n", NACRE_VERSION);
+		status = check_printed(EXIT_OK);
 		break;
 	default:
 		cli_print_help(stdout, cli.topic);
+		status = check_printed(EXIT_OK);
 	}
 	cli_free(&cli);
 	return status;

@@ -2,18 +2,12 @@
 #include "vmm/protect.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "vmm/kvm.h"
 #include "vmm/memlock.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
-
-bool protect_host_is_pvm(void)
-{
-	return access("/sys/module/kvm_pvm", F_OK) == 0;
-}
 
 static int check_gmem(int vm, bool open_memory, struct err *e)
 {
@@ -48,8 +42,12 @@ int protect_explain_vm(enum protection mode, int code, struct err *e)
 		e, code, "mode pkvm needs an arm64 host booted with kvm-arm.mode=protected");
 }
 
-/* The same for a configuration of which only the mode is still open. */
-static int possible(const struct arch_config *wish, enum protection mode, struct err *e)
+/*
+ * The same for a configuration of which only the mode is still open. pinned: what pKVM would have
+ * to pin, as far as that is known before anything is built.
+ */
+static int possible(
+	const struct arch_config *wish, enum protection mode, uint64_t pinned, struct err *e)
 {
 	struct arch_config c = *wish;
 	struct arch_layout layout;
@@ -73,7 +71,7 @@ static int possible(const struct arch_config *wish, enum protection mode, struct
 		return protect_explain_vm(mode, vm, e);
 	r = protect_check(kvm, vm, &c, e);
 	if (!r && mode == PROTECTION_PKVM)
-		r = memlock_check(c.ram_bytes, e);
+		r = memlock_check(pinned, e);
 	return r;
 }
 
@@ -81,7 +79,15 @@ int protect_possible(enum protection mode, bool open_memory, struct err *e)
 {
 	struct arch_config c = { .cpus = 1, .ram_bytes = MIB(64), .open_memory = open_memory };
 
-	return possible(&c, mode, e);
+	return possible(&c, mode, c.ram_bytes, e);
+}
+
+/* RAM and, since a program of the user's is staged with the boot files behind it, those. */
+static uint64_t pinned_bytes(const struct arch_config *c, const struct boot_files *files)
+{
+	if (!files->firmware.data)
+		return c->ram_bytes;
+	return c->ram_bytes + files->firmware.len + files->kernel.len + files->initrd.len;
 }
 
 /* Beyond what the host can do: does the mode suit what shall run in it? */
@@ -94,7 +100,7 @@ static int suits(const struct arch_config *c, enum protection mode, const struct
 		arch_kvm_emulates())
 		return err_set(
 			e, -ENOTSUP, "KVM on this CPU cannot run a kernel whose code is private");
-	return possible(c, mode, e);
+	return possible(c, mode, pinned_bytes(c, files), e);
 }
 
 /* Strongest first. */

@@ -20,7 +20,4 @@ int protect_check(int kvm, int vm, const struct arch_config *c, struct err *e);
 /* Adds to the error of a KVM_CREATE_VM that failed what the mode needs. Returns code. */
 int protect_explain_vm(enum protection mode, int code, struct err *e);
 
-/* KVM on this host is the paravirtual one of some cloud machines (module kvm_pvm). */
-bool protect_host_is_pvm(void);
-
 #endif

@@ -83,7 +83,10 @@ static void run_failed(struct vcpu *v, int code)
 
 	if (run->exit_reason == ABI_EXIT_MEMORY_FAULT)
 		vm_end(v->vm, VM_FAILED,
-			"vCPU %u: KVM_RUN: %s at gpa 0x%llx (the guest used memory it may not use)",
+			"vCPU %u: KVM_RUN: %s at gpa 0x%llx (the host could not provide that page: "
+			"it is "
+			"out of memory, over a memory limit, or the page is broken; the host "
+			"kernel's log may tell)",
 			v->index, strerror(-code), exit_fault_gpa(run));
 	else if (code == -ENOMEM && v->vm->config.protection == PROTECTION_PKVM)
 		vm_end(v->vm, VM_FAILED,

@@ -143,8 +143,8 @@ static void put_cpus(struct writer *w, uint32_t cpus)
 		prop_str(w, "device_type", "cpu");
 		prop_str(w, "compatible", "arm,armv8");
 		prop_u32(w, "reg", (uint32_t)mpidr_of(i));
-		if (cpus > 1)
-			prop_str(w, "enable-method", "psci");
+		/* The kernel's binding (arm/cpus.yaml) wants it for a single CPU too. */
+		prop_str(w, "enable-method", "psci");
 		end(w);
 	}
 	end(w);
@@ -165,10 +165,11 @@ static void put_gic(struct writer *w, uint32_t cpus)
 	const uint64_t reg[4] = { ARM64_GICD, ARM64_GICD_SIZE, ARM64_GICR,
 		cpus * ARM64_GICR_STRIDE };
 
-	begin_at(w, "intc", ARM64_GICD);
+	begin_at(w, "interrupt-controller", ARM64_GICD);
 	prop_str(w, "compatible", "arm,gic-v3");
 	prop_empty(w, "interrupt-controller");
 	prop_u32(w, "#interrupt-cells", 3);
+	prop_u32(w, "#address-cells", 0); /* interrupts are routed by number alone */
 	prop_reg(w, "reg", reg, 4);
 	prop_u32(w, "phandle", GIC_PHANDLE);
 	end(w);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* What this host offers, as rows for nacre doctor: the x86-64 side. */
-#include <string.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
 #include "arch/x86/hypercall.h"
 #include "vmm/kvm.h"
-#include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 
 #define VM_TYPE_SW_PROTECTED 1u
@@ -39,23 +38,27 @@ static void add_paging(struct findings *f, const char *module, const char *what,
 	finding_hint(row, "%s", "switch it on in the machine's set-up or the module's options");
 }
 
-static bool host_is_pvm(void)
+/* Also one that is built in. */
+static bool has_module(const char *name)
 {
-	return access("/sys/module/kvm_pvm", F_OK) == 0;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/module/%s", name);
+	return access(path, F_OK) == 0;
 }
 
 static void add_implementation(int kvm, struct findings *f)
 {
 	struct finding *row;
 
-	if (host_is_pvm()) {
+	if (kvm_is_pvm()) {
 		row = finding_add(f, "KVM", FINDING_WARN,
 			"kvm_pvm, which interprets the guest's kernel code: Linux guests are very "
 			"slow and protected modes misbehave");
 		finding_hint(row, "%s", "for real guests take a host with kvm_intel or kvm_amd");
-	} else if (access("/sys/module/kvm_intel", F_OK) == 0) {
+	} else if (has_module("kvm_intel")) {
 		add_paging(f, "kvm_intel", "EPT", "/sys/module/kvm_intel/parameters/ept");
-	} else if (access("/sys/module/kvm_amd", F_OK) == 0) {
+	} else if (has_module("kvm_amd")) {
 		add_paging(f, "kvm_amd", "NPT", "/sys/module/kvm_amd/parameters/npt");
 	} else if (kvm >= 0) {
 		finding_add(f, "KVM", FINDING_WARN, "of a kind that Nacre does not know");
@@ -67,24 +70,11 @@ static void add_implementation(int kvm, struct findings *f)
 	}
 }
 
-static bool cpu_has(const char *flag)
-{
-	struct blob info;
-	struct err ignored;
-	bool found;
-
-	if (blob_read("/proc/cpuinfo", MIB(16), &info, &ignored))
-		return false;
-	found = strstr((char *)info.data, flag) != NULL;
-	blob_free(&info);
-	return found;
-}
-
 static void add_emulation(struct findings *f)
 {
 	struct finding *row;
 
-	if (host_is_pvm()) {
+	if (kvm_is_pvm()) {
 		finding_add(
 			f, "emulation", FINDING_WARN, "of all kernel code in a guest (kvm_pvm)");
 	} else if (arch_kvm_emulates()) {
@@ -93,7 +83,7 @@ static void add_emulation(struct findings *f)
 			"forbids: in mode private, code must stay in shared memory");
 		finding_hint(row, "%s",
 			"take a CPU with the flags nrip_save and decodeassists, or Intel's");
-	} else if (cpu_has(" vmx")) {
+	} else if (has_module("kvm_intel")) {
 		finding_add(f, "emulation", FINDING_OK,
 			"code in private memory works with port I/O; its MMIO accesses would fail");
 	} else {

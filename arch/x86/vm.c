@@ -67,6 +67,9 @@ bool arch_kvm_emulates(void)
 	struct err ignored;
 	bool amd, helps;
 
+	/* That one interprets all kernel code. */
+	if (kvm_is_pvm())
+		return true;
 	if (blob_read("/proc/cpuinfo", 4u << 20, &info, &ignored))
 		return false;
 	amd = strstr((char *)info.data, " svm") != NULL;
@@ -139,8 +142,8 @@ int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *
 	if (!copy)
 		return err_set(e, -ENOMEM, "CPUID: out of memory");
 	memcpy(copy, a->cpuid, size);
-	copy->nent = x86_cpuid_apply(
-		(struct x86_cpuid *)(void *)copy->entries, copy->nent, &policy);
+	copy->nent =
+		x86_cpuid_apply((struct x86_cpuid *)(void *)copy->entries, copy->nent, &policy);
 	return kvm_set_cpuid(vcpu, copy, e);
 }
 

@@ -3,8 +3,8 @@
 /*
  * ontty SIGNAL MILLISECONDS COMMAND... - runs the command on a new terminal, in its foreground,
  * sends it the signal after that time, and reports how it ended and whether the terminal's settings
- * are what they were. SIGNAL is TERM, INT, HUP, KILL, or KEYS=text, which types the text instead
- * (^A stands for Ctrl-A).
+ * are what they were. SIGNAL is TERM, INT, HUP, QUIT, ABRT, KILL, or KEYS=text, which types the
+ * text instead (^A stands for Ctrl-A).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,13 +23,22 @@
 
 static int signal_number(const char *name)
 {
-	if (!strcmp(name, "TERM"))
-		return SIGTERM;
-	if (!strcmp(name, "INT"))
-		return SIGINT;
-	if (!strcmp(name, "HUP"))
-		return SIGHUP;
-	return strcmp(name, "KILL") ? 0 : SIGKILL;
+	static const struct {
+		const char *name;
+		int signo;
+	} known[] = {
+		{ "TERM", SIGTERM },
+		{ "INT", SIGINT },
+		{ "HUP", SIGHUP },
+		{ "QUIT", SIGQUIT },
+		{ "ABRT", SIGABRT },
+		{ "KILL", SIGKILL },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(name, known[i].name))
+			return known[i].signo;
+	return 0;
 }
 
 static long now_ms(void)

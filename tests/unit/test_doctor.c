@@ -100,7 +100,7 @@ static int fake_protect_possible(enum protection mode, bool open_memory, struct 
 		       : 0;
 }
 
-static bool fake_protect_host_is_pvm(void)
+static bool fake_kvm_is_pvm(void)
 {
 	return fake.pvm;
 }
@@ -120,7 +120,7 @@ static int fake_memlock_check(uint64_t guest_bytes, struct err *e)
 #define arch_kvm_emulates    fake_arch_kvm_emulates
 #define arch_caps	     fake_arch_caps
 #define protect_possible     fake_protect_possible
-#define protect_host_is_pvm  fake_protect_host_is_pvm
+#define kvm_is_pvm	     fake_kvm_is_pvm
 #define memlock_check	     fake_memlock_check
 #include "vmm/doctor.c"
 

@@ -22,6 +22,7 @@
 static struct {
 	bool no_kvm, no_pkvm, no_gmem, no_calls, no_memlock, emulates;
 	int gmem_flags;
+	uint64_t pinned; /* the last that memlock_check was asked about */
 } host;
 
 int fake_kvm_open(struct err *e)
@@ -77,7 +78,7 @@ bool fake_arch_kvm_emulates(void)
 
 int fake_memlock_check(uint64_t guest_bytes, struct err *e)
 {
-	(void)guest_bytes;
+	host.pinned = guest_bytes;
 	return host.no_memlock ? err_set(e, -EPERM, "memlock limit") : 0;
 }
 
@@ -150,6 +151,26 @@ START_TEST(auto_takes_the_strongest)
 }
 END_TEST
 
+/* The staging area of a firmware holds the boot files too, and pKVM pins it. */
+START_TEST(auto_counts_what_is_staged)
+{
+	static uint8_t some[1];
+	struct arch_config c = { .protection = PROTECTION_AUTO, .ram_bytes = MIB(64) };
+	struct boot_files f = { .params = "" };
+	struct err e = { "" };
+
+	log_set_level(LOG_ERROR);
+	f.kernel = (struct blob){ some, MIB(30) };
+	f.initrd = (struct blob){ some, MIB(200) };
+	ck_assert_int_eq(protect_resolve(&c, &f, &e), 0);
+	ck_assert_uint_eq(host.pinned, MIB(64));
+	f.firmware = (struct blob){ some, MIB(1) };
+	c.protection = PROTECTION_AUTO;
+	ck_assert_int_eq(protect_resolve(&c, &f, &e), 0);
+	ck_assert_uint_eq(host.pinned, MIB(295));
+}
+END_TEST
+
 START_TEST(no_kvm_at_all)
 {
 	struct err e = { "" };
@@ -170,6 +191,7 @@ Suite *protect_suite(void)
 	tcase_add_test(t, no_guest_memfd);
 	tcase_add_test(t, guest_memfd_without_mapping);
 	tcase_add_test(t, auto_takes_the_strongest);
+	tcase_add_test(t, auto_counts_what_is_staged);
 	tcase_add_test(t, no_kvm_at_all);
 	suite_add_tcase(s, t);
 	return s;

@@ -10,9 +10,9 @@
 
 /*
  * An event loop over one libevent base. The program has a control loop (signals, timers, the API)
- * on its main thread and an I/O loop (devices) on a thread of its own, so that a busy API never
- * delays a device. A loop that is a member of a park runs its callbacks as a running member: they
- * may use guest memory. Events belong to the loop that made them and live until loop_event_free.
+ * on its main thread and further ones (the console's) on threads of their own, so that a busy API
+ * never delays a device. A loop that is a member of a park runs its callbacks as a running member:
+ * they may use guest memory, and must not block, because they hold up whoever stops the world. Events belong to the loop that made them and live until loop_event_free.
  */
 struct loop;
 struct loop_event;
@@ -22,7 +22,7 @@ typedef void (*loop_fn)(void *arg);
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
-/* park may be NULL (the control loop). Returns 0 or -errno; loop_free accepts NULL. */
+/* park may be NULL (the control loop, the console's). Returns 0 or -errno; loop_free accepts NULL. */
 int loop_new(struct loop **out, struct park *park, struct err *e);
 void loop_free(struct loop *l);
 

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The machine's own part: which loop serves the console, what signals do, and how a run ends. There
+ * is no KVM here: the VM is a fake, and its guest prints some bytes and may then power off.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <pty.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define vm_new		 fake_vm_new
+#define vm_add_vcpus	 fake_vm_add_vcpus
+#define vm_free		 fake_vm_free
+#define vm_start	 fake_vm_start
+#define vm_join		 fake_vm_join
+#define vm_end		 fake_vm_end
+#define vm_remove_memory fake_vm_remove_memory
+#define vcpu_current	 fake_vcpu_current
+#define kvm_irqfd	 fake_kvm_irqfd
+#define protect_resolve	 fake_protect_resolve
+#define memlock_allow	 fake_memlock_allow
+#define bootfiles_read	 fake_bootfiles_read
+#define bootfiles_free	 fake_bootfiles_free
+#define bootfiles_load	 fake_bootfiles_load
+#include "vmm/machine.c"
+
+#include "tests/unit/suites.h"
+#include "tests/unit/test_machine.h"
+
+#define SERIAL	0x1000u
+#define STAGING 0x10000000u
+
+/* What the guest does, and what the host is like. */
+static struct {
+	unsigned int prints;
+	bool powers_off;
+	bool no_threads;	/* from the guest's first instruction on */
+	uint64_t staging_bytes; /* 0: nothing is staged */
+	uint64_t allowed;	/* the last that memlock_allow was asked for */
+} fake;
+
+static struct mem_region staging;
+static struct mem memory;
+static struct machine *machine;
+static struct config config;
+static int in_pipe[2], out_pipe[2];
+static int saved[3];
+
+/* From here on pthread_create answers EAGAIN, whoever we are. */
+static void forbid_threads(void)
+{
+	pthread_attr_t huge;
+
+	pthread_attr_init(&huge);
+	pthread_attr_setstacksize(&huge, (size_t)1 << 60);
+	ck_assert_int_eq(pthread_setattr_default_np(&huge), 0);
+}
+
+int fake_vm_new(struct vm **out, const struct arch_config *c, struct err *e)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	(void)e;
+	vm->config = *c;
+	vm->layout.staging = (gpa_t){ STAGING };
+	vm->layout.platform = (struct platform){ { { PLATFORM_SERIAL, false, SERIAL, 8, 4 } }, 1 };
+	vm->mem = &memory;
+	park_init(&vm->park);
+	bus_init(&vm->mmio, "mmio", UINT64_MAX);
+	bus_init(&vm->port, "port", 0xffff);
+	*out = vm;
+	return 0;
+}
+
+void fake_vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	park_destroy(&vm->park);
+	free(vm);
+}
+
+int fake_vm_add_vcpus(struct vm *vm, struct err *e)
+{
+	(void)vm;
+	(void)e;
+	return 0;
+}
+
+int fake_vm_start(struct vm *vm, const struct boot_entry *entry, struct err *e)
+{
+	(void)entry;
+	(void)e;
+	if (fake.no_threads)
+		forbid_threads();
+	for (unsigned int i = 0; i < fake.prints; i++) {
+		uint8_t byte = (uint8_t)('a' + i % 26);
+
+		bus_write(&vm->mmio, SERIAL, &byte, 1);
+	}
+	if (fake.powers_off)
+		vm_end(vm, VM_POWEROFF, "the guest powered off");
+	return 0;
+}
+
+void fake_vm_join(struct vm *vm)
+{
+	(void)vm;
+}
+
+void fake_vm_end(struct vm *vm, enum vm_end why, const char *fmt, ...)
+{
+	(void)fmt;
+	if (atomic_exchange(&vm->ending, true))
+		return;
+	atomic_store(&vm->end, (int)why);
+	loop_stop(vm->control);
+}
+
+int fake_vm_remove_memory(struct vm *vm, struct vcpu *self, gpa_t base, struct err *e)
+{
+	(void)vm;
+	(void)self;
+	(void)base;
+	(void)e;
+	return 0;
+}
+
+struct vcpu *fake_vcpu_current(void)
+{
+	return NULL;
+}
+
+int fake_kvm_irqfd(int vm, int eventfd, uint32_t gsi, struct err *e)
+{
+	(void)vm;
+	(void)eventfd;
+	(void)gsi;
+	(void)e;
+	return 0;
+}
+
+int fake_protect_resolve(struct arch_config *c, const struct boot_files *files, struct err *e)
+{
+	(void)c;
+	(void)files;
+	(void)e;
+	return 0;
+}
+
+int fake_memlock_allow(uint64_t guest_bytes, struct err *e)
+{
+	fake.allowed = guest_bytes;
+	return guest_bytes > MIB(1024) ? err_set(e, -EPERM, "memlock") : 0;
+}
+
+int fake_bootfiles_read(struct boot_files *f, const struct config *c, struct err *e)
+{
+	(void)c;
+	(void)e;
+	memset(f, 0, sizeof(*f));
+	return 0;
+}
+
+void fake_bootfiles_free(struct boot_files *f)
+{
+	(void)f;
+}
+
+int fake_bootfiles_load(const struct boot_files *f, struct vm *vm, bool probe,
+	struct boot_entry *entry, bool *staged, struct err *e)
+{
+	(void)f;
+	(void)vm;
+	(void)probe;
+	(void)entry;
+	(void)e;
+	*staged = fake.staging_bytes != 0;
+	staging = (struct mem_region){ .base = { STAGING }, .size = fake.staging_bytes };
+	memory = (struct mem){ .regions = { &staging }, .count = *staged };
+	return 0;
+}
+
+static void setup(void)
+{
+	memset(&fake, 0, sizeof(fake));
+	config = (struct config){ .cpus = 1, .mem_mib = 64 };
+	ck_assert_int_eq(pipe2(in_pipe, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe2(out_pipe, O_CLOEXEC), 0);
+	for (int i = 0; i < 3; i++)
+		saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
+	dup2(in_pipe[0], STDIN_FILENO);
+	dup2(out_pipe[1], STDOUT_FILENO);
+	log_set_level(LOG_ERROR);
+}
+
+static void teardown(void)
+{
+	for (int i = 0; i < 3; i++) {
+		dup2(saved[i], i);
+		fd_close(&saved[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		fd_close(&in_pipe[i]);
+		fd_close(&out_pipe[i]);
+	}
+}
+
+static void build_machine(void)
+{
+	struct err e = { "" };
+
+	ck_assert_msg(machine_build(&machine, &config, &e) == 0, "%s", e.msg);
+}
+
+/* Until a write would wait. */
+static size_t fill_pipe(int fd)
+{
+	char junk[4096] = { 0 };
+	size_t sum = 0;
+	ssize_t n;
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while ((n = write(fd, junk, sizeof(junk))) > 0)
+		sum += (size_t)n;
+	fcntl(fd, F_SETFL, 0);
+	return sum;
+}
+
+static long now_in_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void *signal_soon(void *arg)
+{
+	usleep(100000);
+	kill(getpid(), *(int *)arg);
+	return NULL;
+}
+
+/* Runs the guest; a signal comes 100 ms later. Returns how long all of it took. */
+static long run_until(int signo)
+{
+	struct err e = { "" };
+	long begin = now_in_ms();
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, signal_soon, &signo), 0);
+	ck_assert_int_eq(machine_run(machine, &e), 0);
+	pthread_join(thread, NULL);
+	return now_in_ms() - begin;
+}
+
+/* ---- the console's loop ---- */
+
+static sem_t stuck, go_on;
+
+/* What a write() to a file on a slow disk is to the loop. */
+static void slow_write(void *arg)
+{
+	(void)arg;
+	sem_post(&stuck);
+	sem_wait(&go_on);
+}
+
+START_TEST(slow_output_does_not_hold_up_conversions)
+{
+	struct err e = { "" };
+
+	sem_init(&stuck, 0, 0);
+	sem_init(&go_on, 0, 0);
+	build_machine();
+	ck_assert_int_eq(loop_start_thread(machine->console, "console", &e), 0);
+	ck_assert_int_eq(loop_post(machine->console, slow_write, NULL), 0);
+	sem_wait(&stuck);
+	/* As vm_convert does it. If this waits for the console, the test runs into its timeout. */
+	park_stop(&machine->vm->park, NULL);
+	park_start(&machine->vm->park, NULL);
+	sem_post(&go_on);
+	machine_free(machine);
+}
+END_TEST
+
+START_TEST(console_without_a_thread_is_an_error)
+{
+	struct err e = { "" };
+
+	build_machine();
+	forbid_threads();
+	ck_assert_int_eq(machine_run(machine, &e), -EAGAIN);
+	ck_assert_str_eq(e.msg, "start thread nacre-console: Resource temporarily unavailable");
+	machine_free(machine);
+}
+END_TEST
+
+/* ---- the end of a run ---- */
+
+struct reader {
+	size_t skip, got;
+	bool right;
+};
+
+/* A reader that is late and slow; the guest's bytes come after those that filled the pipe. */
+static void *read_late(void *arg)
+{
+	struct reader *r = arg;
+	uint8_t buf[3000];
+	size_t at = 0;
+	ssize_t n;
+
+	r->right = true;
+	usleep(100000);
+	while ((n = read(out_pipe[0], buf, sizeof(buf))) > 0) {
+		for (ssize_t i = 0; i < n; i++, at++)
+			if (at >= r->skip)
+				r->right &= buf[i] == 'a' + (at - r->skip) % 26;
+		usleep(1000);
+	}
+	r->got = at - r->skip;
+	return NULL;
+}
+
+/* The last words of a guest arrive, also when no thread can be had any more (1). */
+START_TEST(slow_reader_gets_the_last_output)
+{
+	struct reader r = { .right = false };
+	struct err e = { "" };
+	pthread_t thread;
+
+	fake.prints = 20000;
+	fake.powers_off = true;
+	fake.no_threads = _i;
+	r.skip = fill_pipe(out_pipe[1]);
+	build_machine();
+	ck_assert_int_eq(pthread_create(&thread, NULL, read_late, &r), 0);
+	ck_assert_int_eq(machine_run(machine, &e), 0);
+	ck_assert_int_eq(machine_end(machine, NULL, NULL), VM_POWEROFF);
+	machine_free(machine);
+	/* All writers are closed now, so the reader ends. */
+	fd_close(&out_pipe[1]);
+	dup2(saved[1], STDOUT_FILENO);
+	pthread_join(thread, NULL);
+	ck_assert(r.right);
+	ck_assert_uint_eq(r.got, fake.prints);
+}
+END_TEST
+
+/* Nobody reads, the guest is gone: one signal is enough, and it is what we then die of. */
+START_TEST(one_signal_ends_the_wait_for_the_reader)
+{
+	int signo = end_signals[_i], told = 0;
+
+	fake.prints = 1000;
+	fake.powers_off = true;
+	fill_pipe(out_pipe[1]);
+	build_machine();
+	ck_assert_int_lt(run_until(signo), 2000);
+	ck_assert_int_eq(machine_end(machine, NULL, &told), VM_POWEROFF);
+	ck_assert_int_eq(told, signo);
+	machine_free(machine);
+}
+END_TEST
+
+/* A guest that is stopped while nobody reads its output, nor (1) our messages. */
+START_TEST(stopping_does_not_wait_for_readers)
+{
+	int told = 0;
+
+	fake.prints = 1000;
+	fill_pipe(out_pipe[1]);
+	if (_i) {
+		fill_pipe(in_pipe[1]);
+		dup2(in_pipe[1], STDERR_FILENO);
+		log_set_level(LOG_DEBUG);
+	}
+	build_machine();
+	log_info("nobody reads this");
+	ck_assert_int_lt(run_until(SIGTERM), 2000);
+	ck_assert_int_eq(machine_end(machine, NULL, &told), VM_STOPPED);
+	ck_assert_int_eq(told, SIGTERM);
+	machine_free(machine);
+}
+END_TEST
+
+START_TEST(no_signal_no_wait)
+{
+	int told = -1;
+	struct err e = { "" };
+
+	fake.powers_off = true;
+	build_machine();
+	ck_assert_int_eq(machine_run(machine, &e), 0);
+	ck_assert_int_eq(machine_end(machine, NULL, &told), VM_POWEROFF);
+	ck_assert_int_eq(told, 0);
+	machine_free(machine);
+}
+END_TEST
+
+static bool is_cooked(int fd)
+{
+	struct termios t;
+
+	return !tcgetattr(fd, &t) && (t.c_lflag & ICANON) && (t.c_lflag & ECHO);
+}
+
+/* Becomes the session of a terminal, puts a machine on it, and ends by SIGABRT. */
+static void abort_on_terminal(int slave, bool from_outside)
+{
+	const struct rlimit no_core = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	alarm(20);
+	if (setsid() < 0 || ioctl(slave, TIOCSCTTY, 0))
+		_exit(1);
+	dup2(slave, STDIN_FILENO);
+	dup2(slave, STDOUT_FILENO);
+	build_machine();
+	if (is_cooked(slave))
+		_exit(2);
+	if (from_outside)
+		kill(getpid(), SIGABRT);
+	else
+		abort();
+	pause();
+}
+
+/* By a failed check of our own or a library's (0), and by someone who wants a core (1). */
+START_TEST(abort_restores_the_terminal)
+{
+	int master, slave, status;
+	pid_t pid;
+
+	ck_assert_int_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	ck_assert(is_cooked(slave));
+	pid = fork();
+	if (pid == 0) {
+		abort_on_terminal(slave, _i);
+		_exit(3);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %x", status);
+	ck_assert(is_cooked(slave));
+	close(master);
+	close(slave);
+}
+END_TEST
+
+/* ---- building ---- */
+
+START_TEST(staging_area_counts_as_pinned)
+{
+	struct err e = { "" };
+
+	config.protection = PROTECTION_PKVM;
+	fake.staging_bytes = MIB(300);
+	build_machine();
+	ck_assert_uint_eq(fake.allowed, MIB(364));
+	machine_free(machine);
+	fake.staging_bytes = MIB(1000);
+	ck_assert_int_eq(machine_build(&machine, &config, &e), -EPERM);
+	ck_assert_str_eq(e.msg, "memlock");
+	/* Modes that pin nothing do not care. */
+	fake.allowed = 0;
+	config.protection = PROTECTION_PRIVATE;
+	build_machine();
+	ck_assert_uint_eq(fake.allowed, 0);
+	machine_free(machine);
+}
+END_TEST
+
+Suite *machine_suite(void)
+{
+	Suite *s = suite_create("machine");
+	TCase *t = tcase_create("machine");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 20);
+	tcase_add_test(t, slow_output_does_not_hold_up_conversions);
+	tcase_add_test(t, console_without_a_thread_is_an_error);
+	tcase_add_loop_test(t, slow_reader_gets_the_last_output, 0, 2);
+	tcase_add_loop_test(
+		t, one_signal_ends_the_wait_for_the_reader, 0, (int)ARRAY_SIZE(end_signals));
+	tcase_add_loop_test(t, stopping_does_not_wait_for_readers, 0, 2);
+	tcase_add_test(t, no_signal_no_wait);
+	tcase_add_loop_test(t, abort_restores_the_terminal, 0, 2);
+	tcase_add_test(t, staging_area_counts_as_pinned);
+	suite_add_tcase(s, t);
+	suite_add_tcase(s, machine_main_case());
+	suite_add_tcase(s, machine_fdt_case());
+	return s;
+}
