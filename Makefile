@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Nacre's build. `make help` lists the targets. Settings: ARCH=x86_64|arm64 (cross-builds where it
-# is not the machine's own), STATIC=1, CC=clang, SAN=address|thread, W=1 (warnings are errors), V=1.
+# is not the machine's own), STATIC=1, CC=clang, SAN=address|thread, W=1 (warnings are errors), V=1
+# (show commands). For those with a 1, 0 or nothing means off.
 
 VERSION := 0.1.0
 HOST    := $(subst aarch64,arm64,$(shell uname -m))
@@ -12,12 +13,19 @@ W       ?=
 V       ?=
 PREFIX  ?= /usr/local
 
-ifeq ($(filter $(ARCH),x86_64 arm64),)
+ifeq ($(findstring |$(ARCH)|,|x86_64|arm64|),)
 $(error ARCH=$(ARCH) is not known: use x86_64 or arm64)
 endif
+ifeq ($(findstring |$(SAN)|,||address|thread|),)
+$(error SAN=$(SAN) is not known: use address or thread)
+endif
+override STATIC := $(filter-out 0,$(STATIC))
+override W      := $(filter-out 0,$(W))
+override V      := $(filter-out 0,$(V))
 Q      := $(if $(V),,@)
 ADIR   := $(if $(filter x86_64,$(ARCH)),x86,arm64)
-BUILD  := build/$(ARCH)$(if $(STATIC),-static)$(if $(SAN),-$(SAN))$(if $(filter clang%,$(CC)),-clang)
+CLANG  := $(filter clang%,$(notdir $(firstword $(CC))))
+BUILD  := build/$(ARCH)$(if $(STATIC),-static)$(if $(SAN),-$(SAN))$(if $(CLANG),-clang)
 GUESTS := build/guest
 
 # Guest code of both architectures is built on every host, by Debian's cross compilers if need be.
@@ -25,17 +33,23 @@ CROSS_x86_64 := $(if $(filter x86_64,$(HOST)),,x86_64-linux-gnu-)
 CROSS_arm64  := $(if $(filter arm64,$(HOST)),,aarch64-linux-gnu-)
 CROSS        := $(CROSS_$(ARCH))
 ifneq ($(CROSS),)
-override CC := $(CROSS)gcc
-# A cross-build takes its libraries from a folder of unpacked packages; the system stays as it is.
-SYSROOT  = $(shell tests/rig/fetch sysroot $(ARCH))
 TRIPLE  := $(patsubst %-,%,$(CROSS))
+ifneq ($(CLANG),)
+override CC += --target=$(TRIPLE)
+else ifneq ($(filter cc gcc,$(CC)),)
+override CC := $(CROSS)gcc
+else ifeq ($(filter $(CROSS)%,$(CC)),)
+$(error CC=$(CC) does not build for $(ARCH) here: leave it out, or use clang or $(CROSS)gcc)
+endif
+# A cross-build takes its libraries from a folder of unpacked packages; the system stays as it is.
+SYSROOT  = $(eval SYSROOT := $(shell tests/rig/fetch sysroot $(ARCH)))$(SYSROOT)
 SYSINC   = -isystem $(SYSROOT)/usr/include -isystem $(SYSROOT)/usr/include/$(TRIPLE)
 SYSLIB   = -L$(SYSROOT)/usr/lib/$(TRIPLE)
 endif
 
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
-            -Wimplicit-fallthrough -Wvla -Wformat=2 -Wundef $(if $(W),-Werror)
-CPPFLAGS += -I. -D_GNU_SOURCE -DNACRE_VERSION='"$(VERSION)"'
+            -Wimplicit-fallthrough -Wvla -Wformat=2 -Wundef
+override CPPFLAGS += -I. -D_GNU_SOURCE -DNACRE_VERSION='"$(VERSION)"'
 CFLAGS   ?= -O2 -g
 override CFLAGS  += -std=gnu11 -pthread -fno-common -fstack-protector-strong $(WARN)
 override LDFLAGS += -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(if $(STATIC),-static)
@@ -45,10 +59,22 @@ SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 else ifeq ($(SAN),thread)
 SANFLAGS := -fsanitize=thread -fno-omit-frame-pointer
 else
-CPPFLAGS += -D_FORTIFY_SOURCE=2
+override CPPFLAGS += -D_FORTIFY_SOURCE=2
 endif
 override CFLAGS  += $(SANFLAGS)
 override LDFLAGS += $(SANFLAGS)
+COMPILE  = $(CC) $(CPPFLAGS) $(SYSINC) $(CFLAGS)
+LINK     = $(CC) $(LDFLAGS) $(SYSLIB) $(LIBS)
+
+# $(call stamp,TEXT...) makes the target hold these lines, and leaves it alone when it does so already.
+# Objects depend on such files of flags, and follow when a flag changes.
+quote    = '$(subst ','\'',$1)'
+stamp    = @mkdir -p $(@D); printf '%s\n' $1 | cmp -s - $@ || printf '%s\n' $1 >$@
+
+# $(call compile,COMMAND) keeps what the compiler warns of in TARGET.warn. W=1 compiles such targets
+# again; all others are the same with W=1 and without.
+compile  = $(Q)$1 $(if $(W),-Werror) $(if $(MAKE_TERMERR),-fdiagnostics-color) 2>$@.warn; s=$$?; \
+           cat $@.warn >&2; [ -s $@.warn ] || rm -f $@.warn; exit $$s
 
 # vmm/kvm_x86.c and kvm_arm64.c are chosen by architecture; everything else in vmm/ is common.
 VMM_SRC  := $(filter-out vmm/kvm_x86.c vmm/kvm_arm64.c,$(wildcard vmm/*.c)) vmm/kvm_$(ADIR).c \
@@ -56,7 +82,7 @@ VMM_SRC  := $(filter-out vmm/kvm_x86.c vmm/kvm_arm64.c,$(wildcard vmm/*.c)) vmm/
 VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o
 NACRE    := $(BUILD)/nacre
 
-.PHONY: all deps demo check check-unit check-rig lint fuzz bench soak install clean help tags format
+.PHONY: FORCE all deps demo check check-unit check-rig lint fuzz bench soak install clean help tags format
 .DELETE_ON_ERROR:
 
 all: $(NACRE) ## build nacre (ARCH=arm64 crosses, STATIC=1 gives one static binary)
@@ -68,15 +94,24 @@ $(NACRE): $(VMM_OBJ)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(VMM_OBJ) $(SYSLIB) $(LIBS)
 
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	$(Q)$(CC) $(CPPFLAGS) $(SYSINC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call compile,$(COMPILE) -MMD -MP -c -o $@ $<)
+
+$(BUILD)/flags: FORCE
+	$(call stamp,$(call quote,$(COMPILE)) $(call quote,$(LINK)))
+
+ifneq ($(W),)
+WARNED := $(shell find $(BUILD) $(GUESTS) -name '*.warn' 2>/dev/null)
+$(WARNED:.warn=): FORCE
+endif
 
 # ---- the loader: freestanding guest code, embedded as a flat binary ----
 
 GUEST_CFLAGS := -std=gnu11 -O2 -ffreestanding -fno-stack-protector -fpie -fno-asynchronous-unwind-tables \
                 -fcf-protection=none -nostdlib -I. $(WARN)
+GUEST_LDFLAGS := -static -Wl,--build-id=none -Wl,-z,noexecstack,--no-warn-rwx-segments
 GUEST_x86_64 := -m64 -mno-red-zone -mgeneral-regs-only
 GUEST_arm64  := -mgeneral-regs-only -mstrict-align
 GUEST_CFLAGS_x86_64 := $(GUEST_CFLAGS) $(GUEST_x86_64)
@@ -84,14 +119,17 @@ GUEST_CFLAGS_arm64  := $(filter-out -fcf-protection=none,$(GUEST_CFLAGS)) $(GUES
 LOADER := $(GUESTS)/$(ARCH)/loader.bin
 
 $(GUESTS)/$(ARCH)/loader.bin: arch/$(ADIR)/loader/start.S arch/$(ADIR)/loader/loader.c \
-		arch/$(ADIR)/loader/loader.lds arch/boot_info.h Makefile
+		arch/$(ADIR)/loader/loader.lds arch/boot_info.h $(GUESTS)/flags
 	@mkdir -p $(@D)
 	@echo "  LOADER  $@"
-	$(Q)$(CROSS)gcc $(GUEST_CFLAGS_$(ARCH)) -static -Wl,--build-id=none -Wl,-z,noexecstack,--no-warn-rwx-segments \
-		-T arch/$(ADIR)/loader/loader.lds -o $(@:.bin=.elf) $(filter %.S %.c,$^)
+	$(call compile,$(CROSS)gcc $(GUEST_CFLAGS_$(ARCH)) $(GUEST_LDFLAGS) \
+		-T arch/$(ADIR)/loader/loader.lds -o $(@:.bin=.elf) $(filter %.S %.c,$^))
 	$(Q)$(CROSS)objcopy -O binary $(@:.bin=.elf) $@
 
-$(BUILD)/arch/loader_blob.o: arch/loader_blob.S $(LOADER)
+$(GUESTS)/flags: FORCE
+	$(call stamp,$(call quote,$(GUEST_CC_x86_64)) $(call quote,$(GUEST_CC_arm64) $(GUEST_LDFLAGS)))
+
+$(BUILD)/arch/loader_blob.o: arch/loader_blob.S $(LOADER) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) -DLOADER_BIN='"$(LOADER)"' -c -o $@ $<
 
@@ -112,7 +150,8 @@ include tests/bench/bench.mk
 # Pure parts of both architectures are tested on every host; test_*_boot.c include boot.c and layout.c.
 UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
             arch/gunzip.c arch/platform.c arch/arm64/fdt.c arch/arm64/image.c arch/arm64/smccc.c \
-            arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c \
+            arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
+            arch/x86/aml.c \
             vmm/config.c vmm/config_json.c vmm/cli.c vmm/options.c $(UNIT_EXTRA) \
             arch/boot_plan.c
 UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)
@@ -124,10 +163,10 @@ $(UNIT): $(UNIT_OBJ)
 
 unit: $(UNIT)
 
-$(BUILD)/tests/e2e/%: tests/e2e/%.c Makefile
+$(BUILD)/tests/e2e/%: tests/e2e/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	$(Q)$(CC) $(CPPFLAGS) $(SYSINC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+	$(call compile,$(COMPILE) $(LDFLAGS) -o $@ $<)
 
 check: deps-quiet ## run every test: lint, unit, fuzz, and end to end on real KVM of both architectures
 	$(Q)tests/check
@@ -141,7 +180,7 @@ check-rig: deps-quiet ## end-to-end tests in the emulated hosts
 soak: deps-quiet ## what takes longer than check
 	$(Q)tests/check soak
 
-lint: deps-quiet ## formatting, layers, headers, man pages, options
+lint: deps-quiet $(NACRE) ## formatting, layers, headers, man pages, options
 	$(Q)tests/lint/run $(NACRE)
 
 fuzz: deps-quiet ## fuzz for SECONDS (600) per target
@@ -180,9 +219,11 @@ format: ## apply .clang-format
 	$(Q)clang-format -i $(C_FILES)
 
 tags: ## index for editors
+	@command -v ctags >/dev/null || { echo "make tags: ctags is missing (apt-get install" \
+		"universal-ctags)" >&2; exit 1; }
 	$(Q)ctags -o tags $(C_FILES)
 
-compile_commands.json: Makefile ## for clangd, from the same flags
-	$(Q)tests/lint/compile-commands '$(CC) $(CPPFLAGS) $(CFLAGS)' $(sort $(VMM_SRC) $(UNIT_SRC)) > $@
+compile_commands.json: FORCE $(BUILD)/flags ## for clangd: the files and flags of an ARCH build
+	$(Q)tests/lint/compile-commands $(BUILD)/flags $(sort $(VMM_SRC) $(UNIT_SRC)) >$@
 
 -include $(UNIT_OBJ:.o=.d)

@@ -14,6 +14,8 @@ enum platform_kind {
 	PLATFORM_POWER,
 	PLATFORM_PROBE,
 	PLATFORM_I8042,
+	PLATFORM_ACPI,	 /* x86: sleep and reset registers, and the power button's line */
+	PLATFORM_VIRTIO, /* a slot for a virtio-mmio device */
 	PLATFORM_KINDS
 };
 
@@ -25,10 +27,8 @@ struct platform_dev {
 	uint32_t irq; /* the line for KVM_IRQFD (arm64: the SPI's number); 0: none */
 };
 
-#define PLATFORM_MAX 8
-
 struct platform {
-	struct platform_dev devs[PLATFORM_MAX];
+	const struct platform_dev *devs; /* a table in arch/ARCH/layout.c */
 	unsigned int count;
 };
 

@@ -17,6 +17,13 @@
 #define I8042_OUTPUT_FULL 0x01
 #define I8042_CMD_RESET	  0xfe
 
+/* Sleep control: enable in bit 5, the type in bits 2 to 4; type 5 is the only one in our tables. */
+#define ACPI_REG_SLEEP	 0
+#define ACPI_REG_RESET	 2
+#define ACPI_SLEEP_S5	 (1u << 5 | 5u << 2)
+#define ACPI_SLEEP_MASK	 0x3cu
+#define ACPI_RESET_VALUE 1
+
 static void power_read(void *dev, uint64_t off, void *data, unsigned int len)
 {
 	const uint32_t id = POWER_ID;
@@ -73,3 +80,26 @@ static void i8042_write(void *dev, uint64_t off, const void *data, unsigned int 
 }
 
 const struct bus_ops i8042_ops = { .read = i8042_read, .write = i8042_write };
+
+static void acpi_read(void *dev, uint64_t off, void *data, unsigned int len)
+{
+	(void)dev;
+	(void)off;
+	memset(data, 0, len);
+}
+
+static void acpi_write(void *dev, uint64_t off, const void *data, unsigned int len)
+{
+	const struct power *p = dev;
+	uint8_t v;
+
+	if (len != sizeof(v))
+		return;
+	memcpy(&v, data, sizeof(v));
+	if (off == ACPI_REG_SLEEP && (v & ACPI_SLEEP_MASK) == ACPI_SLEEP_S5)
+		p->ops->request(p->ctx, POWER_OFF);
+	else if (off == ACPI_REG_RESET && v == ACPI_RESET_VALUE)
+		p->ops->request(p->ctx, POWER_RESET);
+}
+
+const struct bus_ops acpi_ops = { .read = acpi_read, .write = acpi_write };

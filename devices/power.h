@@ -11,10 +11,17 @@
  *   offset 4, 32 bits, read    POWER_ID
  *
  * Everything else reads as zero and is dropped. And, for x86, the one useful corner of the i8042
- * keyboard controller: port 0x64, where an operating system of that world asks for a reset.
+ * keyboard controller: port 0x64, where an operating system of that world asks for a reset; and the
+ * registers of a hardware-reduced ACPI machine (ACPI 6.4, 4.8.3.7), one byte each:
+ *
+ *   offset 0, write   sleep control: the enable bit with type 5 powers off
+ *   offset 1, read    sleep status: never woken
+ *   offset 2, write   1 asks for a reset
  */
 #define POWER_SIZE 8
 #define POWER_ID   0x4e414352u /* "NACR" */
+
+#define ACPI_SIZE 4
 
 #define I8042_PORT 0x64
 #define I8042_SIZE 1
@@ -34,7 +41,7 @@ struct power_ops {
 	void (*request)(void *ctx, enum power_cmd cmd);
 };
 
-/* The device is nothing but this; the machine owns it. It is the `dev` of both bus rows. */
+/* The device is nothing but this; the machine owns it. It is the `dev` of all three bus rows. */
 struct power {
 	const struct power_ops *ops;
 	void *ctx;
@@ -42,5 +49,6 @@ struct power {
 
 extern const struct bus_ops power_bus_ops;
 extern const struct bus_ops i8042_ops;
+extern const struct bus_ops acpi_ops;
 
 #endif

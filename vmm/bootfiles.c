@@ -2,6 +2,7 @@
 #include "vmm/bootfiles.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "arch/arch.h"
 #include "vmm/util/bits.h"
@@ -9,6 +10,33 @@
 #define KERNEL_MAX   GIB(1)
 #define INITRD_MAX   GIB(2)
 #define FIRMWARE_MAX MIB(64)
+
+/* What is given as a firmware by mistake: files that some loader has to work on first. */
+static const struct {
+	size_t at;
+	const char *magic, *what, *remedy;
+} not_flat[] = {
+	{ 0, "\177ELF", "an ELF file", "objcopy -O binary makes one" },
+	{ 0, "\037\213\010", "compressed by gzip", "unpack it first" },
+	{ 4, "zimg", "a compressed kernel", "kernels are for --kernel" },
+	{ 56, "ARM\x64", "an arm64 kernel", "kernels are for --kernel" },
+	{ 0x202, "HdrS", "an x86 kernel", "kernels are for --kernel" },
+};
+
+static int check_firmware(const struct boot_files *f, struct err *e)
+{
+	const struct blob *b = &f->firmware;
+	size_t i, len;
+
+	for (i = 0; i < ARRAY_SIZE(not_flat); i++) {
+		len = strlen(not_flat[i].magic);
+		if (b->len >= not_flat[i].at + len &&
+			!memcmp(b->data + not_flat[i].at, not_flat[i].magic, len))
+			return err_set(e, -EINVAL, "%s is %s, a flat binary is expected (%s)",
+				f->firmware_path, not_flat[i].what, not_flat[i].remedy);
+	}
+	return 0;
+}
 
 int bootfiles_read(struct boot_files *f, const struct config *c, struct err *e)
 {
@@ -23,7 +51,8 @@ int bootfiles_read(struct boot_files *f, const struct config *c, struct err *e)
 		r = err_prefix(e, r, "kernel");
 	else if (c->initrd && (r = blob_read(c->initrd, INITRD_MAX, &f->initrd, e)) != 0)
 		r = err_prefix(e, r, "initrd");
-	else if (c->firmware && (r = blob_read(c->firmware, FIRMWARE_MAX, &f->firmware, e)) != 0)
+	else if (c->firmware && ((r = blob_read(c->firmware, FIRMWARE_MAX, &f->firmware, e)) != 0 ||
+					(r = check_firmware(f, e)) != 0))
 		r = err_prefix(e, r, "firmware");
 	if (r)
 		bootfiles_free(f);

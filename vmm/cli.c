@@ -69,7 +69,7 @@ static int unknown_option(const struct args *a, const char *given, struct err *e
 	for (i = 0; i < t->count; i++)
 		text_nearest_try(&nearest, t->defs[i].name);
 	text_nearest_try(&nearest, help_def.name);
-	r = err_set(e, -EINVAL, "nacre %s: unknown option %s", a->command->name,
+	r = err_set(e, -EINVAL, "%s: unknown option %s", a->command->name,
 		text_show(shown, sizeof(shown), given));
 	if (nearest.best)
 		return err_hint(e, r, "did you mean --%s?", nearest.best);
@@ -148,7 +148,7 @@ static int unexpected_argument(const struct args *a, const char *arg, struct err
 	char shown[TEXT_SHOWN];
 
 	text_show(shown, sizeof(shown), arg);
-	return err_set(e, -EINVAL, "nacre %s: unexpected argument \"%s\" (usage: nacre %s%s%s)",
+	return err_set(e, -EINVAL, "%s: unexpected argument \"%s\" (usage: nacre %s%s%s)",
 		command->name, shown, command->name, command->operands[0] ? " " : "",
 		command->operands);
 }

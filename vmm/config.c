@@ -45,7 +45,8 @@ static const struct option_def defs[] = {
 		.type = OPTION_STRING,
 		.max = PARAMS_MAX,
 		.arg = "STRING",
-		.help = "Kernel command line" },
+		.help = "Kernel command line; console=ttyS0 brings the kernel's output here, "
+			"Ctrl-A x leaves" },
 	{ .name = "firmware",
 		.letter = 'f',
 		FILE_ARG,

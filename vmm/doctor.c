@@ -135,7 +135,7 @@ static const char *mode_catch(enum protection mode, const char **hint)
 {
 	*hint = "";
 	if (kvm_is_pvm() && mode == PROTECTION_NONE)
-		return "runs, but KVM here is kvm_pvm: Linux guests are very slow";
+		return "runs, but KVM here is kvm_pvm: Linux is very slow or does not boot";
 	if (kvm_is_pvm())
 		return "starts, but KVM here is kvm_pvm: protected modes misbehave";
 	if (mode == PROTECTION_PRIVATE && arch_kvm_emulates()) {

@@ -66,29 +66,37 @@ static void on_system_event(struct vcpu *v)
 	}
 }
 
-/* A register may hold a secret: the dump is for guests that have none from us. */
-static void fail(struct vcpu *v, const char *what)
+/*
+ * A register may hold a secret: the dump is for guests that have none from us. note: what to know
+ * when reading it, or "".
+ */
+static void fail_noting(struct vcpu *v, const char *what, const char *note)
 {
 	char regs[1600] = "";
 
 	if (v->vm->config.protection == PROTECTION_NONE && arch_dump(v->fd, regs, sizeof(regs))[0])
-		log_error("registers of vCPU %u:\n%s", v->index, regs);
+		log_error("registers of vCPU %u%s:\n%s", v->index, note, regs);
 	vm_end(v->vm, VM_FAILED, "vCPU %u: %s%s", v->index, what,
 		v->vm->config.protection == PROTECTION_NONE
 			? ""
 			: " (registers are not shown: the guest is protected)");
 }
 
+static void fail(struct vcpu *v, const char *what)
+{
+	fail_noting(v, what, "");
+}
+
 static void on_internal_error(struct vcpu *v)
 {
 	bool emulation = v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
-	char what[160];
+	char what[200];
 
 	snprintf(what, sizeof(what), "KVM_EXIT_INTERNAL_ERROR %u%s", v->run->internal.suberror,
 		emulation && v->vm->config.protection != PROTECTION_NONE
 			? ": KVM has to emulate an instruction that lies in private memory; this "
-			  "CPU lacks the assists that mode needs"
-		: emulation ? ": KVM cannot emulate the guest's instruction"
+			  "CPU lacks the assists that mode needs, see nacre doctor"
+		: emulation ? ": KVM here cannot emulate the guest's instruction, see nacre doctor"
 			    : "");
 	fail(v, what);
 }
@@ -110,7 +118,9 @@ static void on_intr(struct vcpu *v)
 
 static void on_shutdown(struct vcpu *v)
 {
-	fail(v, "triple fault (KVM_EXIT_SHUTDOWN)");
+	/* KVM on AMD resets the vCPU before it tells us. */
+	fail_noting(v, "triple fault (KVM_EXIT_SHUTDOWN)",
+		" (after a triple fault; on AMD those of a reset, not of the fault)");
 }
 
 static void on_other(struct vcpu *v)

@@ -134,11 +134,11 @@ static int make_power(
 	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
 {
 	(void)e;
-	*d = (struct bus_dev){
-		.name = row->kind == PLATFORM_POWER ? "power" : "i8042",
-		.ops = row->kind == PLATFORM_POWER ? &power_bus_ops : &i8042_ops,
-		.dev = &m->power,
-	};
+	*d = (struct bus_dev){ .name = "power", .ops = &power_bus_ops, .dev = &m->power };
+	if (row->kind == PLATFORM_I8042)
+		*d = (struct bus_dev){ .name = "i8042", .ops = &i8042_ops, .dev = &m->power };
+	if (row->kind == PLATFORM_ACPI)
+		*d = (struct bus_dev){ .name = "acpi", .ops = &acpi_ops, .dev = &m->power };
 	return 0;
 }
 
@@ -167,6 +167,7 @@ static int (*const makers[PLATFORM_KINDS])(
 	[PLATFORM_POWER] = make_power,
 	[PLATFORM_PROBE] = make_probe,
 	[PLATFORM_I8042] = make_power,
+	[PLATFORM_ACPI] = make_power,
 };
 
 static int add_devices(struct machine *m, struct err *e)

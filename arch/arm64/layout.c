@@ -6,13 +6,10 @@
 #include "arch/arch.h"
 #include "vmm/util/bits.h"
 
-static const struct platform arm64_platform = {
-	.devs = {
-		{ PLATFORM_SERIAL, false, ARM64_SERIAL, 8, ARM64_SERIAL_SPI },
-		{ PLATFORM_POWER, false, ARM64_POWER, 8, 0 },
-		{ PLATFORM_PROBE, false, ARM64_PROBE, 64, 0 },
-	},
-	.count = 3,
+static const struct platform_dev arm64_devs[] = {
+	{ PLATFORM_SERIAL, false, ARM64_SERIAL, 8, ARM64_SERIAL_SPI },
+	{ PLATFORM_POWER, false, ARM64_POWER, 8, 0 },
+	{ PLATFORM_PROBE, false, ARM64_PROBE, 64, 0 },
 };
 
 int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e)
@@ -25,7 +22,7 @@ int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err
 		.ram_count = 1,
 		.staging = { ARM64_STAGING },
 		.staging_max = ARM64_RAM - ARM64_STAGING,
-		.platform = arm64_platform,
+		.platform = { arm64_devs, ARRAY_SIZE(arm64_devs) },
 	};
 	return 0;
 }

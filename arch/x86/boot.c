@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/x86/acpi.h"
 #include "arch/x86/kernel.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/tables.h"
@@ -16,6 +17,7 @@
 
 /* Offsets in the zero page (Documentation/arch/x86/zero-page.rst and the setup header). */
 #define ZP_SIZE		     4096u
+#define ZP_ACPI_ROOT	     0x70u
 #define ZP_E820_COUNT	     0x1e8u
 #define ZP_SETUP	     0x1f1u
 #define ZP_LOADER_TYPE	     0x210u
@@ -27,6 +29,7 @@
 #define ZP_EXT_RAMDISK_SIZE  0xc4u
 #define LOADER_UNKNOWN	     0xffu
 #define E820_RAM	     1u
+#define E820_RESERVED	     2u
 /* Flat descriptors over 4 GiB: 64-bit code, and data (Intel SDM volume 3, 3.4.5). */
 #define GDT_CODE 0x00af9b000000ffffULL
 #define GDT_DATA 0x00cf93000000ffffULL
@@ -42,10 +45,9 @@ static void put32(uint8_t *zp, uint32_t at, uint64_t v)
 	memcpy(zp + at, &low, sizeof(low));
 }
 
-static void add_e820(uint8_t *zp, uint64_t base, uint64_t size)
+static void add_e820(uint8_t *zp, uint64_t base, uint64_t size, uint32_t type)
 {
 	uint8_t *p = zp + ZP_E820 + zp[ZP_E820_COUNT]++ * 20u;
-	uint32_t type = E820_RAM;
 
 	memcpy(p, &base, 8);
 	memcpy(p + 8, &size, 8);
@@ -67,11 +69,13 @@ static void fill_zero_page(uint8_t *zp, const struct arch_layout *l, const struc
 		put32(zp, ZP_EXT_RAMDISK_IMAGE, at->initrd >> 32);
 		put32(zp, ZP_EXT_RAMDISK_SIZE, f->initrd.len >> 32);
 	}
+	put32(zp, ZP_ACPI_ROOT, X86_ACPI_TABLES);
 	/* The last KiB below 640 KiB and the firmware's area up to 1 MiB stay out of it. */
-	add_e820(zp, 0, X86_EBDA);
-	add_e820(zp, X86_KERNEL, l->ram[0].size - X86_KERNEL);
+	add_e820(zp, 0, X86_EBDA, E820_RAM);
+	add_e820(zp, X86_EBDA, X86_KERNEL - X86_EBDA, E820_RESERVED);
+	add_e820(zp, X86_KERNEL, l->ram[0].size - X86_KERNEL, E820_RAM);
 	for (i = 1; i < l->ram_count; i++)
-		add_e820(zp, l->ram[i].base.v, l->ram[i].size);
+		add_e820(zp, l->ram[i].base.v, l->ram[i].size, E820_RAM);
 }
 
 static int add_zero_page(const struct arch_layout *l, const struct x86_kernel *k,
@@ -103,6 +107,21 @@ static int add_gdt(struct boot_plan *out, struct err *e)
 	gdt[X86_SEL_CODE / 8] = GDT_CODE;
 	gdt[X86_SEL_DATA / 8] = GDT_DATA;
 	return boot_plan_add(out, gdt, gdt, X86_GDT_SIZE, gpa(X86_GDT), e);
+}
+
+static int add_acpi(const struct arch_config *c, const struct arch_layout *l, struct boot_plan *out,
+	struct err *e)
+{
+	uint64_t len;
+	void *tables;
+	int r = x86_acpi_tables(c->cpus, &l->platform, X86_ACPI_TABLES, &tables, &len, e);
+
+	if (r)
+		return r;
+	if (len <= X86_KERNEL - X86_ACPI_TABLES)
+		return boot_plan_add(out, tables, tables, len, gpa(X86_ACPI_TABLES), e);
+	free(tables);
+	return err_set(e, -E2BIG, "ACPI tables for %u vCPUs do not fit below 1 MiB", c->cpus);
 }
 
 static int add_tables(const struct places *at, uint64_t top, struct boot_plan *out, struct err *e)
@@ -152,7 +171,6 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 	unsigned int i;
 	int r;
 
-	(void)c;
 	*out = (struct boot_plan){ .count = 0 };
 	r = x86_kernel_parse(&f->kernel, f->kernel_path, &k, e);
 	if (!r)
@@ -164,6 +182,8 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 		r = boot_plan_add(out, f->initrd.data, NULL, f->initrd.len, gpa(at.initrd), e);
 	if (!r)
 		r = add_gdt(out, e);
+	if (!r)
+		r = add_acpi(c, l, out, e);
 	if (!r)
 		r = add_tables(&at, top, out, e);
 	if (!r)

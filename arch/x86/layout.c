@@ -4,14 +4,12 @@
 #include "arch/arch.h"
 #include "vmm/util/bits.h"
 
-static const struct platform x86_platform = {
-	.devs = {
-		{ PLATFORM_SERIAL, true, X86_SERIAL, 8, X86_SERIAL_IRQ },
-		{ PLATFORM_POWER, true, X86_POWER, 8, 0 },
-		{ PLATFORM_PROBE, true, X86_PROBE, 64, 0 },
-		{ PLATFORM_I8042, true, X86_I8042, 1, 0 },
-	},
-	.count = 4,
+static const struct platform_dev x86_devs[] = {
+	{ PLATFORM_SERIAL, true, X86_SERIAL, 8, X86_SERIAL_IRQ },
+	{ PLATFORM_POWER, true, X86_POWER, 8, 0 },
+	{ PLATFORM_PROBE, true, X86_PROBE, 64, 0 },
+	{ PLATFORM_I8042, true, X86_I8042, 1, 0 },
+	{ PLATFORM_ACPI, true, X86_ACPI, 4, X86_ACPI_IRQ },
 };
 
 int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e)
@@ -24,7 +22,7 @@ int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err
 		.ram_count = c->ram_bytes > low ? 2 : 1,
 		.staging = { X86_STAGING },
 		.staging_max = X86_STAGING_END - X86_STAGING,
-		.platform = x86_platform,
+		.platform = { x86_devs, ARRAY_SIZE(x86_devs) },
 	};
 	return 0;
 }

@@ -9,6 +9,8 @@
 #define X86_HOLE	 0xC0000000ULL
 #define X86_STAGING	 0xC0000000ULL
 #define X86_STAGING_END	 0xF0000000ULL
+#define X86_IOAPIC	 0xFEC00000ULL
+#define X86_LAPIC	 0xFEE00000ULL
 #define X86_IDENTITY_MAP 0xFFFBC000ULL /* one page for KVM on VMX */
 #define X86_TSS		 0xFFFBD000ULL /* three pages for KVM on VMX */
 #define X86_HIGH_RAM	 0x100000000ULL
@@ -19,6 +21,8 @@
 #define X86_POWER      0x600u
 #define X86_PROBE      0x640u
 #define X86_I8042      0x64u
+#define X86_ACPI       0x610u
+#define X86_ACPI_IRQ   9u
 
 /* Low RAM as the 64-bit boot protocol and our plan use it. */
 #define X86_EBDA	0x9fc00ULL
@@ -27,6 +31,7 @@
 #define X86_CMDLINE	0x20000ULL
 #define X86_CMDLINE_MAX 0x10000ULL
 #define X86_HANDOFF	0x8000ULL
+#define X86_ACPI_TABLES 0xE0000ULL /* up to the kernel; old ones look for the root here */
 #define X86_KERNEL	0x100000ULL
 
 /* The boot descriptor table and its selectors. */

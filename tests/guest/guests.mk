@@ -26,28 +26,29 @@ GUEST_CC_$(1)   := $$(CROSS_$(1))gcc $$(GUEST_CFLAGS_$(1)) $$(GUEST_TEST_$(1)) -
 guests: guests-$(1)
 guests-$(1): $$(GUEST_BIN_$(1))
 
-$$(GUEST_OBJ_$(1))/%.o: tests/guest/%.c Makefile tests/guest/guests.mk
+$$(GUEST_OBJ_$(1))/%.o: tests/guest/%.c $$(GUESTS)/flags tests/guest/guests.mk
 	@mkdir -p $$(@D)
-	$$(Q)$$(GUEST_CC_$(1)) -MMD -MP -c -o $$@ $$<
+	$$(call compile,$$(GUEST_CC_$(1)) -MMD -MP -c -o $$@ $$<)
 
-$$(GUEST_OBJ_$(1))/%.o: tests/guest/$(2)/%.c Makefile tests/guest/guests.mk
+$$(GUEST_OBJ_$(1))/%.o: tests/guest/$(2)/%.c $$(GUESTS)/flags tests/guest/guests.mk
 	@mkdir -p $$(@D)
-	$$(Q)$$(GUEST_CC_$(1)) -MMD -MP -c -o $$@ $$<
+	$$(call compile,$$(GUEST_CC_$(1)) -MMD -MP -c -o $$@ $$<)
 
-$$(GUEST_OBJ_$(1))/%.o: tests/guest/%.S Makefile tests/guest/guests.mk
+$$(GUEST_OBJ_$(1))/%.o: tests/guest/%.S $$(GUESTS)/flags tests/guest/guests.mk
 	@mkdir -p $$(@D)
-	$$(Q)$$(GUEST_CC_$(1)) -MMD -MP -c -o $$@ $$<
+	$$(call compile,$$(GUEST_CC_$(1)) -MMD -MP -c -o $$@ $$<)
 
 $$(GUESTS)/$(1)/%.elf: $$(GUEST_OBJ_$(1))/%.o $$(GUEST_LIB_$(1)) tests/guest/lib/guest.lds
 	@echo "  GUEST   $$(@:.elf=.bin)"
-	$$(Q)$$(GUEST_CC_$(1)) -static -Wl,--build-id=none -Wl,-z,noexecstack,--no-warn-rwx-segments \
+	$$(Q)$$(GUEST_CC_$(1)) $$(GUEST_LDFLAGS) \
 		-Wl,--defsym=GUEST_BASE=$$(GUEST_BASE_$(1)) -T tests/guest/lib/guest.lds -o $$@ \
 		$$(filter %.o,$$^)
 
 $$(GUEST_BIN_$(1)): %.bin: %.elf
 	$$(Q)$$(CROSS_$(1))objcopy -O binary $$< $$@
 
-.SECONDARY: $$(GUEST_NAMES_$(1):%=$$(GUEST_OBJ_$(1))/%.o) $$(GUEST_BIN_$(1):.bin=.elf)
+.SECONDARY: $$(GUEST_NAMES_$(1):%=$$(GUEST_OBJ_$(1))/%.o) $$(GUEST_BIN_$(1):.bin=.elf) \
+	$$(GUEST_LIB_$(1))
 -include $$(GUEST_LIB_$(1):.o=.d) $$(GUEST_NAMES_$(1):%=$$(GUEST_OBJ_$(1))/%.d)
 endef
 

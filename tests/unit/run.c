@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Runs all unit tests; with arguments, the suites named. Ends with the line the Makefile sums up. */
+/* Runs all unit tests; with arguments, the suites named. Ends with the line that tests/check sums up. */
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,9 +24,13 @@ static const struct {
 	{ "power", power_suite },
 	{ "probe", probe_suite },
 	{ "protect", protect_suite },
+	{ "ratelimit", ratelimit_suite },
 	{ "serial", serial_suite },
 	{ "tty", tty_suite },
 	{ "util", util_suite },
+	{ "virtio_mmio", virtio_mmio_suite },
+	{ "virtio_rng", virtio_rng_suite },
+	{ "virtq", virtq_suite },
 	{ "x86_boot", x86_boot_suite },
 };
 

@@ -17,9 +17,13 @@ Suite *park_suite(void);
 Suite *power_suite(void);
 Suite *probe_suite(void);
 Suite *protect_suite(void);
+Suite *ratelimit_suite(void);
 Suite *serial_suite(void);
 Suite *tty_suite(void);
 Suite *util_suite(void);
+Suite *virtio_mmio_suite(void);
+Suite *virtio_rng_suite(void);
+Suite *virtq_suite(void);
 Suite *x86_boot_suite(void);
 
 #endif

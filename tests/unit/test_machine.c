@@ -69,12 +69,13 @@ static void forbid_threads(void)
 
 int fake_vm_new(struct vm **out, const struct arch_config *c, struct err *e)
 {
+	static const struct platform_dev row = { PLATFORM_SERIAL, false, SERIAL, 8, 4 };
 	struct vm *vm = calloc(1, sizeof(*vm));
 
 	(void)e;
 	vm->config = *c;
 	vm->layout.staging = (gpa_t){ STAGING };
-	vm->layout.platform = (struct platform){ { { PLATFORM_SERIAL, false, SERIAL, 8, 4 } }, 1 };
+	vm->layout.platform = (struct platform){ &row, 1 };
 	vm->mem = &memory;
 	park_init(&vm->park);
 	bus_init(&vm->mmio, "mmio", UINT64_MAX);

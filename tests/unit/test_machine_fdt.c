@@ -18,12 +18,13 @@ static const uint32_t cpu_counts[] = { 1, 4, 17 };
 
 static void *build_tree(uint32_t cpus, size_t *size)
 {
+	static const struct platform_dev row = { PLATFORM_SERIAL, false, ARM64_SERIAL, 8,
+		ARM64_SERIAL_SPI };
 	struct arch_config config = { .cpus = cpus, .ram_bytes = MIB(64) };
 	struct arch_layout layout = {
 		.ram = { { { ARM64_RAM }, MIB(64) } },
 		.ram_count = 1,
-		.platform = { { { PLATFORM_SERIAL, false, ARM64_SERIAL, 8, ARM64_SERIAL_SPI } },
-			1 },
+		.platform = { &row, 1 },
 	};
 	struct fdt_params p = { .config = &config, .layout = &layout, .bootargs = "" };
 	struct err e = { "" };

@@ -212,7 +212,7 @@ START_TEST(plan_and_zero_page)
 	}
 	ck_assert_ptr_nonnull(zp);
 	ck_assert_int_eq(memcmp(zp + 0x202, "HdrS", 4), 0);
-	ck_assert_uint_eq(zp[0x1e8], 2);
+	ck_assert_uint_eq(zp[0x1e8], 3);
 	ck_assert_uint_ne(p.entry.tables.v, 0);
 	boot_plan_free(&p);
 	blob_free(&f.kernel);

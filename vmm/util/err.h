@@ -4,7 +4,7 @@
 
 /*
  * Errors are sentences. The leaf that fails says what failed and how to mend it, each layer above
- * may put one prefix in front, and only the edge (main, the API) prints. A struct err lives on the
+ * may put one prefix in front, and only the edge (main) prints. A struct err lives on the
  * stack of the edge and is handed down; nothing is allocated. All functions may be called from any
  * thread as long as each thread has its own struct err; a NULL struct err is accepted and ignored.
  */

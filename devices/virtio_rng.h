@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_VIRTIO_RNG_H
+#define NACRE_VIRTIO_RNG_H
+
+#include "devices/ratelimit.h"
+#include "devices/virtio.h"
+
+/*
+ * The entropy device (virtio 1.2, 5.4): fills the guest's buffers from the host's getrandom(2).
+ * One request gives at most VIRTIO_RNG_MAX bytes; a driver that wants more asks again.
+ */
+#define VIRTIO_RNG_MAX 65536u
+
+struct virtio_rng;
+
+struct virtio_rng_config {
+	const struct mem *mem;
+	struct loop *loop;
+	struct irq_line irq;
+	bool is_protected;
+	struct ratelimit_config limit; /* zeroed: none */
+};
+
+int virtio_rng_new(struct virtio_rng **out, const struct virtio_rng_config *cfg, struct err *e);
+/* Accepts NULL. No vCPU may be running any more. */
+void virtio_rng_free(struct virtio_rng *r);
+
+/* For a transport. */
+struct virtio_dev *virtio_rng_dev(struct virtio_rng *r);
+
+#endif
