@@ -30,6 +30,7 @@ struct arch_config {
 	uint32_t cpus;
 	uint64_t ram_bytes;
 	bool open_memory; /* guest_memfd with INIT_SHARED: protects nothing */
+	uint32_t virtio;  /* slots for virtio devices */
 };
 
 #define ARCH_RAM_MAX 2

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/util/err.h"
+
 /*
  * Rows that join devices and architecture, which do not know each other: the machine puts a device
  * at the row's place, the architecture describes the row to the guest (device tree, ACPI).
@@ -27,6 +29,10 @@ struct platform_dev {
 	uint32_t irq; /* the line for KVM_IRQFD (arm64: the SPI's number); 0: none */
 };
 
+/*
+ * The fixed devices, and behind them as many virtio slots as the configuration asks for: the table
+ * has all that the architecture can offer, and `count` says where the guest's machine ends.
+ */
 struct platform {
 	const struct platform_dev *devs; /* a table in arch/ARCH/layout.c */
 	unsigned int count;
@@ -34,5 +40,9 @@ struct platform {
 
 /* The row of that kind, or NULL. */
 const struct platform_dev *platform_find(const struct platform *p, enum platform_kind kind);
+
+/* A platform with the first of the n rows, those with `virtio` slots. -E2BIG when there are fewer. */
+int platform_cut(struct platform *out, const struct platform_dev *rows, unsigned int n,
+	uint32_t virtio, struct err *e);
 
 #endif

@@ -15,6 +15,7 @@
 #include "vmm/config_json.h"
 #include "vmm/options.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/fd.h"
 #include "vmm/util/text.h"
 
 struct command_def {
@@ -191,7 +192,13 @@ static int parse_options(struct args a, struct cli *c, struct err *e)
 	if (r || c->command != CMD_RUN)
 		return r;
 	if (c->config.config_file) {
-		r = config_load(&c->config, c->config.config_file, e);
+		_free char *path = c->config.config_file;
+
+		/* From the start again: what may be given several times would come twice. */
+		c->config.config_file = NULL;
+		config_free(&c->config);
+		config_init(&c->config);
+		r = config_load(&c->config, path, e);
 		if (!r)
 			r = apply_options(a, c, &help, e);
 	}

@@ -81,6 +81,10 @@ static const struct option_def defs[] = {
 		.arg = "KIND",
 		.help = "With open, this process can read private memory: nothing is protected, "
 			"for tests on hosts where KVM emulates the guest" },
+	{ .name = "entropy",
+		FIELD(entropy),
+		.type = OPTION_FLAG,
+		.help = "Add a source of random numbers (virtio-rng)" },
 	{ .name = "probe",
 		FIELD(probe),
 		.type = OPTION_FLAG,

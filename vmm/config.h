@@ -37,6 +37,7 @@ struct config {
 	enum protection protection;
 	enum private_memory private_memory;
 	enum log_level log_level;
+	bool entropy;	  /* add a virtio entropy device */
 	bool probe;	  /* add the probe device, for tests and demonstrations */
 	bool dump_config; /* print this struct as JSON and stop */
 };

@@ -152,19 +152,19 @@ static const char *type_name(const json_t *v)
 	return "something else";
 }
 
-static int set_path(const struct option_def *def, struct config *c, const char *path,
-	const char *value, struct err *e)
+static int set_path(const struct option_def *def, void *base, const char *path, const char *value,
+	struct err *e)
 {
 	const char *slash = strrchr(path, '/');
 	_free char *joined = NULL;
 
 	if (!slash || value[0] == '/' || value[0] == '\0')
-		return option_set_string(def, c, value, e);
+		return option_set_string(def, base, value, e);
 	if (asprintf(&joined, "%.*s%s", (int)(slash + 1 - path), path, value) < 0) {
 		joined = NULL;
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	return option_set_string(def, c, joined, e);
+	return option_set_string(def, base, joined, e);
 }
 
 static bool type_fits(enum option_type type, const json_t *v)
@@ -178,13 +178,63 @@ static bool type_fits(enum option_type type, const json_t *v)
 	case OPTION_PATH:
 	case OPTION_ENUM:
 		return json_is_string(v);
+	case OPTION_LIST:
+		return json_is_array(v);
 	case OPTION_TYPES:
 		break;
 	}
 	return false;
 }
 
-static int set_value(const struct option_def *def, struct config *c, const struct source *s,
+static int set_value(const struct option_def *def, void *base, const struct source *s,
+	const json_t *v, struct err *e);
+
+/* An item is an object of its settings, or just the first of them. */
+static int set_item(
+	const struct option_def *def, void *item, const struct source *s, json_t *v, struct err *e)
+{
+	const char *key;
+	json_t *value;
+
+	if (json_is_string(v))
+		return set_value(&def->item->defs[0], item, s, v, e);
+	if (!json_is_object(v))
+		return err_set(e, -EINVAL, "got %s, expected an object or a string", type_name(v));
+	json_object_foreach(v, key, value)
+	{
+		const struct option_def *inner = option_find(def->item, key);
+		char shown[TEXT_SHOWN];
+		int r;
+
+		if (!inner)
+			return option_unknown(def->item, key, e);
+		r = set_value(inner, item, s, value, e);
+		if (r)
+			return err_prefix(e, r, "\"%s\"", text_show(shown, sizeof(shown), key));
+	}
+	if (!option_string(&def->item->defs[0], item))
+		return err_set(e, -EINVAL, "\"%s\" is missing", def->item->defs[0].name);
+	return 0;
+}
+
+static int set_list(const struct option_def *def, void *base, const struct source *s,
+	const json_t *v, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(v); i++) {
+		void *item;
+		int r = option_list_add(def, base, &item, e);
+
+		if (!r)
+			r = set_item(def, item, s, json_array_get(v, i), e);
+		if (r)
+			return err_prefix(e, r, "item %zu", i + 1);
+	}
+	return 0;
+}
+
+static int set_value(const struct option_def *def, void *base, const struct source *s,
 	const json_t *v, struct err *e)
 {
 	char expected[160];
@@ -194,12 +244,14 @@ static int set_value(const struct option_def *def, struct config *c, const struc
 		return err_set(e, -EINVAL, "got %s, expected %s", type_name(v), expected);
 	}
 	if (def->type == OPTION_INTEGER)
-		return option_set_integer(def, c, json_integer_value(v), e);
+		return option_set_integer(def, base, json_integer_value(v), e);
 	if (def->type == OPTION_PATH)
-		return set_path(def, c, s->path, json_string_value(v), e);
+		return set_path(def, base, s->path, json_string_value(v), e);
+	if (def->type == OPTION_LIST)
+		return set_list(def, base, s, v, e);
 	if (def->type != OPTION_FLAG)
-		return option_set_text(def, c, json_string_value(v), e);
-	option_set_flag(def, c, json_is_true(v));
+		return option_set_text(def, base, json_string_value(v), e);
+	option_set_flag(def, base, json_is_true(v));
 	return 0;
 }
 
@@ -283,7 +335,9 @@ static json_t *path_value(const char *path)
 	return cwd ? json_sprintf("%s/%s", strcmp(cwd, "/") ? cwd : "", path) : NULL;
 }
 
-static json_t *dump_value(const struct option_def *def, const struct config *c)
+static json_t *dump_list(const struct option_def *def, const void *base);
+
+static json_t *dump_value(const struct option_def *def, const void *c)
 {
 	switch (def->type) {
 	case OPTION_FLAG:
@@ -295,36 +349,67 @@ static json_t *dump_value(const struct option_def *def, const struct config *c)
 	case OPTION_STRING:
 	case OPTION_ENUM:
 		return json_string(option_string(def, c));
+	case OPTION_LIST:
+		return dump_list(def, c);
 	case OPTION_TYPES:
 		break;
 	}
 	return NULL;
 }
 
-static bool is_given(const struct option_def *def, const struct config *c)
+static bool is_given(const struct option_def *def, const void *c)
 {
 	if (def->cli_only)
 		return false;
 	if (def->type == OPTION_STRING || def->type == OPTION_PATH)
 		return option_string(def, c) != NULL;
-	return true;
+	return def->type != OPTION_LIST || option_list_count(def, c) > 0;
+}
+
+/* All that is given of the struct at base; NULL when some of it is not UTF-8. */
+static json_t *dump_table(const struct option_table *t, const void *base, const char **bad)
+{
+	json_t *o = json_object();
+	size_t i;
+
+	for (i = 0; i < t->count; i++) {
+		const struct option_def *def = &t->defs[i];
+
+		/* A NULL value, which dump_value returns for such text, is refused here. */
+		if (is_given(def, base) &&
+			json_object_set_new(o, def->name, dump_value(def, base))) {
+			*bad = def->name;
+			json_decref(o);
+			return NULL;
+		}
+	}
+	return o;
+}
+
+static json_t *dump_list(const struct option_def *def, const void *base)
+{
+	json_t *list = json_array();
+	const char *bad;
+	uint32_t i;
+
+	for (i = 0; i < option_list_count(def, base); i++) {
+		const void *item = option_list_item(def, base, i);
+
+		if (json_array_append_new(list, dump_table(def->item, item, &bad))) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
 }
 
 int config_dump(const struct config *c, FILE *out, struct err *e)
 {
-	_json json_t *root = json_object();
-	size_t i;
+	const char *bad = NULL;
+	_json json_t *root = dump_table(&config_table, c, &bad);
 
-	for (i = 0; i < config_table.count; i++) {
-		const struct option_def *def = &config_table.defs[i];
-
-		if (!is_given(def, c))
-			continue;
-		/* A NULL value, which dump_value returns for such text, is refused here. */
-		if (json_object_set_new(root, def->name, dump_value(def, c)))
-			return err_set(e, -EILSEQ, "%s cannot be written as JSON: it is not UTF-8",
-				def->name);
-	}
+	if (!root)
+		return err_set(e, -EILSEQ, "%s cannot be written as JSON: it is not UTF-8", bad);
 	if (json_dumpf(root, out, JSON_INDENT(8)) || fputc('\n', out) == EOF || fflush(out))
 		return err_sys(e, "write the settings");
 	return 0;

@@ -57,7 +57,7 @@ static void look_at_kernel(struct findings *f)
 /* An ordinary VM, made to ask it: some capabilities are known for a VM only. */
 static int try_vm(int kvm, struct findings *f)
 {
-	struct arch_config c = { PROTECTION_NONE, 1, GUEST_BYTES, false };
+	struct arch_config c = { .cpus = 1, .ram_bytes = GUEST_BYTES };
 	struct arch_layout layout;
 	struct err e = { "" };
 	struct finding *row;

@@ -162,6 +162,20 @@ int kvm_irqfd(int vm, int eventfd, uint32_t gsi, struct err *e)
 	return r < 0 ? err_sys(e, "KVM_IRQFD (interrupt %u)", gsi) : 0;
 }
 
+int kvm_ioeventfd(int vm, uint64_t addr, uint32_t value, int eventfd, struct err *e)
+{
+	struct kvm_ioeventfd want = {
+		.datamatch = value,
+		.addr = addr,
+		.len = sizeof(value),
+		.fd = eventfd,
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+	};
+	int r = ioctl(vm, KVM_IOEVENTFD, &want);
+
+	return r < 0 ? err_sys(e, "KVM_IOEVENTFD at 0x%llx", (unsigned long long)addr) : 0;
+}
+
 int kvm_create_device(int vm, uint32_t type, struct err *e)
 {
 	struct kvm_create_device want = { .type = type };

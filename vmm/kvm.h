@@ -45,6 +45,8 @@ int kvm_run(int vcpu);
 
 /* An eventfd whose write raises (edge) interrupt line gsi. */
 int kvm_irqfd(int vm, int eventfd, uint32_t gsi, struct err *e);
+/* A guest's 4-byte write of that value to addr (MMIO) signals the eventfd and causes no exit. */
+int kvm_ioeventfd(int vm, uint64_t addr, uint32_t value, int eventfd, struct err *e);
 
 /* In-kernel devices and attributes, on a device, VM or vCPU descriptor. */
 int kvm_create_device(int vm, uint32_t type, struct err *e);

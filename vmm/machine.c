@@ -17,6 +17,7 @@
 #include "vmm/kvm.h"
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
+#include "vmm/virtio_set.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
@@ -42,6 +43,8 @@ struct machine {
 	struct irq_line serial_irq;
 	struct probe_dev *probe;
 	struct power power;
+	struct loop *io; /* of the virtio devices; NULL without any */
+	struct virtio_set *virtio;
 	struct boot_entry entry;
 	_Atomic bool staged;
 	atomic_bool cancel; /* asked to stop once more: do not wait for the console's reader */
@@ -180,6 +183,8 @@ static int add_devices(struct machine *m, struct err *e)
 		const struct platform_dev *row = &p->devs[i];
 		struct bus_dev d = { 0 };
 
+		if (row->kind == PLATFORM_VIRTIO)
+			continue; /* see add_virtio */
 		r = makers[row->kind](m, row, &d, e);
 		if (!r && d.ops) {
 			d.base = row->base;
@@ -190,6 +195,17 @@ static int add_devices(struct machine *m, struct err *e)
 			return r;
 	}
 	return 0;
+}
+
+/* Their loop is a member of the park: they look at guest memory. */
+static int add_virtio(struct machine *m, struct err *e)
+{
+	int r;
+
+	if (!virtio_set_count(m->config))
+		return 0;
+	r = loop_new(&m->io, &m->vm->park, e);
+	return r ? r : virtio_set_new(&m->virtio, m->vm, m->io, m->config, e);
 }
 
 /* ---- building ---- */
@@ -301,6 +317,7 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 		.cpus = m->config->cpus,
 		.ram_bytes = m->config->mem_mib << 20,
 		.open_memory = m->config->private_memory == PRIVATE_MEMORY_OPEN,
+		.virtio = virtio_set_count(m->config),
 	};
 	bool staged = false;
 	int r;
@@ -320,7 +337,9 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 	/* Before the terminal becomes raw: whatever ends us from here on restores it. */
 	if (!r)
 		r = catch_signals(m, e);
-	return r ? r : add_devices(m, e);
+	if (!r)
+		r = add_devices(m, e);
+	return r ? r : add_virtio(m, e);
 }
 
 int machine_build(struct machine **out, const struct config *c, struct err *e)
@@ -360,6 +379,8 @@ void machine_free(struct machine *m)
 	tty_free(m->tty);
 	fd_close(&m->serial_irq.fd);
 	probe_dev_free(m->probe);
+	virtio_set_free(m->virtio);
+	loop_free(m->io);
 	for (i = 0; i < ARRAY_SIZE(m->signals); i++)
 		loop_event_free(m->signals[i]);
 	loop_event_free(m->resumed);
@@ -394,6 +415,8 @@ int machine_run(struct machine *m, struct err *e)
 {
 	int r = loop_start_thread(m->console, "nacre-console", e);
 
+	if (!r && m->io)
+		r = loop_start_thread(m->io, "nacre-io", e);
 	if (!r)
 		r = vm_start(m->vm, &m->entry, e);
 	if (r)

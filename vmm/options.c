@@ -96,6 +96,9 @@ void option_expected(const struct option_def *def, char *buf, size_t size)
 	case OPTION_ENUM:
 		expected_names(def, buf, size);
 		break;
+	case OPTION_LIST:
+		snprintf(buf, size, "a list of objects, or %s", def->arg);
+		break;
 	case OPTION_TYPES:
 		buf[0] = '\0';
 		break;
@@ -202,6 +205,8 @@ int option_set_text(const struct option_def *def, void *base, const char *text, 
 		return option_set_string(def, base, text, e);
 	case OPTION_ENUM:
 		return option_set_enum(def, base, text, e);
+	case OPTION_LIST:
+		return option_list_text(def, base, text, e);
 	case OPTION_FLAG:
 	case OPTION_TYPES:
 		break;
@@ -243,6 +248,8 @@ void options_free(const struct option_table *t, void *base)
 	for (i = 0; i < t->count; i++) {
 		const struct option_def *def = &t->defs[i];
 
+		if (def->type == OPTION_LIST)
+			option_list_free(def, base);
 		if (def->type != OPTION_STRING && def->type != OPTION_PATH)
 			continue;
 		memcpy(&value, field(def, base), sizeof(value));

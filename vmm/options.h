@@ -24,8 +24,11 @@ enum option_type {
 	OPTION_STRING,	/* char *, owned; NULL while not given */
 	OPTION_PATH,	/* a string that names a file */
 	OPTION_ENUM,	/* an enum that counts from 0 */
+	OPTION_LIST,	/* a struct option_list: may be given several times */
 	OPTION_TYPES
 };
+
+struct option_table;
 
 struct option_def {
 	const char *name; /* the long option, and the key in a config file */
@@ -36,6 +39,8 @@ struct option_def {
 	int64_t min, max;	   /* integers: the value; strings and paths: the bytes */
 	const char *const *values; /* enums: the names, value_count of them */
 	size_t value_count;
+	const struct option_table *item; /* lists: of an item; its first row needs no name */
+	size_t item_size;
 	const char *unit; /* of an integer, or NULL */
 	const char *arg;  /* what --help calls the argument; NULL for a flag */
 	const char *help; /* one sentence without its full stop */
@@ -47,6 +52,12 @@ struct option_def {
 struct option_table {
 	const struct option_def *defs;
 	size_t count;
+};
+
+/* The field of an OPTION_LIST: count structs of the row's item_size, zeroed but for what was set. */
+struct option_list {
+	void *items;
+	uint32_t count;
 };
 
 /* The row of that long name (of that letter), or NULL. */
@@ -73,6 +84,21 @@ const char *option_string(const struct option_def *def, const void *base);
 
 /* Writes what the row accepts, to follow "expected", e.g. "an integer from 1 to 512". */
 void option_expected(const struct option_def *def, char *buf, size_t size);
+
+/*
+ * Lists. option_list_add appends an item of zeros (its settings' defaults) and option_list_drop
+ * removes the last one again. option_list_text appends one from a command line's text,
+ * "VALUE,name=value,flag": a comma inside a value is written twice.
+ */
+int option_list_add(const struct option_def *def, void *base, void **item, struct err *e);
+void option_list_drop(const struct option_def *def, void *base);
+void option_list_free(const struct option_def *def, void *base);
+int option_list_text(const struct option_def *def, void *base, const char *text, struct err *e);
+uint32_t option_list_count(const struct option_def *def, const void *base);
+const void *option_list_item(const struct option_def *def, const void *base, uint32_t i);
+
+/* -EINVAL and a sentence for a name that the table lacks. */
+int option_unknown(const struct option_table *t, const char *name, struct err *e);
 
 /* Frees every string of the struct at base and sets it to NULL. */
 void options_free(const struct option_table *t, void *base);

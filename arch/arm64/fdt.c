@@ -205,10 +205,33 @@ static void put_serial(struct writer *w, const struct platform_dev *d)
 	end(w);
 }
 
+static void put_virtio(struct writer *w, const struct platform_dev *d)
+{
+	const uint32_t irq[] = { IRQ_SPI, d->irq, IRQ_EDGE };
+	const uint64_t reg[] = { d->base, d->size };
+
+	begin_at(w, "virtio_mmio", d->base);
+	prop_str(w, "compatible", "virtio,mmio");
+	prop_reg(w, "reg", reg, 2);
+	prop_cells(w, "interrupts", irq, 3);
+	keep(w, fdt_property(w->fdt, "dma-coherent", NULL, 0));
+	end(w);
+}
+
+static void put_devices(struct writer *w, const struct platform *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->count; i++) {
+		if (p->devs[i].kind == PLATFORM_SERIAL)
+			put_serial(w, &p->devs[i]);
+		else if (p->devs[i].kind == PLATFORM_VIRTIO)
+			put_virtio(w, &p->devs[i]);
+	}
+}
+
 static void put_root(struct writer *w, const struct fdt_params *p)
 {
-	const struct platform_dev *serial = platform_find(&p->layout->platform, PLATFORM_SERIAL);
-
 	begin(w, "");
 	prop_str(w, "compatible", "linux,dummy-virt");
 	prop_str(w, "model", "nacre");
@@ -221,8 +244,7 @@ static void put_root(struct writer *w, const struct fdt_params *p)
 	put_psci(w);
 	put_gic(w, p->config->cpus);
 	put_timer(w);
-	if (serial)
-		put_serial(w, serial);
+	put_devices(w, &p->layout->platform);
 	end(w);
 }
 

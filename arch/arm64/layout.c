@@ -6,10 +6,32 @@
 #include "arch/arch.h"
 #include "vmm/util/bits.h"
 
+#define VIRTIO(n)                                                               \
+	{                                                                       \
+		PLATFORM_VIRTIO, false, ARM64_VIRTIO + (n)*ARM64_VIRTIO_STRIDE, \
+			ARM64_VIRTIO_STRIDE, ARM64_VIRTIO_SPI + (n)             \
+	}
+
 static const struct platform_dev arm64_devs[] = {
 	{ PLATFORM_SERIAL, false, ARM64_SERIAL, 8, ARM64_SERIAL_SPI },
 	{ PLATFORM_POWER, false, ARM64_POWER, 8, 0 },
 	{ PLATFORM_PROBE, false, ARM64_PROBE, 64, 0 },
+	VIRTIO(0),
+	VIRTIO(1),
+	VIRTIO(2),
+	VIRTIO(3),
+	VIRTIO(4),
+	VIRTIO(5),
+	VIRTIO(6),
+	VIRTIO(7),
+	VIRTIO(8),
+	VIRTIO(9),
+	VIRTIO(10),
+	VIRTIO(11),
+	VIRTIO(12),
+	VIRTIO(13),
+	VIRTIO(14),
+	VIRTIO(15),
 };
 
 int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e)
@@ -22,7 +44,6 @@ int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err
 		.ram_count = 1,
 		.staging = { ARM64_STAGING },
 		.staging_max = ARM64_RAM - ARM64_STAGING,
-		.platform = { arm64_devs, ARRAY_SIZE(arm64_devs) },
 	};
-	return 0;
+	return platform_cut(&out->platform, arm64_devs, ARRAY_SIZE(arm64_devs), c->virtio, e);
 }

@@ -4,25 +4,45 @@
 #include "arch/arch.h"
 #include "vmm/util/bits.h"
 
+#define VIRTIO(n, gsi)                                                                             \
+	{                                                                                          \
+		PLATFORM_VIRTIO, false, X86_VIRTIO + (n)*X86_VIRTIO_STRIDE, X86_VIRTIO_STRIDE, gsi \
+	}
+
 static const struct platform_dev x86_devs[] = {
 	{ PLATFORM_SERIAL, true, X86_SERIAL, 8, X86_SERIAL_IRQ },
 	{ PLATFORM_POWER, true, X86_POWER, 8, 0 },
 	{ PLATFORM_PROBE, true, X86_PROBE, 64, 0 },
 	{ PLATFORM_I8042, true, X86_I8042, 1, 0 },
 	{ PLATFORM_ACPI, true, X86_ACPI, 4, X86_ACPI_IRQ },
+	/* The lines that are left, those of old fame last. */
+	VIRTIO(0, 16),
+	VIRTIO(1, 17),
+	VIRTIO(2, 18),
+	VIRTIO(3, 19),
+	VIRTIO(4, 20),
+	VIRTIO(5, 21),
+	VIRTIO(6, 22),
+	VIRTIO(7, 23),
+	VIRTIO(8, 5),
+	VIRTIO(9, 6),
+	VIRTIO(10, 7),
+	VIRTIO(11, 10),
+	VIRTIO(12, 11),
+	VIRTIO(13, 12),
+	VIRTIO(14, 14),
+	VIRTIO(15, 15),
 };
 
 int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e)
 {
 	uint64_t low = min_u64(c->ram_bytes, X86_HOLE);
 
-	(void)e;
 	*out = (struct arch_layout){
 		.ram = { { { 0 }, low }, { { X86_HIGH_RAM }, c->ram_bytes - low } },
 		.ram_count = c->ram_bytes > low ? 2 : 1,
 		.staging = { X86_STAGING },
 		.staging_max = X86_STAGING_END - X86_STAGING,
-		.platform = { x86_devs, ARRAY_SIZE(x86_devs) },
 	};
-	return 0;
+	return platform_cut(&out->platform, x86_devs, ARRAY_SIZE(x86_devs), c->virtio, e);
 }

@@ -15,6 +15,10 @@
 #define X86_TSS		 0xFFFBD000ULL /* three pages for KVM on VMX */
 #define X86_HIGH_RAM	 0x100000000ULL
 
+/* One page and one line of the I/O APIC for each virtio slot. */
+#define X86_VIRTIO	  0xF0000000ULL
+#define X86_VIRTIO_STRIDE 0x1000ULL
+
 /* Ports and their lines. */
 #define X86_SERIAL     0x3f8u
 #define X86_SERIAL_IRQ 4u

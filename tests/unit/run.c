@@ -12,6 +12,7 @@ static const struct {
 	const char *name;
 	Suite *(*make)(void);
 } suites[] = {
+	{ "acpi", acpi_suite },
 	{ "arm64_boot", arm64_boot_suite },
 	{ "bus", bus_suite },
 	{ "config", config_suite },

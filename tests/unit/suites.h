@@ -5,6 +5,7 @@
 #include <check.h>
 
 /* One suite per test file; run.c lists them. */
+Suite *acpi_suite(void);
 Suite *arm64_boot_suite(void);
 Suite *bus_suite(void);
 Suite *config_suite(void);

@@ -30,6 +30,9 @@
 #define kvm_irqfd	 fake_kvm_irqfd
 #define protect_resolve	 fake_protect_resolve
 #define memlock_allow	 fake_memlock_allow
+#define virtio_set_count fake_virtio_set_count
+#define virtio_set_new	 fake_virtio_set_new
+#define virtio_set_free	 fake_virtio_set_free
 #define bootfiles_read	 fake_bootfiles_read
 #define bootfiles_free	 fake_bootfiles_free
 #define bootfiles_load	 fake_bootfiles_load
@@ -65,6 +68,28 @@ static void forbid_threads(void)
 	pthread_attr_init(&huge);
 	pthread_attr_setstacksize(&huge, (size_t)1 << 60);
 	ck_assert_int_eq(pthread_setattr_default_np(&huge), 0);
+}
+
+uint32_t fake_virtio_set_count(const struct config *c)
+{
+	(void)c;
+	return 0;
+}
+
+int fake_virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io,
+	const struct config *c, struct err *e)
+{
+	(void)vm;
+	(void)io;
+	(void)c;
+	(void)e;
+	*out = NULL;
+	return 0;
+}
+
+void fake_virtio_set_free(struct virtio_set *s)
+{
+	(void)s;
 }
 
 int fake_vm_new(struct vm **out, const struct arch_config *c, struct err *e)

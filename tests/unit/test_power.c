@@ -36,12 +36,19 @@ static void setup(void)
 					 &power, NULL },
 				 NULL),
 		0);
+	ck_assert_int_eq(
+		bus_add(&bus,
+			&(struct bus_dev){ "acpi", 0x610, ACPI_SIZE, &acpi_ops, &power, NULL },
+			NULL),
+		0);
 	ck_assert_int_eq(bus_add(&bus,
 				 &(struct bus_dev){ "i8042", I8042_PORT, I8042_SIZE, &i8042_ops,
 					 &power, NULL },
 				 NULL),
 		0);
 }
+
+#define ACPI_PORT 0x610u
 
 static uint64_t get(uint64_t addr, unsigned int len)
 {
@@ -121,6 +128,30 @@ START_TEST(keyboard_controller_is_not_found)
 }
 END_TEST
 
+/* S5 with the enable bit, and the value that the tables name; nothing else. */
+START_TEST(acpi_registers)
+{
+	unsigned int v;
+
+	for (v = 0; v < 256; v++)
+		if ((v & 0x3c) != 0x34)
+			put(ACPI_PORT, v, 1);
+	for (v = 0; v < 256; v++)
+		if (v != 1)
+			put(ACPI_PORT + 2, v, 1);
+	put(ACPI_PORT + 1, 1, 1);
+	put(ACPI_PORT + 3, 1, 1);
+	put(ACPI_PORT, 0x34, 2);
+	ck_assert_uint_eq(fake.calls, 0);
+	ck_assert_uint_eq(get(ACPI_PORT + 1, 1), 0);
+	put(ACPI_PORT, 0x34, 1);
+	ck_assert_uint_eq(fake.calls, 1);
+	ck_assert_uint_eq(fake.last, POWER_OFF);
+	put(ACPI_PORT + 2, 1, 1);
+	ck_assert_uint_eq(fake.last, POWER_RESET);
+}
+END_TEST
+
 Suite *power_suite(void)
 {
 	Suite *s = suite_create("power");
@@ -130,6 +161,7 @@ Suite *power_suite(void)
 	tcase_add_test(t, commands_arrive);
 	tcase_add_test(t, everything_else_is_ignored);
 	tcase_add_test(t, identifies_itself);
+	tcase_add_test(t, acpi_registers);
 	tcase_add_test(t, keyboard_controller_resets);
 	tcase_add_test(t, keyboard_controller_is_not_found);
 	suite_add_tcase(s, t);

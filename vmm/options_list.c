@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Options that may be given several times, each with settings of its own. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/options.h"
+#include "vmm/util/fd.h"
+#include "vmm/util/text.h"
+
+static struct option_list *list_of(const struct option_def *def, void *base)
+{
+	return (struct option_list *)(void *)((char *)base + def->offset);
+}
+
+uint32_t option_list_count(const struct option_def *def, const void *base)
+{
+	return ((const struct option_list *)(const void *)((const char *)base + def->offset))
+		->count;
+}
+
+const void *option_list_item(const struct option_def *def, const void *base, uint32_t i)
+{
+	const struct option_list *l =
+		(const struct option_list *)(const void *)((const char *)base + def->offset);
+
+	return (const char *)l->items + i * def->item_size;
+}
+
+int option_list_add(const struct option_def *def, void *base, void **item, struct err *e)
+{
+	struct option_list *l = list_of(def, base);
+	void *items;
+
+	if (l->count >= def->max)
+		return err_set(e, -EINVAL, "more than %lld are given", (long long)def->max);
+	items = realloc(l->items, (l->count + 1) * def->item_size);
+	if (!items)
+		return err_set(e, -ENOMEM, "out of memory");
+	l->items = items;
+	*item = (char *)items + l->count++ * def->item_size;
+	memset(*item, 0, def->item_size);
+	return 0;
+}
+
+void option_list_drop(const struct option_def *def, void *base)
+{
+	struct option_list *l = list_of(def, base);
+
+	l->count--;
+	options_free(def->item, (char *)l->items + l->count * def->item_size);
+}
+
+void option_list_free(const struct option_def *def, void *base)
+{
+	struct option_list *l = list_of(def, base);
+
+	while (l->count)
+		option_list_drop(def, base);
+	free(l->items);
+	l->items = NULL;
+}
+
+int option_unknown(const struct option_table *t, const char *name, struct err *e)
+{
+	struct text_nearest nearest = { .given = name };
+	char shown[TEXT_SHOWN];
+	size_t i;
+	int r;
+
+	for (i = 0; i < t->count; i++)
+		text_nearest_try(&nearest, t->defs[i].name);
+	r = err_set(e, -EINVAL, "unknown setting \"%s\"", text_show(shown, sizeof(shown), name));
+	if (nearest.best)
+		return err_hint(e, r, "did you mean \"%s\"?", nearest.best);
+	return err_hint(e, r, "the man page lists them");
+}
+
+/* One of the parts after the first: a flag, or name=value. */
+static int set_part(const struct option_table *t, void *item, char *part, struct err *e)
+{
+	char *equals = strchr(part, '=');
+	const struct option_def *def;
+	int r;
+
+	if (equals)
+		*equals = '\0';
+	def = option_find(t, part);
+	if (!def)
+		return option_unknown(t, part, e);
+	if (def->type == OPTION_FLAG && !equals) {
+		option_set_flag(def, item, true);
+		return 0;
+	}
+	if (!equals)
+		return err_set(e, -EINVAL, "%s: value missing (%s=...)", part, part);
+	r = option_set_text(def, item, equals + 1, e);
+	return r ? err_prefix(e, r, "%s", part) : 0;
+}
+
+/* Cuts the text at its first single comma; two stand for one. Returns what follows, or NULL. */
+static char *next_part(char *text)
+{
+	char *from = text, *to = text;
+
+	for (; *from; from++) {
+		if (*from == ',' && from[1] != ',') {
+			*to = '\0';
+			return from + 1;
+		}
+		if (*from == ',')
+			from++;
+		*to++ = *from;
+	}
+	*to = '\0';
+	return NULL;
+}
+
+static int set_parts(const struct option_def *def, void *item, char *text, struct err *e)
+{
+	char *rest = next_part(text);
+	int r = option_set_text(&def->item->defs[0], item, text, e);
+
+	while (!r && rest) {
+		char *part = rest;
+
+		rest = next_part(part);
+		r = set_part(def->item, item, part, e);
+	}
+	return r;
+}
+
+int option_list_text(const struct option_def *def, void *base, const char *text, struct err *e)
+{
+	_free char *copy = strdup(text);
+	void *item;
+	int r;
+
+	if (!copy)
+		return err_set(e, -ENOMEM, "out of memory");
+	r = option_list_add(def, base, &item, e);
+	if (r)
+		return r;
+	r = set_parts(def, item, copy, e);
+	if (r)
+		option_list_drop(def, base);
+	return r;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/virtio_set.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "devices/virtio_mmio.h"
+#include "devices/virtio_rng.h"
+#include "vmm/kvm.h"
+#include "vmm/util/bits.h"
+#include "vmm/util/fd.h"
+
+/* What a device model needs of the machine. */
+struct place {
+	const struct mem *mem;
+	struct loop *io;
+	struct irq_line irq;
+	bool is_protected;
+};
+
+struct slot {
+	struct virtio_mmio mmio;
+	struct irq_line irq;
+	struct virtio_dev *dev;
+	void *model;
+	void (*free)(void *model);
+};
+
+struct virtio_set {
+	struct vm *vm;
+	struct loop *io;
+	unsigned int used;
+	unsigned int count;
+	struct slot slots[];
+};
+
+/* ---- the devices ---- */
+
+static void free_rng(void *model)
+{
+	virtio_rng_free(model);
+}
+
+static int make_rng(struct slot *s, const struct place *p, struct err *e)
+{
+	const struct virtio_rng_config cfg = {
+		.mem = p->mem, .loop = p->io, .irq = p->irq, .is_protected = p->is_protected
+	};
+	struct virtio_rng *rng;
+	int r = virtio_rng_new(&rng, &cfg, e);
+
+	if (r)
+		return r;
+	s->model = rng;
+	s->free = free_rng;
+	s->dev = virtio_rng_dev(rng);
+	return 0;
+}
+
+uint32_t virtio_set_count(const struct config *c)
+{
+	return c->entropy ? 1 : 0;
+}
+
+/* ---- joining them to the VM ---- */
+
+/* The row of the slot after those in use. */
+static const struct platform_dev *next_row(const struct virtio_set *set)
+{
+	const struct platform *p = &set->vm->layout.platform;
+	unsigned int i, n = 0;
+
+	for (i = 0; i < p->count; i++)
+		if (p->devs[i].kind == PLATFORM_VIRTIO && n++ == set->used)
+			return &p->devs[i];
+	return NULL;
+}
+
+static int open_irq(struct virtio_set *set, struct slot *s, uint32_t gsi, struct err *e)
+{
+	s->irq.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->irq.fd < 0)
+		return err_sys(e, "eventfd for interrupt %u", gsi);
+	return kvm_irqfd(set->vm->fd, s->irq.fd, gsi, e);
+}
+
+/* Registers in the bus; notifications past it, straight from KVM to the device's loop. */
+static int join(
+	struct virtio_set *set, struct slot *s, const struct platform_dev *row, struct err *e)
+{
+	struct bus_dev d = {
+		.name = s->dev->ops->name,
+		.base = row->base,
+		.size = VIRTIO_MMIO_SIZE,
+		.ops = &virtio_mmio_ops,
+		.dev = &s->mmio,
+		.lock = &s->dev->lock,
+	};
+	unsigned int q;
+	int r;
+
+	virtio_mmio_init(&s->mmio, s->dev);
+	r = bus_add(&set->vm->mmio, &d, e);
+	for (q = 0; !r && q < s->dev->queue_count; q++)
+		r = kvm_ioeventfd(set->vm->fd, row->base + VIRTIO_MMIO_NOTIFY, q,
+			virtio_kick_fd(s->dev, q), e);
+	return r;
+}
+
+typedef int (*make_fn)(struct slot *s, const struct place *p, struct err *e);
+
+static int add(struct virtio_set *set, make_fn make, struct err *e)
+{
+	const struct platform_dev *row = next_row(set);
+	struct slot *s = &set->slots[set->used];
+	struct place p = {
+		.mem = set->vm->mem,
+		.io = set->io,
+		.is_protected = set->vm->config.protection != PROTECTION_NONE,
+	};
+	int r;
+
+	if (!row || set->used == set->count)
+		return err_set(e, -E2BIG, "no slot is left for a virtio device");
+	set->used++;
+	r = open_irq(set, s, row->irq, e);
+	if (r)
+		return r;
+	p.irq = s->irq;
+	r = make(s, &p, e);
+	return r ? r : join(set, s, row, e);
+}
+
+static int add_all(struct virtio_set *set, const struct config *c, struct err *e)
+{
+	return c->entropy ? add(set, make_rng, e) : 0;
+}
+
+int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, const struct config *c,
+	struct err *e)
+{
+	uint32_t i, count = virtio_set_count(c);
+	struct virtio_set *set = calloc(1, sizeof(*set) + count * sizeof(set->slots[0]));
+	int r;
+
+	if (!set)
+		return err_set(e, -ENOMEM, "virtio devices: out of memory");
+	set->vm = vm;
+	set->io = io;
+	set->count = count;
+	for (i = 0; i < count; i++)
+		set->slots[i].irq.fd = -1;
+	r = add_all(set, c, e);
+	if (r) {
+		virtio_set_free(set);
+		return r;
+	}
+	*out = set;
+	return 0;
+}
+
+void virtio_set_free(struct virtio_set *set)
+{
+	unsigned int i;
+
+	if (!set)
+		return;
+	for (i = 0; i < set->used; i++) {
+		if (set->slots[i].free)
+			set->slots[i].free(set->slots[i].model);
+		fd_close(&set->slots[i].irq.fd);
+	}
+	free(set);
+}
