@@ -9,7 +9,7 @@
  * The entropy device (virtio 1.2, 5.4): fills the guest's buffers from the host's getrandom(2).
  * One request gives at most VIRTIO_RNG_MAX bytes; a driver that wants more asks again.
  */
-#define VIRTIO_RNG_MAX 65536u
+#define VIRTIO_RNG_MAX 4096u
 
 struct virtio_rng;
 

@@ -27,6 +27,50 @@ _Static_assert(sizeof(enum log_level) == sizeof(uint32_t), "enum log_level");
 #define FILE_ARG     .type = OPTION_PATH, .min = 1, .max = PATH_MAX - 1, .arg = "FILE"
 #define NAMES(names) .type = OPTION_ENUM, .values = names, .value_count = ARRAY_SIZE(names)
 
+#define DISKS_MAX  15
+#define SERIAL_MAX 20 /* virtio 1.2, 5.2.6: the bytes of an id */
+#define RATE_MAX   INT64_MAX
+
+static const char *const cache_names[] = { "writeback", "unsafe", "direct" };
+static const char *const engine_names[] = { "auto", "io_uring", "aio", "sync" };
+
+_Static_assert(sizeof(enum blk_cache) == sizeof(uint32_t), "enum blk_cache");
+_Static_assert(sizeof(enum blk_engine) == sizeof(uint32_t), "enum blk_engine");
+
+/* The first is the one that needs no name; all others are 0 or NULL while not given. */
+#define DISK(field) OPTION_FIELD(struct disk_config, field)
+static const struct option_def disk_defs[] = {
+	{ .name = "path", FILE_ARG, DISK(path), .help = "Raw image or block device" },
+	{ .name = "readonly",
+		DISK(read_only),
+		.type = OPTION_FLAG,
+		.help = "The guest cannot write" },
+	{ .name = "cache", DISK(cache), NAMES(cache_names), .help = "How the host caches" },
+	{ .name = "engine",
+		DISK(engine),
+		NAMES(engine_names),
+		.help = "How requests are carried out" },
+	{ .name = "serial",
+		DISK(serial),
+		.type = OPTION_STRING,
+		.max = SERIAL_MAX,
+		.help = "What the guest sees as the disk's serial number" },
+	{ .name = "bandwidth",
+		DISK(bandwidth),
+		.type = OPTION_INTEGER,
+		.max = RATE_MAX,
+		.unit = "bytes a second",
+		.help = "Limit of the bytes read and written" },
+	{ .name = "iops",
+		DISK(iops),
+		.type = OPTION_INTEGER,
+		.max = RATE_MAX,
+		.unit = "requests a second",
+		.help = "Limit of the requests" },
+};
+
+static const struct option_table disk_table = { disk_defs, ARRAY_SIZE(disk_defs) };
+
 /* In the order of --help, of the dump and of the man page. */
 static const struct option_def defs[] = {
 	{ .name = "kernel",
@@ -81,6 +125,16 @@ static const struct option_def defs[] = {
 		.arg = "KIND",
 		.help = "With open, this process can read private memory: nothing is protected, "
 			"for tests on hosts where KVM emulates the guest" },
+	{ .name = "disk",
+		FIELD(disks),
+		.type = OPTION_LIST,
+		.item = &disk_table,
+		.item_size = sizeof(struct disk_config),
+		.max = DISKS_MAX,
+		.arg = "DISK",
+		.help = "Add a disk, PATH[,KEY=VALUE]...: a raw image or a block device; keys: "
+			"readonly, "
+			"cache, engine, serial, bandwidth, iops. May be given several times" },
 	{ .name = "entropy",
 		FIELD(entropy),
 		.type = OPTION_FLAG,

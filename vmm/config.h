@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "devices/blkfile.h"
+#include "devices/blkio.h"
 #include "vmm/options.h"
 #include "vmm/util/err.h"
 #include "vmm/util/log.h"
@@ -25,6 +27,18 @@ enum private_memory {
 
 extern const char *const private_memory_names[PRIVATE_MEMORY_KINDS];
 
+/* One of the guest's disks, in the order in which it finds them. */
+struct disk_config {
+	char *path;
+	bool read_only;
+	enum blk_cache cache;
+	enum blk_engine engine;
+	char *serial;
+	/* Per second; 0: no limit. */
+	uint64_t bandwidth; /* bytes */
+	uint64_t iops;	    /* requests */
+};
+
 struct config {
 	/* Owned strings, NULL where not given; paths count from the working directory. */
 	char *kernel;
@@ -37,9 +51,10 @@ struct config {
 	enum protection protection;
 	enum private_memory private_memory;
 	enum log_level log_level;
-	bool entropy;	  /* add a virtio entropy device */
-	bool probe;	  /* add the probe device, for tests and demonstrations */
-	bool dump_config; /* print this struct as JSON and stop */
+	struct option_list disks; /* of struct disk_config */
+	bool entropy;		  /* add a virtio entropy device */
+	bool probe;		  /* add the probe device, for tests and demonstrations */
+	bool dump_config;	  /* print this struct as JSON and stop */
 };
 
 /* The options of `nacre run`; offsets count from a struct config. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "devices/virtio_blk.h"
 #include "devices/virtio_mmio.h"
 #include "devices/virtio_rng.h"
 #include "vmm/kvm.h"
@@ -42,13 +43,16 @@ static void free_rng(void *model)
 	virtio_rng_free(model);
 }
 
-static int make_rng(struct slot *s, const struct place *p, struct err *e)
+static int make_rng(struct slot *s, const struct place *p, const void *config, struct err *e)
 {
 	const struct virtio_rng_config cfg = {
 		.mem = p->mem, .loop = p->io, .irq = p->irq, .is_protected = p->is_protected
 	};
 	struct virtio_rng *rng;
-	int r = virtio_rng_new(&rng, &cfg, e);
+	int r;
+
+	(void)config;
+	r = virtio_rng_new(&rng, &cfg, e);
 
 	if (r)
 		return r;
@@ -58,9 +62,45 @@ static int make_rng(struct slot *s, const struct place *p, struct err *e)
 	return 0;
 }
 
+static void free_disk(void *model)
+{
+	virtio_blk_free(model);
+}
+
+static struct bucket_config per_second(uint64_t n)
+{
+	return (struct bucket_config){ .size = n, .refill_ms = 1000 };
+}
+
+static int make_disk(struct slot *s, const struct place *p, const void *config, struct err *e)
+{
+	const struct disk_config *d = config;
+	const struct blk_config cfg = {
+		.path = d->path,
+		.read_only = d->read_only,
+		.cache = d->cache,
+		.engine = d->engine,
+		.id = d->serial,
+		.limit = { per_second(d->bandwidth), per_second(d->iops) },
+		.mem = p->mem,
+		.loop = p->io,
+		.irq = p->irq,
+		.is_protected = p->is_protected,
+	};
+	struct virtio_blk *blk;
+	int r = virtio_blk_new(&blk, &cfg, e);
+
+	if (r)
+		return r;
+	s->model = blk;
+	s->free = free_disk;
+	s->dev = virtio_blk_dev(blk);
+	return 0;
+}
+
 uint32_t virtio_set_count(const struct config *c)
 {
-	return c->entropy ? 1 : 0;
+	return c->disks.count + (c->entropy ? 1 : 0);
 }
 
 /* ---- joining them to the VM ---- */
@@ -108,9 +148,10 @@ static int join(
 	return r;
 }
 
-typedef int (*make_fn)(struct slot *s, const struct place *p, struct err *e);
+typedef int (*make_fn)(struct slot *s, const struct place *p, const void *config, struct err *e);
 
-static int add(struct virtio_set *set, make_fn make, struct err *e)
+/* config: the device's own part of the configuration, which make knows. */
+static int add(struct virtio_set *set, make_fn make, const void *config, struct err *e)
 {
 	const struct platform_dev *row = next_row(set);
 	struct slot *s = &set->slots[set->used];
@@ -128,13 +169,21 @@ static int add(struct virtio_set *set, make_fn make, struct err *e)
 	if (r)
 		return r;
 	p.irq = s->irq;
-	r = make(s, &p, e);
+	r = make(s, &p, config, e);
 	return r ? r : join(set, s, row, e);
 }
 
 static int add_all(struct virtio_set *set, const struct config *c, struct err *e)
 {
-	return c->entropy ? add(set, make_rng, e) : 0;
+	const struct disk_config *disks = c->disks.items;
+	uint32_t i;
+	int r = 0;
+
+	for (i = 0; !r && i < c->disks.count; i++)
+		r = add(set, make_disk, &disks[i], e);
+	if (!r && c->entropy)
+		r = add(set, make_rng, NULL, e);
+	return r;
 }
 
 int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, const struct config *c,

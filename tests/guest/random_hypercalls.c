@@ -51,6 +51,12 @@ void guest_main(void)
 	smp_run(work);
 	if (mode_is(BOOT_NONE))
 		return;
-	CHECK(share(page, 1) == 0 && unshare(page, 1) == 0, "no conversion any more");
-	CHECK(page_is_zero(page), "not zeroed");
+	/* Whatever state the calls left it in. */
+	CHECK(unshare(page, 1) == 0, "no conversion any more");
+	page_fill(page, 1);
+	CHECK(share(page, 1) == 0, "no conversion to shared any more");
+	CHECK(page_is_zero(page), "shared, not zeroed");
+	page_fill(page, 2);
+	CHECK(unshare(page, 1) == 0, "no conversion to private any more");
+	CHECK(page_is_zero(page), "taken back, not zeroed");
 }

@@ -122,6 +122,19 @@ static void no_range(void)
 	refuse(-PAGE, all);
 }
 
+/* Each edge of each region, from the state that the witnesses left it in. */
+static void edges_convert(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < boot->ram_count; i++) {
+		uint64_t first = boot->ram[i].base, last = first + boot->ram[i].size - PAGE;
+
+		CHECK(unshare(first, 1) == 0 && share(first, 1) == 0, "first page 0x%lx", first);
+		CHECK(share(last, 1) == 0 && unshare(last, 1) == 0, "last page 0x%lx", last);
+	}
+}
+
 /* All of RAM, region by region, there and back. Nothing of the witnesses may be left. */
 static void whole_regions(void)
 {
@@ -144,8 +157,9 @@ void guest_main(void)
 	/* A pKVM guest that names what is not RAM is stopped by its hypervisor's host. */
 	if (!mode_is(BOOT_PKVM))
 		no_ram();
-	if (CONVERT_RANGES) {
+	if (CONVERT_RANGES)
 		no_range();
+	edges_convert();
+	if (CONVERT_RANGES)
 		whole_regions();
-	}
 }

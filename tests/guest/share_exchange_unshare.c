@@ -3,24 +3,34 @@
 /*
  * Claim: a page that the guest shares is open to the VMM in both directions, and only that page;
  * taken back it is closed again. Where the VMM converts (mode private), each change starts with a
- * zeroed page, so no old private byte ever shows; under pKVM the content stays.
+ * zeroed page, so no old private byte ever shows; under pKVM the content stays. All that holds at
+ * every place where memory slots or regions of RAM meet.
  */
 #include "guest.h"
 
 #define SECRET	  0x1111ULL
 #define TO_HOST	  0x2222222222222222ULL
 #define FROM_HOST 0x3333333333333333ULL
+#define FORGED	  0x4444444444444444ULL
+/* The VMM cuts RAM into slots of this size. */
+#define BORDERS (64ULL << 20)
 
 static uint64_t page;
 
 static void check_refused(uint64_t gpa, const char *when)
 {
-	uint64_t v = 0;
+	uint64_t v = 0, kept = words(gpa)[0];
 	uint32_t r = probe(PROBE_PEEK, gpa, &v);
 
 	CHECK(r == probe_refusal() && !v, "%s, peek of 0x%lx: result %u, 0x%lx", when, gpa, r, v);
 	r = probe(PROBE_READ, gpa, &v);
 	CHECK(r == PROBE_GATE && !v, "%s, read of 0x%lx: result %u, 0x%lx", when, gpa, r, v);
+	v = FORGED;
+	r = probe(PROBE_POKE, gpa, &v);
+	CHECK(r == probe_refusal(), "%s, poke of 0x%lx: result %u", when, gpa, r);
+	r = probe(PROBE_WRITE, gpa, &v);
+	CHECK(r == PROBE_GATE, "%s, write of 0x%lx: result %u", when, gpa, r);
+	CHECK(words(gpa)[0] == kept, "%s, 0x%lx was overwritten", when, gpa);
 }
 
 static void check_closed(const char *when)
@@ -69,13 +79,27 @@ static void round_trip(uint64_t seed)
 	check_closed("taken back");
 }
 
-void guest_main(void)
+static void check_at(uint64_t gpa)
 {
-	page = ram_page(10);
+	page = gpa;
 	page_fill(page - PAGE, SECRET);
 	page_fill(page + PAGE, SECRET + 1);
 	round_trip(0x100);
 	round_trip(0x200);
 	CHECK(page_holds(page - PAGE, SECRET), "the page before has changed");
 	CHECK(page_holds(page + PAGE, SECRET + 1), "the page behind has changed");
+}
+
+void guest_main(void)
+{
+	uint64_t at, end;
+	uint32_t i;
+
+	check_at(ram_page(10));
+	for (i = 0; i < boot->ram_count; i++) {
+		end = boot->ram[i].base + boot->ram[i].size;
+		for (at = boot->ram[i].base + BORDERS; at < end; at += BORDERS)
+			check_at(at - PAGE);
+		check_at(end - 2 * PAGE);
+	}
 }

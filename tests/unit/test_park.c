@@ -166,6 +166,34 @@ START_TEST(a_storm_does_not_starve_the_others)
 }
 END_TEST
 
+static void *change_once(void *arg)
+{
+	(void)arg;
+	park_stop(&park, NULL);
+	atomic_store(&done, true);
+	park_start(&park, NULL);
+	return NULL;
+}
+
+/* Somebody has drawn a number and not woken up yet: who comes later waits. */
+START_TEST(changers_take_turns)
+{
+	pthread_t thread;
+
+	atomic_store(&done, false);
+	park.next_turn++;
+	ck_assert_int_eq(pthread_create(&thread, NULL, change_once, NULL), 0);
+	usleep(50000);
+	ck_assert(!atomic_load(&done));
+	pthread_mutex_lock(&park.lock);
+	park.turn++;
+	pthread_cond_broadcast(&park.changed);
+	pthread_mutex_unlock(&park.lock);
+	pthread_join(thread, NULL);
+	ck_assert(atomic_load(&done));
+}
+END_TEST
+
 static void *release_later(void *arg)
 {
 	(void)arg;
@@ -324,6 +352,7 @@ Suite *park_suite(void)
 	tcase_add_test(t, outsider_stops_everybody);
 	tcase_add_test(t, all_change_at_once_without_deadlock);
 	tcase_add_test(t, a_storm_does_not_starve_the_others);
+	tcase_add_test(t, changers_take_turns);
 	tcase_add_test(t, changers_wait_for_who_is_held);
 	tcase_add_test(t, conversions_by_all_at_once);
 	tcase_add_test(t, loop_callbacks_are_parked_too);

@@ -97,18 +97,22 @@ void park_yield(struct park_member *m)
 }
 
 /*
- * Waits for other changers. A guest that converts in a tight loop must not starve its other vCPUs,
- * whose waking up may take longer than a conversion: so now and then a changer also waits until
- * whoever is held got back in. Not each time, for that would be most of what a conversion costs.
+ * Waits for other changers, in the order in which they came: who has just changed the world must
+ * not take it again before those who wait have woken up. A guest that converts in a tight loop must
+ * not starve its other vCPUs either, whose waking up may take longer than a conversion: so now and
+ * then a changer also waits until whoever is held got back in. Not each time, for that would be
+ * most of what a conversion costs.
  */
 static void wait_for_turn(struct park *p)
 {
+	unsigned int turn = p->next_turn++;
 	bool patient;
 
 	p->held = p->waiting ? p->held + 1 : 0;
 	patient = p->held >= HELD_MAX;
-	while (p->stopped || (patient && p->waiting))
+	while (p->stopped || p->turn != turn || (patient && p->waiting))
 		pthread_cond_wait(&p->changed, &p->lock);
+	p->turn++;
 	if (patient)
 		p->held = 0;
 }

@@ -42,6 +42,8 @@ struct park {
 	unsigned int running;
 	unsigned int waiting; /* members held at park_enter */
 	unsigned int held;    /* changes in a row that found some of them still there */
+	unsigned int turn;    /* of the changer that comes next; they draw from next_turn */
+	unsigned int next_turn;
 	_Atomic bool stopped;
 };
 

@@ -147,6 +147,7 @@ void leave_staging(void)
 	*o = (struct outside){
 		.power = boot->power_base,
 		.serial = boot->serial_base,
+		.probe = boot->probe_base,
 		.staging = boot->staging_base,
 		.protection = boot->protection,
 		.look = mode_is(BOOT_NONE) || !CODE_IS_READ_BY_HOST,
@@ -198,9 +199,6 @@ uint64_t random_next(struct random *r)
 
 /* ---- the probe ---- */
 
-enum { REG_GPA = 0x00, REG_LEN = 0x08, REG_VALUE = 0x10, REG_CMD = 0x18, REG_RESULT = 0x1c };
-enum { REG_READABLE = 0x20, REG_REFUSED = 0x24 };
-
 static void set_wide(uint64_t reg, uint64_t v)
 {
 	CHECK(boot->probe_base, "no probe device (--probe)");
@@ -217,21 +215,21 @@ static uint64_t get_wide(uint64_t reg)
 
 uint32_t probe(uint32_t command, uint64_t gpa, uint64_t *value)
 {
-	set_wide(REG_GPA, gpa);
-	set_wide(REG_VALUE, *value);
-	dev_write32(boot->probe_base + REG_CMD, command);
-	*value = get_wide(REG_VALUE);
-	return dev_read32(boot->probe_base + REG_RESULT);
+	set_wide(PROBE_REG_GPA, gpa);
+	set_wide(PROBE_REG_VALUE, *value);
+	dev_write32(boot->probe_base + PROBE_REG_CMD, command);
+	*value = get_wide(PROBE_REG_VALUE);
+	return dev_read32(boot->probe_base + PROBE_REG_RESULT);
 }
 
 struct scan probe_scan(uint64_t gpa, uint64_t len)
 {
-	set_wide(REG_GPA, gpa);
-	set_wide(REG_LEN, len);
-	dev_write32(boot->probe_base + REG_CMD, PROBE_SCAN);
-	CHECK(dev_read32(boot->probe_base + REG_RESULT) == PROBE_OK, "scan of 0x%lx", gpa);
-	return (struct scan){ dev_read32(boot->probe_base + REG_READABLE),
-		dev_read32(boot->probe_base + REG_REFUSED) };
+	set_wide(PROBE_REG_GPA, gpa);
+	set_wide(PROBE_REG_LEN, len);
+	dev_write32(boot->probe_base + PROBE_REG_CMD, PROBE_SCAN);
+	CHECK(dev_read32(boot->probe_base + PROBE_REG_RESULT) == PROBE_OK, "scan of 0x%lx", gpa);
+	return (struct scan){ dev_read32(boot->probe_base + PROBE_REG_READABLE),
+		dev_read32(boot->probe_base + PROBE_REG_REFUSED) };
 }
 
 uint64_t probe_rss(void)

@@ -35,7 +35,10 @@ void guest_main(void);
 /* %s %c %d %u %x, and %ld %lu %lx; a line of at most 255 characters. Any vCPU. */
 void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Prints SUCCESS and powers off. */
+/*
+ * Prints SUCCESS and powers off. The line names the mode that the guest was told to be in: what it
+ * expects of the VMM follows from that, so the test must know that it is the mode it asked for.
+ */
 _Noreturn void success(void);
 /* Prints "FAIL: ..." and reports a crash. */
 _Noreturn void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -73,6 +76,16 @@ enum {
 	PROBE_RSS = 6
 };
 enum { PROBE_OK = 0, PROBE_SIGBUS = 1, PROBE_SIGSEGV = 2, PROBE_NOT_MEMORY = 3, PROBE_GATE = 4 };
+
+enum {
+	PROBE_REG_GPA = 0x00,
+	PROBE_REG_LEN = 0x08,
+	PROBE_REG_VALUE = 0x10,
+	PROBE_REG_CMD = 0x18,
+	PROBE_REG_RESULT = 0x1c,
+	PROBE_REG_READABLE = 0x20,
+	PROBE_REG_REFUSED = 0x24
+};
 
 /*
  * Asks the VMM to access our memory: PEEK and READ fill *value, POKE and WRITE take it. Returns the
@@ -141,7 +154,7 @@ void move_code(uint64_t gpa);
 
 /* What a function outside the staging area is given. */
 struct outside {
-	uint64_t power, serial, staging, protection;
+	uint64_t power, serial, probe, staging, protection;
 	uint64_t look; /* whether it may access MMIO that is memory */
 };
 

@@ -105,7 +105,14 @@ void power(uint32_t command)
 
 void success(void)
 {
-	print("SUCCESS\n");
+	static const char *const modes[] = {
+		[BOOT_NONE] = "none",
+		[BOOT_PRIVATE] = "private",
+		[BOOT_PKVM] = "pkvm",
+	};
+	uint32_t mode = boot->protection;
+
+	print("SUCCESS in mode %s\n", mode < ARRAY_SIZE(modes) ? modes[mode] : "unknown");
 	power(POWER_OFF);
 	halt();
 }

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_VIRTIO_BLK_H
+#define NACRE_VIRTIO_BLK_H
+
+#include "devices/blkfile.h"
+#include "devices/blkio.h"
+#include "devices/ratelimit.h"
+#include "devices/virtio.h"
+
+/*
+ * The block device (virtio 1.2, 5.2): a raw file or a block device of the host as a guest's disk.
+ *
+ * Where the data goes. An unprotected guest's memory stays mapped for as long as the device lives,
+ * so its requests run on its own buffers, beyond the callback that found them; a reset is reported
+ * as done only after the last one ended. A protected guest may take a page back meanwhile, so its
+ * data goes through a buffer of ours: writes are copied out when they start, reads are copied in
+ * when they end, and each copy asks the gate again. Direct I/O does the same where the guest's
+ * buffers are not aligned as the file wants it. A large request goes in pieces then, one by one.
+ *
+ * What goes wrong on the host's side (no space, bad medium, a file that has become shorter) is
+ * VIRTIO_BLK_S_IOERR to the guest, and a line in the log.
+ */
+struct virtio_blk;
+
+struct blk_config {
+	const char *path; /* a raw file or a block device; opened and locked by virtio_blk_new */
+	bool read_only;
+	enum blk_cache cache;
+	enum blk_engine engine;
+	const char *id;		       /* up to 20 bytes, the guest's "serial"; NULL or "": none */
+	struct ratelimit_config limit; /* zeroed: none */
+
+	const struct mem *mem;
+	struct loop *loop;
+	struct irq_line irq;
+	bool is_protected;
+};
+
+/* The file is left open and locked after it. 0 or -errno with a sentence naming the file. */
+int virtio_blk_new(struct virtio_blk **out, const struct blk_config *cfg, struct err *e);
+/*
+ * Waits for I/O that is under way. Accepts NULL. No vCPU may be running any more. Closes the file,
+ * without flushing it: that is for the guest to ask for.
+ */
+void virtio_blk_free(struct virtio_blk *b);
+
+/* For a transport. */
+struct virtio_dev *virtio_blk_dev(struct virtio_blk *b);
+
+/* The engine at work, for messages: "io_uring", "aio" or "sync". */
+const char *virtio_blk_engine(const struct virtio_blk *b);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options that may be given several times, with settings of their own: disks. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/unit/test_config.h"
+#include "vmm/config_json.h"
+#include "vmm/util/bits.h"
+
+static const struct disk_config *disk(const struct config *c, uint32_t i)
+{
+	ck_assert_uint_lt(i, c->disks.count);
+	return (const struct disk_config *)c->disks.items + i;
+}
+
+START_TEST(disks_from_the_command_line)
+{
+	const char *const line[] = { "run", "-k", "Image", "--disk", "a.img", "--disk",
+		"b,,c.img,readonly,cache=direct,engine=sync,serial=one,iops=5,bandwidth=4096",
+		NULL };
+	struct cli c;
+	struct err e;
+
+	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
+	ck_assert_uint_eq(c.config.disks.count, 2);
+	ck_assert_str_eq(disk(&c.config, 0)->path, "a.img");
+	ck_assert(!disk(&c.config, 0)->read_only);
+	ck_assert_int_eq((int)disk(&c.config, 0)->engine, BLK_AUTO);
+	ck_assert_str_eq(disk(&c.config, 1)->path, "b,c.img");
+	ck_assert(disk(&c.config, 1)->read_only);
+	ck_assert_int_eq((int)disk(&c.config, 1)->cache, BLK_DIRECT);
+	ck_assert_int_eq((int)disk(&c.config, 1)->engine, BLK_SYNC);
+	ck_assert_str_eq(disk(&c.config, 1)->serial, "one");
+	ck_assert_uint_eq(disk(&c.config, 1)->iops, 5);
+	ck_assert_uint_eq(disk(&c.config, 1)->bandwidth, 4096);
+	cli_free(&c);
+	cli_free(&c);
+}
+END_TEST
+
+START_TEST(disks_from_a_file)
+{
+	const char *text = "{ \"kernel\": \"k\", \"disk\": [ \"a.img\",\n"
+			   "{ \"path\": \"/b.img\", \"readonly\": true, \"iops\": 7 } ] }";
+	struct config c, again;
+	char *dump;
+	struct err e;
+
+	config_init(&c);
+	ck_assert_msg(config_parse(&c, "/dir/vm.json", text, strlen(text), &e) == 0, "%s", e.msg);
+	ck_assert_uint_eq(c.disks.count, 2);
+	/* A path counts from the file, also inside a list. */
+	ck_assert_str_eq(disk(&c, 0)->path, "/dir/a.img");
+	ck_assert_str_eq(disk(&c, 1)->path, "/b.img");
+	ck_assert(disk(&c, 1)->read_only);
+	dump = dump_text(&c);
+	config_init(&again);
+	ck_assert_int_eq(config_parse(&again, "/x/y", dump, strlen(dump), &e), 0);
+	ck_assert_uint_eq(again.disks.count, 2);
+	ck_assert_str_eq(disk(&again, 0)->path, "/dir/a.img");
+	ck_assert_uint_eq(disk(&again, 1)->iops, 7);
+	free(dump);
+	config_free(&c);
+	config_free(&again);
+}
+END_TEST
+
+/* The command line is read before the file, which it names, and again after it. */
+START_TEST(file_comes_first_and_nothing_twice)
+{
+	char path[] = "/tmp/nacre-config.XXXXXX";
+	const char *line[] = { "run", "--disk", "b.img", "--config-file", path, NULL };
+	int fd = mkstemp(path);
+	struct cli c;
+	struct err e;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_gt(dprintf(fd, "{ \"kernel\": \"/k\", \"disk\": [ \"/a.img\" ] }"), 0);
+	close(fd);
+	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
+	ck_assert_uint_eq(c.config.disks.count, 2);
+	ck_assert_str_eq(disk(&c.config, 0)->path, "/a.img");
+	ck_assert_str_eq(disk(&c.config, 1)->path, "b.img");
+	cli_free(&c);
+	unlink(path);
+}
+END_TEST
+
+static const struct {
+	const char *text, *expect;
+} refused[] = {
+	{ "", "empty" },
+	{ ",readonly", "empty" },
+	{ "a,", "unknown setting \"\"" },
+	{ "a,readonly=yes", "takes no argument" },
+	{ "a,cache", "value missing" },
+	{ "a,cach=direct", "did you mean \"cache\"" },
+	{ "a,cache=none", "one of writeback, unsafe, direct" },
+	{ "a,serial=123456789012345678901", "at most 20" },
+	{ "a,iops=-1", "not a plain number" },
+	{ "a,path=", "empty" },
+};
+
+START_TEST(broken_disk_is_refused)
+{
+	const char *const line[] = { "run", "-k", "Image", "--disk", refused[_i].text, NULL };
+	struct cli c;
+	struct err e;
+
+	ck_assert_int_eq(parse_line(line, &c, &e), -EINVAL);
+	ck_assert_msg(strstr(e.msg, "--disk: ") == e.msg, "%s", e.msg);
+	ck_assert_msg(strstr(e.msg, refused[_i].expect) != NULL, "%s", e.msg);
+}
+END_TEST
+
+static const struct {
+	const char *text, *expect;
+} refused_json[] = {
+	{ "\"a.img\"", "got a string, expected a list" },
+	{ "[ 3 ]", "item 1: got an integer, expected an object" },
+	{ "[ \"a\", { \"readonly\": true } ]", "item 2: \"path\" is missing" },
+	{ "[ { \"path\": 3 } ]", "item 1: \"path\": got an integer" },
+	{ "[ { \"path\": \"a\", \"cach\": 3 } ]", "did you mean \"cache\"" },
+	{ "[ { \"path\": \"a\", \"disk\": [] } ]", "unknown setting" },
+	{ "[ [ \"a\" ] ]", "got an array" },
+	{ "[1,1,1,1]", "item 1" },
+	{ "[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\","
+	  "\"a\"]",
+		"item 16: more than 15" },
+};
+
+START_TEST(broken_list_is_refused)
+{
+	struct config c;
+	char text[512];
+	struct err e;
+
+	snprintf(text, sizeof(text), "{ \"kernel\": \"k\",\n \"disk\": %s }",
+		refused_json[_i].text);
+	config_init(&c);
+	ck_assert_int_eq(config_parse(&c, "vm.json", text, strlen(text), &e), -EINVAL);
+	ck_assert_msg(strstr(e.msg, "vm.json:2: \"disk\": ") == e.msg, "%s", e.msg);
+	ck_assert_msg(strstr(e.msg, refused_json[_i].expect) != NULL, "%s", e.msg);
+	config_free(&c);
+	config_free(&c);
+}
+END_TEST
+
+TCase *config_list_case(void)
+{
+	TCase *t = tcase_create("lists");
+
+	tcase_add_test(t, disks_from_the_command_line);
+	tcase_add_test(t, disks_from_a_file);
+	tcase_add_test(t, file_comes_first_and_nothing_twice);
+	tcase_add_loop_test(t, broken_disk_is_refused, 0, (int)ARRAY_SIZE(refused));
+	tcase_add_loop_test(t, broken_list_is_refused, 0, (int)ARRAY_SIZE(refused_json));
+	return t;
+}

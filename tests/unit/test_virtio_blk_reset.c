@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Requests that something comes in between: resets, mistakes, conversions, limits, the end. */
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/unit/test_virtio_blk.h"
+
+static uint8_t buf[4096];
+
+static bool all_are(uint64_t addr, uint8_t value, size_t len)
+{
+	const uint8_t *p = guest_ptr(&bt.guest, addr);
+
+	for (; len && *p == value; len--)
+		p++;
+	return !len;
+}
+
+static void put_reads(unsigned int n)
+{
+	memset(guest_ptr(&bt.guest, GUEST_DATA), 0xaa, 0x80000);
+	for (unsigned int i = 0; i < n; i++)
+		blk_put(i, VIRTIO_BLK_T_IN, 8 * i, GUEST_DATA + 0x1000ull * i, 0x1000);
+}
+
+START_TEST(reset_waits_for_what_is_under_way)
+{
+	if (!blk_start(&blk_modes[_i]))
+		return;
+	put_reads(20);
+	blk_serve();
+	driver_put(&bt.drv, R_STATUS, 0);
+	ck_assert_uint_eq(driver_get(&bt.drv, R_STATUS), S_NEEDS_RESET);
+	for (int i = 0; i < 1000 && driver_get(&bt.drv, R_STATUS); i++)
+		blk_pump(1);
+	ck_assert_uint_eq(driver_get(&bt.drv, R_STATUS), 0);
+	ck_assert_uint_eq(ring_used_idx(&bt.ring), 0);
+	for (unsigned int i = 0; i < 20; i++)
+		ck_assert_uint_eq(*blk_status(i), 0xee);
+	/* A protected guest has its pages for itself again when it says so, not when we are ready. */
+	if (bt.cfg.is_protected)
+		ck_assert(all_are(GUEST_DATA, 0xaa, 0x14000));
+	blk_drive();
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 0, GUEST_DATA, 4096), 0);
+}
+END_TEST
+
+START_TEST(queue_reset_waits_for_what_is_under_way)
+{
+	if (!blk_start(&blk_modes[_i]))
+		return;
+	put_reads(20);
+	blk_serve();
+	driver_put(&bt.drv, R_QUEUE_SEL, 0);
+	driver_put(&bt.drv, R_QUEUE_RESET, 1);
+	ck_assert_uint_eq(driver_get(&bt.drv, R_QUEUE_RESET), 1);
+	for (int i = 0; i < 1000 && driver_get(&bt.drv, R_QUEUE_RESET); i++)
+		blk_pump(1);
+	ck_assert_uint_eq(driver_get(&bt.drv, R_QUEUE_RESET), 0);
+	ck_assert_uint_eq(ring_used_idx(&bt.ring), 0);
+	for (unsigned int i = 0; i < 20; i++)
+		ck_assert_uint_eq(*blk_status(i), 0xee);
+	if (bt.cfg.is_protected)
+		ck_assert(all_are(GUEST_DATA, 0xaa, 0x14000));
+	ring_new(&bt.ring, &bt.guest, GUEST_RAM, 128);
+	ck_assert_uint_eq(driver_queue(&bt.drv, 0, &bt.ring), 1);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 0, GUEST_DATA, 4096), 0);
+}
+END_TEST
+
+/* A request of several pieces ends with the one that is under way. */
+START_TEST(reset_in_the_middle_of_a_large_request)
+{
+	if (!blk_start(&blk_modes[_i]))
+		return;
+	memset(guest_ptr(&bt.guest, GUEST_DATA), 0x5a, 0x60000);
+	blk_put(0, VIRTIO_BLK_T_OUT, 0, GUEST_DATA, 0x60000);
+	blk_serve();
+	driver_put(&bt.drv, R_STATUS, 0);
+	for (int i = 0; i < 1000 && driver_get(&bt.drv, R_STATUS); i++)
+		blk_pump(1);
+	ck_assert_uint_eq(driver_get(&bt.drv, R_STATUS), 0);
+	blk_file(0x20000, buf, 4096);
+	ck_assert_uint_eq(buf[7], bt.cfg.is_protected ? disk_byte(0x20007) : 0x5a);
+	blk_drive();
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 0, GUEST_DATA, 0x60000), 0);
+}
+END_TEST
+
+START_TEST(mistake_while_requests_are_under_way)
+{
+	if (!blk_start(&blk_modes[_i]))
+		return;
+	put_reads(10);
+	ring_desc(&bt.ring, 200, BLK_STATUS, 1, DESC_WRITE, 0);
+	ring_offer(&bt.ring, 200);
+	blk_serve();
+	ck_assert(blk_broken());
+	driver_put(&bt.drv, R_STATUS, 0);
+	ck_assert_uint_eq(driver_get(&bt.drv, R_STATUS), S_NEEDS_RESET);
+	for (int i = 0; i < 1000 && driver_get(&bt.drv, R_STATUS); i++)
+		blk_pump(1);
+	ck_assert_uint_eq(driver_get(&bt.drv, R_STATUS), 0);
+	ck_assert_uint_eq(ring_used_idx(&bt.ring), 0);
+	ck_assert_uint_eq(*blk_status(0), 0xee);
+	blk_drive();
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 0, GUEST_DATA, 4096), 0);
+}
+END_TEST
+
+START_TEST(page_that_became_private_is_not_written)
+{
+	const struct blk_mode *mode = &blk_modes[_i];
+
+	if (!mode->is_protected || !blk_start(mode))
+		return;
+	put_reads(1);
+	blk_serve();
+	guest_convert(&bt.guest, GUEST_DATA, 0x1000, false);
+	for (int i = 0; i < 1000 && !blk_broken(); i++)
+		blk_pump(1);
+	ck_assert(blk_broken());
+	ck_assert(all_are(GUEST_DATA, 0xaa, 0x1000));
+	ck_assert_uint_eq(ring_used_idx(&bt.ring), 0);
+	/* Whatever was under way has come back: */
+	driver_put(&bt.drv, R_STATUS, 0);
+	ck_assert_uint_eq(driver_get(&bt.drv, R_STATUS), 0);
+}
+END_TEST
+
+START_TEST(page_that_became_private_is_not_read)
+{
+	const struct blk_mode *mode = &blk_modes[_i];
+
+	if (!mode->is_protected || !blk_start(mode))
+		return;
+	/* What was taken at the start is written; the second piece is out of reach. */
+	memset(guest_ptr(&bt.guest, GUEST_DATA), 0x5a, 0x40000);
+	blk_put(0, VIRTIO_BLK_T_OUT, 0, GUEST_DATA, 0x1000);
+	blk_serve();
+	guest_convert(&bt.guest, GUEST_DATA, 0x1000, false);
+	memset(guest_ptr(&bt.guest, GUEST_DATA), 0x77, 0x1000);
+	blk_wait(1);
+	ck_assert_uint_eq(*blk_status(0), 0);
+	blk_file(0, buf, 4096);
+	ck_assert_uint_eq(buf[0], 0x5a);
+	ck_assert_uint_eq(buf[4095], 0x5a);
+	blk_put(0, VIRTIO_BLK_T_OUT, 0x100, GUEST_DATA + 0x1000, 0x30000);
+	blk_serve();
+	guest_convert(&bt.guest, GUEST_DATA + 0x30000, 0x1000, false);
+	for (int i = 0; i < 1000 && !blk_broken(); i++)
+		blk_pump(1);
+	ck_assert(blk_broken());
+	blk_file(0x20000 + 0x2f000, buf, 4096);
+	ck_assert_uint_eq(buf[0], disk_byte(0x20000 + 0x2f000));
+}
+END_TEST
+
+START_TEST(may_go_away_with_requests_under_way)
+{
+	if (!blk_start(&blk_modes[_i]))
+		return;
+	memset(guest_ptr(&bt.guest, GUEST_DATA), 0x5a, 0x1000);
+	for (unsigned int i = 0; i < 60; i++)
+		blk_put(i, VIRTIO_BLK_T_OUT, 8 * i, GUEST_DATA, 4096);
+	blk_serve();
+	virtio_blk_free(bt.disk);
+	bt.disk = NULL;
+	/* It waited: all is in the file, and nothing more comes. */
+	for (unsigned int i = 0; i < 60; i++) {
+		blk_file(4096 * i, buf, 4096);
+		ck_assert_uint_eq(buf[0], 0x5a);
+		ck_assert_uint_eq(buf[4095], 0x5a);
+	}
+	blk_pump(5);
+	ck_assert_uint_eq(ring_used_idx(&bt.ring), 0);
+	virtio_blk_free(NULL);
+}
+END_TEST
+
+START_TEST(may_go_away_while_the_loop_runs)
+{
+	struct err e;
+
+	loop_event_free(bt.end);
+	loop_event_free(bt.on_irq);
+	bt.end = bt.on_irq = NULL;
+	ck_assert_int_eq(loop_start_thread(bt.loop, "io", &e), 0);
+	/* Work at once and for some time, and the end comes at any point of it. */
+	bt.offered = 60;
+	for (unsigned int i = 0; i < 20; i++) {
+		if (!blk_start(&blk_modes[_i]))
+			return;
+		usleep(i * 20);
+	}
+}
+END_TEST
+
+/* ---- limits ---- */
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+START_TEST(rate_is_limited)
+{
+	/* Ten requests at once, ten more in 100 ms, by operations or by bytes, in or out. */
+	struct ratelimit_config by_bytes = { { 40960, 0, 100 }, { 0 } };
+	struct ratelimit_config by_ops = { { 0 }, { 10, 0, 100 } };
+	uint64_t before;
+
+	bt.cfg.limit = _i & 1 ? by_bytes : by_ops;
+	ck_assert(blk_start(&blk_modes[_i & 2 ? 0 : 1]));
+	before = now_ms();
+	for (unsigned int i = 0; i < 20; i++)
+		blk_put(i, _i & 4 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN, 0, GUEST_DATA, 4096);
+	blk_serve();
+	ck_assert_uint_ge(virtio_blk_dev(bt.disk)->queues[0].vq.in_flight, 10);
+	ck_assert_uint_lt(virtio_blk_dev(bt.disk)->queues[0].vq.in_flight, 15);
+	blk_wait(20);
+	ck_assert_uint_ge(now_ms() - before, 85);
+	for (unsigned int i = 0; i < 20; i++)
+		ck_assert_uint_eq(*blk_status(i), 0);
+}
+END_TEST
+
+START_TEST(zeroes_count_as_bytes)
+{
+	struct virtio_blk_discard_write_zeroes z[2] = { { 0, 8, 0 }, { 8, 8, 0 } };
+
+	bt.cfg.limit = (struct ratelimit_config){ { 8192, 0, 100 }, { 0 } };
+	ck_assert(blk_start(&blk_modes[0]));
+	memcpy(guest_ptr(&bt.guest, GUEST_DATA), z, sizeof(z));
+	blk_put(0, VIRTIO_BLK_T_WRITE_ZEROES, 0, GUEST_DATA, sizeof(z));
+	blk_put(1, VIRTIO_BLK_T_WRITE_ZEROES, 0, GUEST_DATA, sizeof(z));
+	blk_serve();
+	ck_assert_uint_eq(virtio_blk_dev(bt.disk)->queues[0].vq.in_flight, 1);
+	blk_wait(2);
+}
+END_TEST
+
+void blk_add_reset_tests(Suite *s)
+{
+	TCase *t = tcase_create("reset");
+
+	tcase_add_checked_fixture(t, blk_setup, blk_teardown);
+	tcase_add_loop_test(t, reset_waits_for_what_is_under_way, 0, BLK_MODES);
+	tcase_add_loop_test(t, queue_reset_waits_for_what_is_under_way, 0, BLK_MODES);
+	tcase_add_loop_test(t, reset_in_the_middle_of_a_large_request, 0, BLK_MODES);
+	tcase_add_loop_test(t, mistake_while_requests_are_under_way, 0, BLK_MODES);
+	tcase_add_loop_test(t, page_that_became_private_is_not_written, 0, BLK_MODES);
+	tcase_add_loop_test(t, page_that_became_private_is_not_read, 0, BLK_MODES);
+	tcase_add_loop_test(t, may_go_away_with_requests_under_way, 0, BLK_MODES);
+	tcase_add_loop_test(t, may_go_away_while_the_loop_runs, 0, BLK_MODES);
+	tcase_add_loop_test(t, rate_is_limited, 0, 8);
+	tcase_add_test(t, zeroes_count_as_bytes);
+	tcase_set_timeout(t, 60);
+	suite_add_tcase(s, t);
+}
