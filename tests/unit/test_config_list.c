@@ -128,7 +128,8 @@ static const struct {
 	{ "[ { \"path\": \"a\", \"disk\": [] } ]", "unknown setting" },
 	{ "[ [ \"a\" ] ]", "got an array" },
 	{ "[1,1,1,1]", "item 1" },
-	{ "[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\","
+	{ "[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\","
+	  "\"a\","
 	  "\"a\"]",
 		"item 16: more than 15" },
 };
@@ -139,8 +140,8 @@ START_TEST(broken_list_is_refused)
 	char text[512];
 	struct err e;
 
-	snprintf(text, sizeof(text), "{ \"kernel\": \"k\",\n \"disk\": %s }",
-		refused_json[_i].text);
+	snprintf(
+		text, sizeof(text), "{ \"kernel\": \"k\",\n \"disk\": %s }", refused_json[_i].text);
 	config_init(&c);
 	ck_assert_int_eq(config_parse(&c, "vm.json", text, strlen(text), &e), -EINVAL);
 	ck_assert_msg(strstr(e.msg, "vm.json:2: \"disk\": ") == e.msg, "%s", e.msg);
