@@ -19,6 +19,9 @@
 /* What suits every disk, where the kernel does not say what direct I/O wants. */
 #define SAFE_ALIGN 4096u
 
+/* What to give instead of a directory, a socket, a terminal. */
+#define EXPECTED "expected a raw image file or a block device"
+
 /* ---- opening ---- */
 
 static int open_error(const char *path, bool read_only, struct err *e)
@@ -27,6 +30,8 @@ static int open_error(const char *path, bool read_only, struct err *e)
 
 	if (r == -ENOENT)
 		err_hint(e, r, "truncate -s 1G %s would make an empty one", path);
+	else if (r == -ENXIO)
+		err_hint(e, r, EXPECTED);
 	else if (r == -EROFS || r == -ETXTBSY)
 		err_hint(e, r, "make the disk read-only, or copy the file");
 	else if ((r == -EACCES || r == -EPERM) && read_only)
@@ -34,8 +39,7 @@ static int open_error(const char *path, bool read_only, struct err *e)
 	else if (r == -EACCES || r == -EPERM)
 		err_hint(e, r,
 			"the user that runs nacre needs read and write permission; or make the "
-			"disk "
-			"read-only");
+			"disk read-only");
 	return r;
 }
 
@@ -49,9 +53,10 @@ static int look_at(struct blkfile *f, struct err *e)
 	if (fstat(f->fd, &st))
 		return err_sys(e, "stat disk %s", f->path);
 	if (S_ISDIR(st.st_mode))
-		return err_set(e, -EISDIR, "disk %s is a directory, expected a file", f->path);
+		return err_set(e, -EISDIR, "disk %s is a directory (" EXPECTED ")", f->path);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return err_set(e, -EINVAL, "disk %s is neither a file nor a block device", f->path);
+		return err_set(e, -EINVAL,
+			"disk %s is neither a file nor a block device (" EXPECTED ")", f->path);
 	size = (uint64_t)st.st_size;
 	if (S_ISBLK(st.st_mode) &&
 		(ioctl(f->fd, BLKGETSIZE64, &size) || ioctl(f->fd, BLKSSZGET, &sector)))
@@ -64,13 +69,14 @@ static int look_at(struct blkfile *f, struct err *e)
 					       (off_t)align_up(size, SAFE_ALIGN), SAFE_ALIGN);
 	if (!f->size)
 		return err_set(e, -EINVAL,
-			"disk %s is empty: %" PRIu64 " bytes (truncate -s 1G %s would enlarge it)",
+			"disk %s is empty: %" PRIu64 " bytes, expected at least one sector of 512 "
+			"(truncate -s 1G %s would enlarge it)",
 			f->path, size, f->path);
 	if (f->size != size)
 		log_warn("disk %s: %" PRIu64
 			 " bytes are not whole sectors of 512; the last %" PRIu64
-			 " are out of the guest's sight",
-			f->path, size, size - f->size);
+			 " are out of the guest's sight (truncate -s %%512 %s would fill it up)",
+			f->path, size, size - f->size, f->path);
 	return 0;
 }
 
@@ -100,12 +106,13 @@ static int lock(const struct blkfile *f, struct err *e)
 	if (!fcntl(f->fd, F_OFD_SETLK, &whole))
 		return 0;
 	if (errno != EAGAIN && errno != EACCES) {
-		log_warn("disk %s cannot be locked: %s; see that nobody else uses it", f->path,
+		log_warn("disk %s cannot be locked: %s (see that nobody else uses it)", f->path,
 			strerror(errno));
 		return 0;
 	}
 	return err_set(e, -EBUSY,
-		f->read_only ? "disk %s is in use by another process that writes to it"
+		f->read_only ? "disk %s is in use by another process that writes to it "
+			       "(stop that)"
 			     : "disk %s is in use by another process (stop that, or make the disk "
 			       "read-only in both)",
 		f->path);
@@ -115,8 +122,13 @@ static int lock(const struct blkfile *f, struct err *e)
 
 static int refuse_direct(const struct blkfile *f, int code, struct err *e)
 {
-	return err_set(e, code, "disk %s: %s (use another cache mode)", f->path,
-		code == -EINVAL ? "its file system has no direct I/O" : strerror(-code));
+	if (code == -EINVAL)
+		return err_set(e, code,
+			"disk %s: its file system has no direct I/O (use cache writeback)",
+			f->path);
+	return err_set(e, code,
+		"open disk %s for direct I/O, by way of /proc: %s (use cache writeback)", f->path,
+		strerror(-code));
 }
 
 static void set_alignment(struct blkfile *f, uint32_t mem, uint32_t io)
@@ -161,7 +173,7 @@ int blkfile_open(struct blkfile *f, const char *path, bool read_only, bool direc
 	/* O_NONBLOCK: opening a FIFO that nobody writes must not hang the start. */
 	f->fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (f->fd < 0 && errno == EISDIR)
-		return err_set(e, -EISDIR, "disk %s is a directory, expected a file", path);
+		return err_set(e, -EISDIR, "disk %s is a directory (" EXPECTED ")", path);
 	if (f->fd < 0)
 		return open_error(path, read_only, e);
 	r = look_at(f, e);

@@ -29,8 +29,8 @@ struct blkio_engine {
 extern const struct blkio_engine blkio_uring, blkio_aio;
 
 /*
- * The thread, and two lists between it and the loop. The lock is the third of the program's locks
- * (see README): the lists are short, it is held for a few instructions, and nothing is locked or
+ * The thread, and two lists between it and the loop. The lock is a third beside the device's and
+ * the park's: the lists are short, it is held for a few instructions, and nothing is locked or
  * waited for under it. The alternative, a pipe full of pointers, would hide the same lock.
  */
 struct blkio_thread {

@@ -60,7 +60,13 @@ uint8_t disk_byte(uint64_t pos);
 bool blk_start(const struct blk_mode *mode);
 /* The driver's side alone, after a reset. */
 void blk_drive(void);
-/* The loop, until the used ring has that many entries. */
+/*
+ * The loop, until the used ring has that many entries. A test gives up after BLK_PATIENCE_MS, well
+ * before BLK_TIMEOUT, when Check kills it: no test can hold up the suite.
+ */
+#define BLK_PATIENCE_MS 20000
+#define BLK_TIMEOUT	60
+uint64_t blk_now_ms(void);
 void blk_wait(uint16_t used);
 /* The loop, for a while. */
 void blk_pump(unsigned int ms);
@@ -78,17 +84,27 @@ bool blk_broken(void);
 /* The bytes of the file. */
 void blk_file(uint64_t off, void *buf, size_t len);
 
+/* Memory of the guest, that far into its data. */
+uint8_t *blk_data(uint64_t off);
+/* len bytes at p are those of the disk when the test began, from sector. */
+void blk_is_disk(const uint8_t *p, uint64_t sector, uint32_t len);
+void blk_is_all(const uint8_t *p, uint8_t value, size_t len);
+
 /* What reached the host: counted by functions that stand before libc's. */
 struct blk_calls {
 	unsigned int syncs;  /* fdatasync */
+	unsigned int reads;  /* preadv */
 	unsigned int writes; /* pwritev2 */
 	unsigned int stable; /* ... with RWF_DSYNC */
-	unsigned int fallocates;
-	int last_mode;
-	bool no_fallocate; /* the file system cannot */
+	int last_mode;	     /* of fallocate */
+	bool no_fallocate;   /* the file system cannot */
+	bool tiny;	     /* transfers are cut short to 100 bytes */
+	bool no_direct;	     /* direct I/O is impossible, says statx */
+	uint32_t align;	     /* what direct I/O wants, if not 0 */
 };
 extern struct blk_calls blk_calls;
 
+void blk_add_error_tests(Suite *s);
 void blk_add_host_tests(Suite *s);
 void blk_add_reset_tests(Suite *s);
 void blk_add_random_tests(Suite *s);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mem/guard.h"
@@ -30,11 +32,49 @@ const struct blk_mode blk_modes[BLK_MODES] = {
 
 /* ---- in front of libc's ---- */
 
+/* The first 100 bytes of the first buffer, where transfers are to come out short. */
+static const struct iovec *cut(const struct iovec *iov, int *count, struct iovec *room)
+{
+	if (!blk_calls.tiny)
+		return iov;
+	*room = *iov;
+	if (room->iov_len > 100)
+		room->iov_len = 100;
+	*count = 1;
+	return room;
+}
+
+ssize_t preadv(int fd, const struct iovec *iov, int count, off_t off)
+{
+	struct iovec room;
+
+	blk_calls.reads++;
+	iov = cut(iov, &count, &room);
+	return syscall(SYS_preadv, fd, iov, (long)count, (long)off, 0l);
+}
+
 ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t off, int flags)
 {
+	struct iovec room;
+
 	blk_calls.writes++;
 	blk_calls.stable += !!(flags & RWF_DSYNC);
+	iov = cut(iov, &count, &room);
 	return syscall(SYS_pwritev2, fd, iov, (long)count, (long)off, 0l, (long)flags);
+}
+
+int statx(
+	int fd, const char *restrict path, int flags, unsigned int mask, struct statx *restrict out)
+{
+	int r = (int)syscall(SYS_statx, fd, path, flags, mask, out);
+
+#ifdef STATX_DIOALIGN
+	if ((blk_calls.align || blk_calls.no_direct) && mask & STATX_DIOALIGN) {
+		out->stx_mask |= STATX_DIOALIGN;
+		out->stx_dio_mem_align = out->stx_dio_offset_align = blk_calls.align;
+	}
+#endif
+	return r;
 }
 
 int fdatasync(int fd)
@@ -45,7 +85,6 @@ int fdatasync(int fd)
 
 int fallocate(int fd, int mode, off_t off, off_t len)
 {
-	blk_calls.fallocates++;
 	blk_calls.last_mode = mode;
 	if (blk_calls.no_fallocate) {
 		errno = EOPNOTSUPP;
@@ -96,6 +135,7 @@ void blk_setup(void)
 	log_set_level(LOG_ERROR);
 	ck_assert_int_eq(guard_init(&e), 0);
 	memset(&bt, 0, sizeof(bt));
+	memset(&blk_calls, 0, sizeof(blk_calls));
 	guest_new(&bt.guest);
 	make_file();
 	bt.irq = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -158,6 +198,14 @@ bool blk_start(const struct blk_mode *mode)
 
 /* ---- requests ---- */
 
+uint64_t blk_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 void blk_pump(unsigned int ms)
 {
 	loop_timer_set(bt.end, ms * 1000ull);
@@ -166,10 +214,10 @@ void blk_pump(unsigned int ms)
 
 void blk_wait(uint16_t used)
 {
-	int tries;
+	uint64_t end = blk_now_ms() + BLK_PATIENCE_MS;
 
-	for (tries = 0; ring_used_idx(&bt.ring) != used && tries < 2000; tries++)
-		blk_pump(20000);
+	while (ring_used_idx(&bt.ring) != used && blk_now_ms() < end)
+		blk_pump(1000);
 	ck_assert_uint_eq(ring_used_idx(&bt.ring), used);
 }
 
@@ -235,4 +283,30 @@ bool blk_broken(void)
 void blk_file(uint64_t off, void *buf, size_t len)
 {
 	ck_assert_int_eq(pread(bt.fd, buf, len, (off_t)off), (ssize_t)len);
+}
+
+/* ---- bytes ---- */
+
+uint8_t *blk_data(uint64_t off)
+{
+	return guest_ptr(&bt.guest, GUEST_DATA + off);
+}
+
+void blk_is_disk(const uint8_t *p, uint64_t sector, uint32_t len)
+{
+	uint32_t i = 0;
+
+	/* One assertion: Check writes each of them to a pipe. */
+	while (i < len && p[i] == disk_byte(sector * 512 + i))
+		i++;
+	ck_assert_msg(i == len, "byte %u of sector %u is 0x%02x", i, (unsigned int)sector, p[i]);
+}
+
+void blk_is_all(const uint8_t *p, uint8_t value, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len && p[i] == value)
+		i++;
+	ck_assert_msg(i == len, "byte %zu of %zu is 0x%02x", i, len, p[i]);
 }

@@ -8,11 +8,14 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/unit/test_virtio_blk.h"
@@ -44,6 +47,16 @@ static int open_fds(void)
 	return n;
 }
 
+static void socket_at(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	close(fd);
+}
+
 START_TEST(what_is_no_disk_is_refused)
 {
 	char fifo[100];
@@ -56,6 +69,9 @@ START_TEST(what_is_no_disk_is_refused)
 	snprintf(fifo, sizeof(fifo), "%s-fifo", bt.path);
 	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
 	refused(fifo, -EINVAL, "neither a file nor a block device");
+	unlink(fifo);
+	socket_at(fifo);
+	refused(fifo, -ENXIO, "expected a raw image file or a block device");
 	unlink(fifo);
 	ck_assert_int_eq(ftruncate(bt.fd, 0), 0);
 	refused(bt.path, -EINVAL, "is empty: 0 bytes");
@@ -71,6 +87,53 @@ START_TEST(what_is_no_disk_is_refused)
 	bt.cfg.engine = BLK_AIO;
 	refused(bt.path, -EINVAL, "direct I/O only");
 	ck_assert_int_eq(open_fds(), before);
+}
+END_TEST
+
+/* Warnings go to stderr; from here on, to a file that has lost its name. */
+static void keep_warnings(void)
+{
+	char path[] = "/var/tmp/nacre-unit-log-XXXXXX";
+	int fd = mkstemp(path);
+
+	ck_assert_int_ge(fd, 0);
+	unlink(path);
+	ck_assert_int_eq(dup2(fd, 2), 2);
+	close(fd);
+	log_set_level(LOG_WARN);
+}
+
+static void warned(const char *words)
+{
+	char text[4096] = "";
+
+	ck_assert_int_ge(pread(2, text, sizeof(text) - 1, 0), 0);
+	ck_assert_msg(strstr(text, words), "expected \"%s\" in: %s", words, text);
+}
+
+START_TEST(warnings_say_what_to_do)
+{
+	struct rlimit limit = { 0x8000, 0x8000 };
+
+	ck_assert_int_eq(pwrite(bt.fd, "QFI\xfb", 4, 0), 4);
+	ck_assert_int_eq(ftruncate(bt.fd, 0x10200 + 100), 0);
+	keep_warnings();
+	ck_assert(blk_start(&blk_modes[0]));
+	warned("looks like a qcow2 image");
+	warned("the last 100 are out of the guest's sight (truncate -s %512 ");
+	ck_assert_int_eq(ftruncate(bt.fd, 0x10000), 0);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 0x80, GUEST_DATA, 512), VIRTIO_BLK_S_IOERR);
+	warned(": read at byte 65536: Input/output error (the file is shorter");
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_OUT, 0x40, GUEST_DATA, 512), VIRTIO_BLK_S_IOERR);
+	warned(": write at byte 32768: File too large (raise the limit");
+	/* Drivers' mistakes name the disk. */
+	ring_desc(&bt.ring, 0, BLK_HEADERS, 15, DESC_NEXT, 2);
+	ring_offer(&bt.ring, 0);
+	blk_serve();
+	warned(bt.path);
+	warned(": request with a header of 15 bytes, expected 16");
 }
 END_TEST
 
@@ -125,6 +188,10 @@ START_TEST(a_file_that_shrinks_gives_errors)
 {
 	if (!blk_start(&blk_modes[_i]))
 		return;
+	/* The first pieces may have been read, which says nothing. */
+	ck_assert_int_eq(ftruncate(bt.fd, 0x30000), 0);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 0, GUEST_DATA, 0x40000), VIRTIO_BLK_S_IOERR);
+	ck_assert_uint_eq(bt.used_len, 1);
 	ck_assert_int_eq(ftruncate(bt.fd, 0x10000), 0);
 	memset(guest_ptr(&bt.guest, GUEST_DATA), 0xaa, sizeof(buf));
 	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 0x200, GUEST_DATA, 4096), VIRTIO_BLK_S_IOERR);
@@ -161,6 +228,102 @@ START_TEST(a_host_without_space_gives_errors)
 	ck_assert_uint_eq(buf[0], disk_byte(0x100000));
 	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 0x800, GUEST_DATA, 4096), 0);
 	ck_assert(!blk_broken());
+}
+END_TEST
+
+START_TEST(short_transfers_go_on)
+{
+	uint8_t *p = guest_ptr(&bt.guest, GUEST_DATA);
+
+	ck_assert(blk_start(&blk_modes[_i]));
+	blk_calls.tiny = true;
+	memset(p, 0xaa, 0x2000);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 8, GUEST_DATA + 3, 4096), 0);
+	ck_assert_uint_ge(blk_calls.reads, 41);
+	for (unsigned int i = 0; i < 4096; i++)
+		buf[i] = disk_byte(4096 + i);
+	ck_assert_mem_eq(p + 3, buf, 4096);
+	ck_assert_uint_eq(p[2], 0xaa);
+	ck_assert_uint_eq(p[4099], 0xaa);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_OUT, 100, GUEST_DATA + 3, 4096), 0);
+	ck_assert_uint_ge(blk_calls.writes, 41);
+	blk_file(100 * 512, buf, 4096);
+	ck_assert_mem_eq(p + 3, buf, 4096);
+}
+END_TEST
+
+/* What direct I/O wants is not always 512: the rest goes through the page cache. */
+START_TEST(direct_io_of_large_blocks)
+{
+	blk_calls.align = 4096;
+	if (!blk_start(&blk_modes[7]))
+		return;
+	ck_assert_uint_eq(driver_get(&bt.drv, R_CONFIG + 20), 4096);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 8, GUEST_DATA, 4096), 0);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 8, GUEST_DATA + 512, 4096), 0);
+	ck_assert_uint_eq(blk_calls.reads, 0);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 8, GUEST_DATA, 512), 0);
+	ck_assert_uint_eq(blk_calls.reads, 1);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 9, GUEST_DATA, 4096), 0);
+	ck_assert_uint_eq(blk_calls.reads, 2);
+	ck_assert_uint_eq(*(uint8_t *)guest_ptr(&bt.guest, GUEST_DATA + 5), disk_byte(9 * 512 + 5));
+}
+END_TEST
+
+/* The disk's descriptors with these flags. */
+static int disk_fds(int mask, int flags)
+{
+	struct stat own, st;
+	int n = 0;
+
+	ck_assert_int_eq(fstat(bt.fd, &own), 0);
+	for (int fd = 0; fd < 256; fd++)
+		if (fd != bt.fd && !fstat(fd, &st) && st.st_ino == own.st_ino &&
+			st.st_dev == own.st_dev)
+			n += (fcntl(fd, F_GETFL) & mask) == flags;
+	return n;
+}
+
+START_TEST(files_are_opened_for_what_they_are_for)
+{
+	bt.cfg.read_only = _i;
+	if (!blk_start(&blk_modes[2]))
+		return;
+	ck_assert_int_eq(disk_fds(0, 0), 2);
+	ck_assert_int_eq(disk_fds(O_ACCMODE, _i ? O_RDONLY : O_RDWR), 2);
+	ck_assert_int_eq(disk_fds(O_DIRECT, O_DIRECT), 1);
+	ck_assert_int_eq(disk_fds(O_NONBLOCK, 0), 2);
+	virtio_blk_free(bt.disk);
+	bt.disk = NULL;
+	ck_assert_int_eq(disk_fds(0, 0), 0);
+#ifdef STATX_DIOALIGN
+	blk_calls.no_direct = true;
+	refused(bt.path, -EINVAL, "has no direct I/O (use cache writeback)");
+	ck_assert_int_eq(disk_fds(0, 0), 0);
+#endif
+}
+END_TEST
+
+START_TEST(ranges_have_a_largest_length)
+{
+	struct virtio_blk_discard_write_zeroes z = { 0, 1u << 17, 1 };
+	const uint32_t zeroes = VIRTIO_BLK_T_WRITE_ZEROES, discard = VIRTIO_BLK_T_DISCARD;
+	void *p = guest_ptr(&bt.guest, GUEST_DATA);
+
+	ck_assert_int_eq(ftruncate(bt.fd, (off_t)GIB(3)), 0);
+	ck_assert(blk_start(&blk_modes[0]));
+	memcpy(p, &z, sizeof(z));
+	ck_assert_uint_eq(blk_do(zeroes, 0, GUEST_DATA, 16), 0);
+	z.num_sectors++;
+	memcpy(p, &z, sizeof(z));
+	ck_assert_uint_eq(blk_do(zeroes, 0, GUEST_DATA, 16), VIRTIO_BLK_S_IOERR);
+	z.flags = 0;
+	z.num_sectors = 1u << 21;
+	memcpy(p, &z, sizeof(z));
+	ck_assert_uint_eq(blk_do(discard, 0, GUEST_DATA, 16), 0);
+	z.num_sectors++;
+	memcpy(p, &z, sizeof(z));
+	ck_assert_uint_eq(blk_do(discard, 0, GUEST_DATA, 16), VIRTIO_BLK_S_IOERR);
 }
 END_TEST
 
@@ -241,14 +404,19 @@ void blk_add_host_tests(Suite *s)
 
 	tcase_add_checked_fixture(t, blk_setup, blk_teardown);
 	tcase_add_loop_test(t, what_is_no_disk_is_refused, 0, 2);
+	tcase_add_test(t, warnings_say_what_to_do);
 	tcase_add_test(t, permission_is_asked_for);
 	tcase_add_test(t, a_part_of_a_sector_is_left_out);
 	tcase_add_loop_test(t, files_are_locked, 0, 4);
 	tcase_add_loop_test(t, a_file_that_shrinks_gives_errors, 0, BLK_MODES);
 	tcase_add_loop_test(t, a_host_without_space_gives_errors, 0, BLK_MODES);
+	tcase_add_loop_test(t, short_transfers_go_on, 0, 2);
+	tcase_add_test(t, direct_io_of_large_blocks);
+	tcase_add_loop_test(t, files_are_opened_for_what_they_are_for, 0, 2);
+	tcase_add_test(t, ranges_have_a_largest_length);
 	tcase_add_loop_test(t, auto_takes_what_works, 0, 6);
 	tcase_add_loop_test(t, engine_is_the_one_asked_for, 0, BLK_MODES);
 	tcase_add_test(t, refused_submissions_go_another_way);
-	tcase_set_timeout(t, 60);
+	tcase_set_timeout(t, BLK_TIMEOUT);
 	suite_add_tcase(s, t);
 }

@@ -103,6 +103,6 @@ void blk_add_random_tests(Suite *s)
 
 	tcase_add_checked_fixture(t, blk_setup, blk_teardown);
 	tcase_add_loop_test(t, random_requests, 0, BLK_MODES);
-	tcase_set_timeout(t, 60);
+	tcase_set_timeout(t, BLK_TIMEOUT);
 	suite_add_tcase(s, t);
 }
