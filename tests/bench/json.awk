@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The results of tests/bench/inside as JSON. Times in microseconds (start-up) and nanoseconds
-# (conversions), memory in KiB.
+# (conversions), memory in KiB, disk reads a second.
 
 function quoted(s) { gsub(/["\\]/, "\\\\&", s); gsub(/[\t\r]/, " ", s); return "\"" s "\"" }
 
@@ -25,6 +25,16 @@ $1 == "convert" {
 			", \"deleted\": " $23 ", \"created\": " $24
 	row("convert", text)
 }
+$1 == "boot" {
+	row("boot", place() "\"program\": " quoted($4) ", \"status\": " $5 ", \"median\": " $6 \
+		", \"p10\": " $7 ", \"p90\": " $8)
+}
+$1 == "guestdisk" {
+	row("guest-disk", place() "\"program\": " quoted($3) ", \"what\": " quoted($4) ", \"ms\": " $5)
+}
+$1 == "disk" {
+	row("disk", place() "\"cache\": " quoted($3) ", \"model\": " $4 ", \"io_uring\": " $5)
+}
 $1 == "note" {
 	where = $2
 	sub(/^note [^ ]* /, "")
@@ -32,5 +42,7 @@ $1 == "note" {
 }
 END {
 	printf "{\n  \"startup\": [\n%s\n  ],\n  \"memory\": [\n%s\n  ],\n", rows["startup"], rows["memory"]
+	printf "  \"boot\": [\n%s\n  ],\n  \"guest-disk\": [\n%s\n  ],\n", rows["boot"], rows["guest-disk"]
+	printf "  \"disk\": [\n%s\n  ],\n", rows["disk"]
 	printf "  \"convert\": [\n%s\n  ],\n  \"notes\": [\n%s\n  ]\n}\n", rows["convert"], rows["notes"]
 }
