@@ -278,7 +278,9 @@ void virtio_reset_queue(struct virtio_dev *d, unsigned int q)
 	}
 	virtq_stop(&queue->vq);
 	queue->was_reset = true;
-	d->ops->queue_reset(d, q);
+	/* A broken device, or one that is being reset, has only ops->reset left to come or behind it. */
+	if (virtio_running(d))
+		d->ops->queue_reset(d, q);
 }
 
 bool virtio_queue_resetting(const struct virtio_dev *d, unsigned int q)

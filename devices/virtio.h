@@ -61,7 +61,8 @@ struct virtio_ops {
 	 * of models that keep chains beyond queue_notify.
 	 */
 	void (*reset)(struct virtio_dev *d);
-	/* The same for one queue. VIRTIO_F_RING_RESET is offered if there is one. Optional. */
+	/* The same for one queue. VIRTIO_F_RING_RESET is offered if there is one. Never called for a
+	 * device that does not run. Optional. */
 	void (*queue_reset)(struct virtio_dev *d, unsigned int q);
 	/* There may be chains in queue q. Never called for a device that does not run. */
 	void (*queue_notify)(struct virtio_dev *d, unsigned int q);
