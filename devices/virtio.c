@@ -45,7 +45,7 @@ void virtio_fail(struct virtio_dev *d, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
-	log_limited(LOG_WARN, "%s: %s; the device needs a reset", d->ops->name, why);
+	log_gated(&d->failures, LOG_WARN, "%s: %s; the device needs a reset", d->ops->name, why);
 	d->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	if (d->status & VIRTIO_CONFIG_S_DRIVER_OK)
 		raise_event(d, VIRTIO_ISR_CONFIG);

@@ -10,6 +10,7 @@
 #include "devices/virtq.h"
 #include "mem/mem.h"
 #include "vmm/util/err.h"
+#include "vmm/util/log.h"
 #include "vmm/util/loop.h"
 
 /*
@@ -113,6 +114,7 @@ struct virtio_dev {
 	uint8_t status;
 	uint8_t isr; /* events not yet acknowledged */
 	uint32_t config_generation;
+	struct log_gate failures; /* each device may tell of its own */
 	unsigned int queue_count;
 	struct virtio_queue *queues;
 };

@@ -52,6 +52,7 @@ struct virtio_blk {
 	char id[VIRTIO_BLK_ID_BYTES];
 	struct virtio_blk_config space;
 	struct request *requests, *free;
+	struct log_gate errors; /* of the host; each disk may tell of its own */
 };
 
 /* ---- requests: virtio 1.2, 5.2.6 ---- */
@@ -298,8 +299,8 @@ static void go_on(struct request *r)
 	int status;
 
 	if (r->io.error) {
-		log_limited(LOG_WARN, "disk %s: request of type %u at byte %llu: %s", b->path,
-			r->type, (unsigned long long)r->io.off, strerror(-r->io.error));
+		log_gated(&b->errors, LOG_WARN, "disk %s: request of type %u at byte %llu: %s",
+			b->path, r->type, (unsigned long long)r->io.off, strerror(-r->io.error));
 		status = VIRTIO_BLK_S_IOERR;
 	} else if (!is_alive(r) || r->type == VIRTIO_BLK_T_FLUSH) {
 		status = VIRTIO_BLK_S_OK;
