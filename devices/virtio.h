@@ -165,7 +165,8 @@ bool virtio_write(struct virtio_dev *d, unsigned int q, const struct virtq_chain
  * The usual queue_notify: hands each chain to fn, which gives it back in time (push, drop, or keep
  * and push later) and returns VIRTIO_NEXT, or returns VIRTIO_LATER: then the chain is unpopped and
  * the queue left alone until virtio_kick. It handles at most one queue length before others on the
- * loop get their turn, switches notifications off meanwhile, and notifies the driver at the end.
+ * loop get their turn, switches notifications off meanwhile, and notifies the driver at the end. How
+ * long one chain may take is fn's to bound: a turn is a queue length of them.
  */
 enum virtio_next { VIRTIO_NEXT, VIRTIO_LATER };
 typedef enum virtio_next (*virtio_chain_fn)(
