@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -159,6 +160,20 @@ START_TEST(two_bytes_are_never_torn)
 	pthread_join(thread, NULL);
 	ck_assert_uint_eq(failed, 0);
 	ck_assert_uint_eq(torn, 0);
+}
+END_TEST
+
+START_TEST(limit_of_file_sizes_is_named)
+{
+	const struct rlimit limit = { MIB(1), MIB(1) };
+	struct err e = { "" };
+	struct backing b;
+
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_int_eq(backing_memfd(&b, "test", MIB(2), &e), -EFBIG);
+	ck_assert_msg(strstr(e.msg, "ulimit -f") != NULL, "%s", e.msg);
+	ck_assert_int_eq(b.fd, -1);
 }
 END_TEST
 
@@ -321,6 +336,7 @@ Suite *mem_suite(void)
 	tcase_add_test(t, bytes_arrive);
 	tcase_add_test(t, two_bytes_at_once);
 	tcase_add_test(t, two_bytes_are_never_torn);
+	tcase_add_test(t, limit_of_file_sizes_is_named);
 	tcase_add_loop_test(t, region_edges, 0, (int)ARRAY_SIZE(regions));
 	tcase_add_test(t, removed_region_is_gone);
 	tcase_add_loop_test(t, guard_turns_faults_into_results, 0, 2);
