@@ -34,8 +34,7 @@ static int open_error(const char *path, bool read_only, struct err *e)
 	else if (r == -EACCES || r == -EPERM)
 		err_hint(e, r,
 			"the user that runs nacre needs read and write permission; or make the "
-			"disk "
-			"read-only");
+			"disk read-only");
 	return r;
 }
 
