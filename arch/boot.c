@@ -54,9 +54,8 @@ int boot_stage_size(const struct boot_stage *s, uint64_t *size, struct err *e)
 	if (map.size <= s->layout->staging_max)
 		return 0;
 	return err_set(e, -E2BIG,
-		"the boot files need a staging area of %llu MiB, the address map has %llu MiB (use "
-		"a "
-		"smaller initrd)",
+		"the boot files need a staging area of %llu MiB, the address map has %llu MiB "
+		"(use a smaller initrd)",
 		(unsigned long long)(map.size >> 20),
 		(unsigned long long)(s->layout->staging_max >> 20));
 }

@@ -45,7 +45,7 @@ void virtio_fail(struct virtio_dev *d, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
-	log_limited(LOG_WARN, "%s: %s; the device needs a reset", d->ops->name, why);
+	log_gated(&d->failures, LOG_WARN, "%s: %s; the device needs a reset", d->ops->name, why);
 	d->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	if (d->status & VIRTIO_CONFIG_S_DRIVER_OK)
 		raise_event(d, VIRTIO_ISR_CONFIG);
@@ -278,7 +278,9 @@ void virtio_reset_queue(struct virtio_dev *d, unsigned int q)
 	}
 	virtq_stop(&queue->vq);
 	queue->was_reset = true;
-	d->ops->queue_reset(d, q);
+	/* A broken device, or one that is being reset, has only ops->reset left to come or behind it. */
+	if (virtio_running(d))
+		d->ops->queue_reset(d, q);
 }
 
 bool virtio_queue_resetting(const struct virtio_dev *d, unsigned int q)

@@ -10,6 +10,7 @@
 #include "devices/virtq.h"
 #include "mem/mem.h"
 #include "vmm/util/err.h"
+#include "vmm/util/log.h"
 #include "vmm/util/loop.h"
 
 /*
@@ -61,7 +62,8 @@ struct virtio_ops {
 	 * of models that keep chains beyond queue_notify.
 	 */
 	void (*reset)(struct virtio_dev *d);
-	/* The same for one queue. VIRTIO_F_RING_RESET is offered if there is one. Optional. */
+	/* The same for one queue. VIRTIO_F_RING_RESET is offered if there is one. Never called for a
+	 * device that does not run. Optional. */
 	void (*queue_reset)(struct virtio_dev *d, unsigned int q);
 	/* There may be chains in queue q. Never called for a device that does not run. */
 	void (*queue_notify)(struct virtio_dev *d, unsigned int q);
@@ -112,6 +114,7 @@ struct virtio_dev {
 	uint8_t status;
 	uint8_t isr; /* events not yet acknowledged */
 	uint32_t config_generation;
+	struct log_gate failures; /* each device may tell of its own */
 	unsigned int queue_count;
 	struct virtio_queue *queues;
 };
@@ -162,7 +165,8 @@ bool virtio_write(struct virtio_dev *d, unsigned int q, const struct virtq_chain
  * The usual queue_notify: hands each chain to fn, which gives it back in time (push, drop, or keep
  * and push later) and returns VIRTIO_NEXT, or returns VIRTIO_LATER: then the chain is unpopped and
  * the queue left alone until virtio_kick. It handles at most one queue length before others on the
- * loop get their turn, switches notifications off meanwhile, and notifies the driver at the end.
+ * loop get their turn, switches notifications off meanwhile, and notifies the driver at the end. How
+ * long one chain may take is fn's to bound: a turn is a queue length of them.
  */
 enum virtio_next { VIRTIO_NEXT, VIRTIO_LATER };
 typedef enum virtio_next (*virtio_chain_fn)(

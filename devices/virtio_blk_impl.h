@@ -6,6 +6,7 @@
 
 #include "devices/virtio_blk.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/log.h"
 
 /*
  * What virtio_blk.c (the device, its queue and its life) and virtio_blk_req.c (what becomes of a
@@ -56,6 +57,7 @@ struct virtio_blk {
 	char id[VIRTIO_BLK_ID_BYTES];
 	struct virtio_blk_config space;
 	struct blk_request *requests, *free;
+	struct log_gate errors; /* of the host; each disk may tell of its own */
 };
 
 /* There is one: no more chains are under way than the queue has entries. */

@@ -5,7 +5,6 @@
 
 #include "devices/virtio_blk_impl.h"
 #include "vmm/util/bits.h"
-#include "vmm/util/log.h"
 
 /* ---- requests: virtio 1.2, 5.2.6 ---- */
 
@@ -191,7 +190,8 @@ static int begin_transfer(struct blk_request *r)
 	}
 	if (posix_memalign((void **)&r->bounce, PIECE_ALIGN, min_u64(r->len, PIECE_MAX))) {
 		r->bounce = NULL;
-		log_limited(LOG_WARN, "disk %s: out of memory for a request, which fails", b->path);
+		log_gated(&b->errors, LOG_WARN, "disk %s: out of memory for a request, which fails",
+			b->path);
 		return VIRTIO_BLK_S_IOERR;
 	}
 	return queue_piece(r);
@@ -290,8 +290,8 @@ static void log_failure(const struct blk_request *r)
 		hint = " (raise the limit of nacre's file size, ulimit -f)";
 	else if (r->io.error == -EIO)
 		hint = " (the file is shorter than it was at the start, or its medium is bad)";
-	log_limited(LOG_WARN, "disk %s: %s at byte %llu: %s%s", r->disk->path, names[r->io.op],
-		(unsigned long long)r->io.off, strerror(-r->io.error), hint);
+	log_gated(&r->disk->errors, LOG_WARN, "disk %s: %s at byte %llu: %s%s", r->disk->path,
+		names[r->io.op], (unsigned long long)r->io.off, strerror(-r->io.error), hint);
 }
 
 /* One I/O of a request has ended; perhaps that was all. */

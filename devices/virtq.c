@@ -15,14 +15,15 @@
 #define USED_ENTRY   sizeof(struct vring_used_elem)
 #define EVENT_SIZE   2u
 
-/* How often we look at an index that changes under our eyes. */
-#define IDX_TRIES 16
-
 /*
- * Between what we write and what we read next, and between an index and what it stands for. A full
- * barrier in all places: it is cheap beside the guarded copies around it.
+ * Ordering (2.7.13, 2.7.8, 2.7.7, 2.7.10), of our accesses as the driver's CPU sees them:
+ *   - avail->idx is loaded before the entries and descriptors that it tells of: acquire
+ *   - used->idx is stored behind entries and data, and behind what was read of them: release
+ *   - what we tell (an index, a wish for notifications) is stored before we load what the driver
+ *     may have told meanwhile; it does the same the other way round, so that one of the two sees
+ *     the other's: a store before a load, which only this full barrier orders
  */
-static void ring_barrier(void)
+static void told_before_looking(void)
 {
 	__sync_synchronize();
 }
@@ -102,32 +103,18 @@ void virtq_stop(struct virtq *vq)
 
 /* ---- taking chains ---- */
 
-/*
- * How far the driver is. A guarded copy of two bytes may go byte by byte (glibc's memcpy on arm64)
- * and then see half of an increment; an index that reads the same twice was really there.
- */
+/* How far the driver is. */
 static int look(struct virtq *vq, const struct mem *mem, struct err *e)
 {
-	gpa_t at = gpa_add(vq->avail, RING_IDX);
-	uint16_t idx, again;
-	int tries, r = mem_read(mem, at, &again, sizeof(again), e);
+	uint16_t idx;
+	int r = mem_load16(mem, gpa_add(vq->avail, RING_IDX), &idx, e);
 
-	for (tries = 0; !r && tries < IDX_TRIES; tries++) {
-		idx = again;
-		r = mem_read(mem, at, &again, sizeof(again), e);
-		if (!r && idx == again)
-			break;
-	}
 	if (r)
 		return err_prefix(e, r, "available ring");
-	if (tries == IDX_TRIES)
-		return err_set(e, -EINVAL, "the available index does not hold still");
 	if ((uint16_t)(idx - vq->last_avail) > vq->size)
 		return err_set(e, -EINVAL, "the available index jumps from %u to %u, queue size %u",
 			vq->last_avail, idx, vq->size);
 	vq->avail_idx = idx;
-	/* Entries and descriptors are read after the index that tells of them. */
-	ring_barrier();
 	return 0;
 }
 
@@ -264,14 +251,10 @@ void virtq_unpop(struct virtq *vq, const struct virtq_chain *c)
 	virtq_drop(vq);
 }
 
-/*
- * Flags and index of the used ring, both ours, in one write: a copy of four aligned bytes is one
- * store, while one of two might show the driver half of an increment (see look).
- */
-static int write_used_head(const struct virtq *vq, const struct mem *mem, struct err *e)
+/* The flags, or the index, of the used ring, or the event index behind it. */
+static int store_used(const struct mem *mem, gpa_t at, uint16_t v, struct err *e)
 {
-	uint32_t head = vq->used_flags | (uint32_t)vq->used_idx << 16;
-	int r = mem_write(mem, vq->used, &head, sizeof(head), e);
+	int r = mem_store16(mem, at, v, e);
 
 	return r ? err_prefix(e, r, "used ring") : 0;
 }
@@ -288,10 +271,8 @@ int virtq_push(struct virtq *vq, const struct mem *mem, const struct virtq_chain
 	r = mem_write(mem, used_at(vq, vq->used_idx), &elem, sizeof(elem), e);
 	if (r)
 		return err_prefix(e, r, "used ring");
-	/* The entry, and the data before it, are there before the index tells of them. */
-	ring_barrier();
 	vq->used_idx++;
-	return write_used_head(vq, mem, e);
+	return store_used(mem, gpa_add(vq->used, RING_IDX), vq->used_idx, e);
 }
 
 /* ---- notifications ---- */
@@ -304,9 +285,9 @@ int virtq_should_notify(struct virtq *vq, const struct mem *mem, struct err *e)
 	if (!vq->ready || old == now)
 		return 0;
 	/* The driver writes its wish, then looks at our index; we the other way round. */
-	ring_barrier();
+	told_before_looking();
 	vq->signalled = now;
-	r = mem_read(mem, vq->event_idx ? used_event_at(vq) : vq->avail, &word, sizeof(word), e);
+	r = mem_load16(mem, vq->event_idx ? used_event_at(vq) : vq->avail, &word, e);
 	if (r)
 		return err_prefix(e, r, "available ring");
 	if (!vq->event_idx)
@@ -321,28 +302,25 @@ int virtq_notify_off(struct virtq *vq, const struct mem *mem, struct err *e)
 	if (!vq->ready || vq->event_idx || vq->used_flags & VRING_USED_F_NO_NOTIFY)
 		return 0;
 	vq->used_flags |= VRING_USED_F_NO_NOTIFY;
-	return write_used_head(vq, mem, e);
+	return store_used(mem, vq->used, vq->used_flags, e);
 }
 
 int virtq_notify_on(struct virtq *vq, const struct mem *mem, struct err *e)
 {
-	int r;
+	int r = 0;
 
 	if (!vq->ready)
 		return 0;
 	if (vq->event_idx) {
-		/* Torn or not: a driver that reads half of it has moved its index before. */
-		r = mem_write(mem, avail_event_at(vq), &vq->last_avail, sizeof(vq->last_avail), e);
-		if (r)
-			return err_prefix(e, r, "used ring");
+		r = store_used(mem, avail_event_at(vq), vq->last_avail, e);
 	} else if (vq->used_flags & VRING_USED_F_NO_NOTIFY) {
 		vq->used_flags &= (uint16_t)~VRING_USED_F_NO_NOTIFY;
-		r = write_used_head(vq, mem, e);
-		if (r)
-			return r;
+		r = store_used(mem, vq->used, vq->used_flags, e);
 	}
+	if (r)
+		return r;
 	/* A driver that moved its index before it could see our wish sends no notification. */
-	ring_barrier();
+	told_before_looking();
 	r = look(vq, mem, e);
 	return r ? r : vq->avail_idx != vq->last_avail;
 }

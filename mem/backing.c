@@ -48,6 +48,8 @@ int backing_memfd(struct backing *b, const char *name, uint64_t size, struct err
 	}
 	if (ftruncate(b->fd, (off_t)size)) {
 		r = err_sys(e, "size guest memory to %llu MiB", (unsigned long long)(size >> 20));
+		if (r == -EFBIG)
+			err_hint(e, r, "the limit of file sizes, ulimit -f, counts for it too");
 		goto fail;
 	}
 	/* Nobody who gets the descriptor can shrink the file under us (SIGBUS). */

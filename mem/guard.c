@@ -83,7 +83,29 @@ void guard_set_crash_hook(void (*hook)(void))
 	atomic_store(&crash_hook, hook);
 }
 
-bool guard_copy(void *dst, const void *src, size_t n, struct guard_fault *fault)
+enum access { ACCESS_COPY, ACCESS_LOAD16, ACCESS_STORE16 };
+
+static void access_memory(enum access kind, void *dst, const void *src, size_t n)
+{
+	uint16_t v;
+
+	switch (kind) {
+	case ACCESS_COPY:
+		memcpy(dst, src, n);
+		break;
+	case ACCESS_LOAD16:
+		v = __atomic_load_n((const uint16_t *)src, __ATOMIC_ACQUIRE);
+		memcpy(dst, &v, sizeof(v));
+		break;
+	case ACCESS_STORE16:
+		memcpy(&v, src, sizeof(v));
+		__atomic_store_n((uint16_t *)dst, v, __ATOMIC_RELEASE);
+		break;
+	}
+}
+
+static bool guarded(
+	enum access kind, void *dst, const void *src, size_t n, struct guard_fault *fault)
 {
 	struct guard g;
 
@@ -99,8 +121,23 @@ bool guard_copy(void *dst, const void *src, size_t n, struct guard_fault *fault)
 	}
 	current = &g;
 	atomic_signal_fence(memory_order_seq_cst);
-	memcpy(dst, src, n);
+	access_memory(kind, dst, src, n);
 	atomic_signal_fence(memory_order_seq_cst);
 	current = NULL;
 	return true;
+}
+
+bool guard_copy(void *dst, const void *src, size_t n, struct guard_fault *fault)
+{
+	return guarded(ACCESS_COPY, dst, src, n, fault);
+}
+
+bool guard_load16(uint16_t *v, const void *src, struct guard_fault *fault)
+{
+	return guarded(ACCESS_LOAD16, v, src, sizeof(*v), fault);
+}
+
+bool guard_store16(void *dst, uint16_t v, struct guard_fault *fault)
+{
+	return guarded(ACCESS_STORE16, dst, &v, sizeof(v), fault);
 }

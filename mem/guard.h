@@ -30,4 +30,12 @@ void guard_set_crash_hook(void (*hook)(void));
  * part of the bytes. */
 bool guard_copy(void *dst, const void *src, size_t n, struct guard_fault *fault);
 
+/*
+ * One access to two aligned bytes, for what the other side writes or reads at the same time. A copy
+ * may go byte by byte, even of two. What is read or written in program order behind the load comes
+ * behind it (acquire), and what stands before the store comes before it (release). As guard_copy.
+ */
+bool guard_load16(uint16_t *v, const void *src, struct guard_fault *fault);
+bool guard_store16(void *dst, uint16_t v, struct guard_fault *fault);
+
 #endif

@@ -210,6 +210,36 @@ int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct 
 	return guard_copy(p, buf, len, &f) ? 0 : faulted(a, &f, e);
 }
 
+static int misaligned(gpa_t a, struct err *e)
+{
+	return err_set(e, -EINVAL, "gpa 0x%llx is odd, expected two aligned bytes",
+		(unsigned long long)a.v);
+}
+
+int mem_load16(const struct mem *m, gpa_t a, uint16_t *v, struct err *e)
+{
+	struct guard_fault f;
+	const void *p = mem_host(m, a, sizeof(*v));
+
+	if (!is_aligned(a.v, sizeof(*v)))
+		return misaligned(a, e);
+	if (!p)
+		return refused(m, a, sizeof(*v), e);
+	return guard_load16(v, p, &f) ? 0 : faulted(a, &f, e);
+}
+
+int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e)
+{
+	struct guard_fault f;
+	void *p = mem_host(m, a, sizeof(v));
+
+	if (!is_aligned(a.v, sizeof(v)))
+		return misaligned(a, e);
+	if (!p)
+		return refused(m, a, sizeof(v), e);
+	return guard_store16(p, v, &f) ? 0 : faulted(a, &f, e);
+}
+
 uint64_t mem_shared_bytes(const struct mem *m)
 {
 	uint64_t pages = 0;

@@ -82,6 +82,14 @@ void *mem_host(const struct mem *m, gpa_t a, uint64_t len);
 int mem_read(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e);
 int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct err *e);
 
+/*
+ * The same for two aligned bytes that the guest may access at this moment: in one piece, the load
+ * with acquire semantics and the store with release semantics (guard.h), as the guest's CPUs see
+ * them. -EINVAL when a is odd.
+ */
+int mem_load16(const struct mem *m, gpa_t a, uint16_t *v, struct err *e);
+int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e);
+
 /* Bytes of RAM regions that are shared now (MEM_SPLIT only). */
 uint64_t mem_shared_bytes(const struct mem *m);
 

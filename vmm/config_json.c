@@ -324,37 +324,52 @@ int config_load(struct config *c, const char *path, struct err *e)
 	return r;
 }
 
-/* Made absolute by text, not by looking it up: the file need not exist to be written down. */
-static json_t *path_value(const char *path)
+static int text_value(const char *text, json_t **out, struct err *e)
 {
-	_free char *cwd = NULL;
-
-	if (path[0] == '/')
-		return json_string(path);
-	cwd = getcwd(NULL, 0);
-	return cwd ? json_sprintf("%s/%s", strcmp(cwd, "/") ? cwd : "", path) : NULL;
+	*out = json_string(text);
+	return *out ? 0 : err_set(e, -EILSEQ, "it is not UTF-8");
 }
 
-static json_t *dump_list(const struct option_def *def, const void *base);
+/* Made absolute by text, not by looking it up: the file need not exist to be written down. */
+static int path_value(const char *path, json_t **out, struct err *e)
+{
+	_free char *cwd = NULL, *whole = NULL;
 
-static json_t *dump_value(const struct option_def *def, const void *c)
+	if (path[0] == '/')
+		return text_value(path, out, e);
+	cwd = getcwd(NULL, 0);
+	if (!cwd)
+		return err_hint(e, err_sys(e, "find the working directory"),
+			"start in another one, or give an absolute path");
+	if (asprintf(&whole, "%s/%s", strcmp(cwd, "/") ? cwd : "", path) < 0) {
+		whole = NULL;
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	return text_value(whole, out, e);
+}
+
+static int dump_list(const struct option_def *def, const void *base, json_t **out, struct err *e);
+
+static int dump_value(const struct option_def *def, const void *c, json_t **out, struct err *e)
 {
 	switch (def->type) {
 	case OPTION_FLAG:
-		return json_boolean(option_flag(def, c));
+		*out = json_boolean(option_flag(def, c));
+		break;
 	case OPTION_INTEGER:
-		return json_integer(option_integer(def, c));
+		*out = json_integer(option_integer(def, c));
+		break;
 	case OPTION_PATH:
-		return path_value(option_string(def, c));
+		return path_value(option_string(def, c), out, e);
 	case OPTION_STRING:
 	case OPTION_ENUM:
-		return json_string(option_string(def, c));
+		return text_value(option_string(def, c), out, e);
 	case OPTION_LIST:
-		return dump_list(def, c);
+		return dump_list(def, c, out, e);
 	case OPTION_TYPES:
 		break;
 	}
-	return NULL;
+	return 0;
 }
 
 static bool is_given(const struct option_def *def, const void *c)
@@ -366,50 +381,54 @@ static bool is_given(const struct option_def *def, const void *c)
 	return def->type != OPTION_LIST || option_list_count(def, c) > 0;
 }
 
-/* All that is given of the struct at base; NULL when some of it is not UTF-8. */
-static json_t *dump_table(const struct option_table *t, const void *base, const char **bad)
+/* All that is given of the struct at base. */
+static int dump_table(const struct option_table *t, const void *base, json_t **out, struct err *e)
 {
-	json_t *o = json_object();
+	_json json_t *o = json_object();
 	size_t i;
 
 	for (i = 0; i < t->count; i++) {
 		const struct option_def *def = &t->defs[i];
+		json_t *value = NULL;
+		int r;
 
-		/* A NULL value, which dump_value returns for such text, is refused here. */
-		if (is_given(def, base) &&
-			json_object_set_new(o, def->name, dump_value(def, base))) {
-			*bad = def->name;
-			json_decref(o);
-			return NULL;
-		}
+		if (!is_given(def, base))
+			continue;
+		r = dump_value(def, base, &value, e);
+		if (r)
+			return err_prefix(e, r, "%s", def->name);
+		if (json_object_set_new(o, def->name, value))
+			return err_set(e, -ENOMEM, "%s: out of memory", def->name);
 	}
-	return o;
+	*out = json_incref(o);
+	return 0;
 }
 
-static json_t *dump_list(const struct option_def *def, const void *base)
+static int dump_list(const struct option_def *def, const void *base, json_t **out, struct err *e)
 {
-	json_t *list = json_array();
-	const char *bad;
+	_json json_t *list = json_array();
 	uint32_t i;
 
 	for (i = 0; i < option_list_count(def, base); i++) {
-		const void *item = option_list_item(def, base, i);
+		json_t *item = NULL;
+		int r = dump_table(def->item, option_list_item(def, base, i), &item, e);
 
-		if (json_array_append_new(list, dump_table(def->item, item, &bad))) {
-			json_decref(list);
-			return NULL;
-		}
+		if (r)
+			return err_prefix(e, r, "item %u", i + 1);
+		if (json_array_append_new(list, item))
+			return err_set(e, -ENOMEM, "out of memory");
 	}
-	return list;
+	*out = json_incref(list);
+	return 0;
 }
 
 int config_dump(const struct config *c, FILE *out, struct err *e)
 {
-	const char *bad = NULL;
-	_json json_t *root = dump_table(&config_table, c, &bad);
+	_json json_t *root = NULL;
+	int r = dump_table(&config_table, c, &root, e);
 
-	if (!root)
-		return err_set(e, -EILSEQ, "%s cannot be written as JSON: it is not UTF-8", bad);
+	if (r)
+		return err_prefix(e, r, "write the settings as JSON");
 	if (json_dumpf(root, out, JSON_INDENT(8)) || fputc('\n', out) == EOF || fflush(out))
 		return err_sys(e, "write the settings");
 	return 0;

@@ -95,7 +95,8 @@ static int check_printed(int status)
 			return status;
 		code = errno;
 	}
-	err_set(&e, -code, "write to standard output: %s", strerror(code));
+	errno = code;
+	err_sys(&e, "write to standard output");
 	return complain(&e, EXIT_NO_START);
 }
 
@@ -113,6 +114,8 @@ int main(int argc, char **argv)
 	int status = EXIT_OK;
 
 	fill_standard_fds();
+	/* A file that may not grow further, a disk or a log, is a failed write: EFBIG. */
+	signal(SIGXFSZ, SIG_IGN);
 	if (cli_parse(argc, argv, &cli, &e))
 		return complain(&e, EXIT_USAGE);
 	switch (cli.command) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vmm/options.h"
+#include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/text.h"
 
@@ -77,11 +78,13 @@ int option_unknown(const struct option_table *t, const char *name, struct err *e
 	return err_hint(e, r, "the man page lists them");
 }
 
-/* One of the parts after the first: a flag, or name=value. */
-static int set_part(const struct option_table *t, void *item, char *part, struct err *e)
+/* One of the parts after the first: a flag, or name=value. given: a bit for each row set so far. */
+static int set_part(
+	const struct option_table *t, void *item, char *part, uint64_t *given, struct err *e)
 {
 	char *equals = strchr(part, '=');
 	const struct option_def *def;
+	uint64_t bit;
 	int r;
 
 	if (equals)
@@ -89,6 +92,10 @@ static int set_part(const struct option_table *t, void *item, char *part, struct
 	def = option_find(t, part);
 	if (!def)
 		return option_unknown(t, part, e);
+	bit = BIT(def - t->defs);
+	if (*given & bit)
+		return err_set(e, -EINVAL, "%s is given twice (keep one of the two)", part);
+	*given |= bit;
 	if (def->type == OPTION_FLAG && !equals) {
 		option_set_flag(def, item, true);
 		return 0;
@@ -120,13 +127,14 @@ static char *next_part(char *text)
 static int set_parts(const struct option_def *def, void *item, char *text, struct err *e)
 {
 	char *rest = next_part(text);
+	uint64_t given = BIT(0); /* the first setting needs no name */
 	int r = option_set_text(&def->item->defs[0], item, text, e);
 
 	while (!r && rest) {
 		char *part = rest;
 
 		rest = next_part(part);
-		r = set_part(def->item, item, part, e);
+		r = set_part(def->item, item, part, &given, e);
 	}
 	return r;
 }

@@ -118,9 +118,8 @@ static int resolve_auto(struct arch_config *c, const struct boot_files *files, s
 		}
 	}
 	return err_set(e, -ENOTSUP,
-		"protection auto: no protected mode is possible here (pkvm: %.200s; private: "
-		"%.200s); "
-		"ask for --protection none to run without",
+		"protection auto: no protected mode is possible here "
+		"(pkvm: %.200s; private: %.200s); ask for --protection none to run without",
 		why[0].msg, why[1].msg);
 }
 

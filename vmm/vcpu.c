@@ -84,15 +84,13 @@ static void run_failed(struct vcpu *v, int code)
 	if (run->exit_reason == ABI_EXIT_MEMORY_FAULT)
 		vm_end(v->vm, VM_FAILED,
 			"vCPU %u: KVM_RUN: %s at gpa 0x%llx (the host could not provide that page: "
-			"it is "
-			"out of memory, over a memory limit, or the page is broken; the host "
+			"it is out of memory, over a memory limit, or the page is broken; the host "
 			"kernel's log may tell)",
 			v->index, strerror(-code), exit_fault_gpa(run));
 	else if (code == -ENOMEM && v->vm->config.protection == PROTECTION_PKVM)
 		vm_end(v->vm, VM_FAILED,
 			"vCPU %u: KVM_RUN: %s (pinning the guest's memory: raise the memlock "
-			"limit, "
-			"or give the process CAP_IPC_LOCK)",
+			"limit, or give the process CAP_IPC_LOCK)",
 			v->index, strerror(-code));
 	else
 		vm_end(v->vm, VM_FAILED, "vCPU %u: KVM_RUN: %s", v->index, strerror(-code));

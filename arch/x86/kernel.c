@@ -45,8 +45,7 @@ static int parse_bzimage(
 	if (version < VERSION_MIN || !(get(f, OFF_XLOADFLAGS, 2) & XLF_KERNEL_64))
 		return err_set(e, -ENOEXEC,
 			"kernel %s has no 64-bit entry (boot protocol %u.%02u): a 64-bit Linux 3.8 "
-			"or "
-			"later does",
+			"or later does",
 			path, version >> 8, version & 0xff);
 	/* The last paragraph may be short. */
 	if (start >= f->len || f->len + 16 < want)

@@ -10,6 +10,7 @@
 
 #include "arch/x86/acpi.h"
 #include "arch/x86/layout.h"
+#include "devices/power.h"
 #include "tests/unit/suites.h"
 #include "vmm/util/bits.h"
 
@@ -113,6 +114,50 @@ START_TEST(fadt_names_the_registers)
 }
 END_TEST
 
+static unsigned int requests[POWER_CRASH + 1];
+
+static void on_request(void *ctx, enum power_cmd cmd)
+{
+	(void)ctx;
+	requests[cmd]++;
+}
+
+/* A byte to the register at that address, as an operating system finds it in the FADT. */
+static void write_register(const uint8_t *address, uint8_t v)
+{
+	static const struct power_ops ops = { .request = on_request };
+	struct power power = { &ops, NULL };
+	uint64_t off = get(address, 4, 8) - rows[1].base;
+
+	ck_assert_uint_lt(off, ACPI_SIZE);
+	acpi_ops.write(&power, off, &v, 1);
+}
+
+/* The tables are arch's and the registers devices': neither may include the other. */
+START_TEST(tables_drive_the_registers)
+{
+	static const uint8_t s5_head[] = { '_', 'S', '5', '_', 0x12 };
+	const uint8_t *fadt, *dsdt, *s5;
+
+	memset(requests, 0, sizeof(requests));
+	build(1);
+	fadt = find("FACP");
+	dsdt = table_at(get(fadt, 140, 8), "DSDT");
+	s5 = memmem(dsdt, get(dsdt, 4, 4), s5_head, sizeof(s5_head));
+	ck_assert_ptr_nonnull(s5);
+	/* Behind the head: the length in one to four bytes, the count, the first element. */
+	s5 += sizeof(s5_head) + 1 + (s5[sizeof(s5_head)] >> 6) + 1;
+	ck_assert_uint_eq(s5[0], 0x0a);
+	write_register(fadt + 244, (uint8_t)(s5[1] << 2 | 1 << 5));
+	ck_assert_uint_eq(requests[POWER_OFF], 1);
+	ck_assert_uint_eq(requests[POWER_RESET], 0);
+	write_register(fadt + 116, fadt[128]);
+	ck_assert_uint_eq(requests[POWER_OFF], 1);
+	ck_assert_uint_eq(requests[POWER_RESET], 1);
+	free(tables);
+}
+END_TEST
+
 static const uint32_t cpu_counts[] = { 1, 4, 255, 300, 512 };
 
 START_TEST(madt_lists_every_vcpu_once)
@@ -200,6 +245,7 @@ Suite *acpi_suite(void)
 
 	tcase_add_test(t, root_leads_to_tables);
 	tcase_add_test(t, fadt_names_the_registers);
+	tcase_add_test(t, tables_drive_the_registers);
 	tcase_add_loop_test(t, madt_lists_every_vcpu_once, 0, (int)ARRAY_SIZE(cpu_counts));
 	tcase_add_test(t, dsdt_describes_the_rows);
 	tcase_add_test(t, iasl_finds_no_fault);

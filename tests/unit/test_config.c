@@ -6,6 +6,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -315,6 +316,30 @@ START_TEST(dump_reports_failure)
 }
 END_TEST
 
+/* A relative path counts from where we are, and that may be gone. */
+START_TEST(dump_needs_a_working_directory)
+{
+	static const char where[] = "find the working directory: No such file or directory (";
+	char dir[] = "/tmp/nacre-config.XXXXXX";
+	int here = open(".", O_RDONLY | O_DIRECTORY), r;
+	FILE *null = fopen("/dev/null", "w");
+	struct config c;
+	struct err e;
+
+	ck_assert(here >= 0 && null && mkdtemp(dir));
+	config_init(&c);
+	ck_assert_int_eq(option_set_text(option_find(&config_table, "kernel"), &c, "Image", &e), 0);
+	ck_assert(!chdir(dir) && !rmdir(dir));
+	r = config_dump(&c, null, &e);
+	ck_assert_int_eq(fchdir(here), 0);
+	ck_assert_int_eq(r, -ENOENT);
+	ck_assert_msg(strstr(e.msg, "kernel: ") && strstr(e.msg, where), "%s", e.msg);
+	config_free(&c);
+	fclose(null);
+	close(here);
+}
+END_TEST
+
 static const struct {
 	const char *given, *want;
 } meant[] = {
@@ -374,6 +399,7 @@ Suite *config_suite(void)
 	tcase_add_test(t, null_err_is_fine);
 	tcase_add_test(t, dump_reads_back);
 	tcase_add_test(t, dump_reports_failure);
+	tcase_add_test(t, dump_needs_a_working_directory);
 	tcase_add_loop_test(t, nearest_word_is_suggested, 0, ARRAY_SIZE(meant));
 	tcase_add_test(t, shown_text_is_cut_and_clean);
 	suite_add_tcase(s, t);

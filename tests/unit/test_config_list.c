@@ -102,7 +102,9 @@ static const struct {
 	{ "a,cache=none", "one of writeback, unsafe, direct" },
 	{ "a,serial=123456789012345678901", "at most 20" },
 	{ "a,iops=-1", "not a plain number" },
-	{ "a,path=", "empty" },
+	{ "a,path=b", "path is given twice" },
+	{ "a,iops=5,readonly,iops=5", "iops is given twice" },
+	{ "a,readonly,readonly", "readonly is given twice" },
 };
 
 START_TEST(broken_disk_is_refused)
@@ -151,6 +153,20 @@ START_TEST(broken_list_is_refused)
 }
 END_TEST
 
+/* jansson's own check, which reaches into lists too. */
+START_TEST(setting_twice_in_a_file_is_refused)
+{
+	static const char text[] = "{ \"disk\": [ { \"path\": \"a\", \"path\": \"b\" } ] }";
+	struct config c;
+	struct err e;
+
+	config_init(&c);
+	ck_assert_int_eq(config_parse(&c, "vm.json", text, strlen(text), &e), -EINVAL);
+	ck_assert_msg(strstr(e.msg, "duplicate object key near '\"path\"'") != NULL, "%s", e.msg);
+	config_free(&c);
+}
+END_TEST
+
 TCase *config_list_case(void)
 {
 	TCase *t = tcase_create("lists");
@@ -160,5 +176,6 @@ TCase *config_list_case(void)
 	tcase_add_test(t, file_comes_first_and_nothing_twice);
 	tcase_add_loop_test(t, broken_disk_is_refused, 0, (int)ARRAY_SIZE(refused));
 	tcase_add_loop_test(t, broken_list_is_refused, 0, (int)ARRAY_SIZE(refused_json));
+	tcase_add_test(t, setting_twice_in_a_file_is_refused);
 	return t;
 }

@@ -23,6 +23,8 @@ int main(int argc, char **argv);
 static struct {
 	enum vm_end end;
 	int signo;
+	bool forgets;	/* doctor, why its output failed */
+	bool no_growth; /* of files */
 } fake;
 
 int fake_build(struct machine **out, const struct config *c, struct err *e)
@@ -58,6 +60,8 @@ int fake_doctor_run(bool json, FILE *out)
 {
 	fputs(json ? "{}" : "ok\n", out);
 	fflush(out);
+	if (fake.forgets)
+		errno = 0;
 	return 0;
 }
 
@@ -77,9 +81,11 @@ static int run_main(const char *const *args, const char *out, char *err, size_t 
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		const struct rlimit no_core = { 0, 0 };
+		const struct rlimit none = { 0, 0 };
 
-		setrlimit(RLIMIT_CORE, &no_core);
+		setrlimit(RLIMIT_CORE, &none);
+		if (fake.no_growth)
+			setrlimit(RLIMIT_FSIZE, &none);
 		dup2(open(out, O_WRONLY), STDOUT_FILENO);
 		dup2(p[1], STDERR_FILENO);
 		_exit(nacre_main(argc, argv));
@@ -109,6 +115,37 @@ START_TEST(unprinted_answer_is_an_error)
 	ck_assert(WIFEXITED(status));
 	ck_assert_int_eq(WEXITSTATUS(status), EXIT_NO_START);
 	ck_assert_str_eq(err, "nacre: write to standard output: No space left on device\n");
+}
+END_TEST
+
+/* A library's error that left no number behind is an error still, and not "Success". */
+START_TEST(error_without_a_number_is_told)
+{
+	char err[200];
+	int status;
+
+	fake.forgets = true;
+	status = run_main(answers[4], "/dev/full", err, sizeof(err));
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), EXIT_NO_START);
+	ck_assert_str_eq(err, "nacre: write to standard output: Input/output error\n");
+}
+END_TEST
+
+/* ulimit -f, or LimitFSIZE=: a write that fails, not a signal that ends us. */
+START_TEST(file_too_large_is_an_error)
+{
+	char path[] = "/tmp/nacre-main.XXXXXX", err[200];
+	int fd = mkstemp(path), status;
+
+	ck_assert_int_ge(fd, 0);
+	fake.no_growth = true;
+	status = run_main(answers[_i], path, err, sizeof(err));
+	close(fd);
+	unlink(path);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), EXIT_NO_START);
+	ck_assert_str_eq(err, "nacre: write to standard output: File too large\n");
 }
 END_TEST
 
@@ -166,6 +203,8 @@ TCase *machine_main_case(void)
 	TCase *t = tcase_create("main");
 
 	tcase_add_loop_test(t, unprinted_answer_is_an_error, 0, (int)ARRAY_SIZE(answers));
+	tcase_add_test(t, error_without_a_number_is_told);
+	tcase_add_loop_test(t, file_too_large_is_an_error, 0, (int)ARRAY_SIZE(answers));
 	tcase_add_loop_test(t, printed_answer_is_none, 0, (int)ARRAY_SIZE(answers));
 	tcase_add_loop_test(t, end_of_a_run_is_told, 0, (int)ARRAY_SIZE(ends));
 	return t;

@@ -192,6 +192,32 @@ START_TEST(device_reset_ends_a_queue_reset)
 }
 END_TEST
 
+/* Broken, or still on its way through a reset of all: nothing that concerns the model. */
+START_TEST(queue_of_a_stopped_device_is_reset_without_the_model)
+{
+	hold_three(F_RESET);
+	driver_put(&drv, R_QUEUE_SEL, 0);
+	if (_i) {
+		virtio_fail(&model.dev, "test");
+	} else {
+		ck_assert_uint_eq(
+			driver_negotiate(&drv, F_VERSION | F_RESET), TAKEN | S_NEEDS_RESET);
+		driver_queue(&drv, 0, &rings[0]);
+		driver_put(&drv, R_STATUS, driver_get(&drv, R_STATUS) | S_DRIVER_OK);
+	}
+	driver_put(&drv, R_QUEUE_RESET, 1);
+	ck_assert_uint_eq(model.queue_resets, 0);
+	ck_assert_uint_eq(driver_get(&drv, R_QUEUE_READY), 0);
+	/* It takes as long as what is under way, of whichever life. */
+	ck_assert_uint_eq(driver_get(&drv, R_QUEUE_RESET), 1);
+	for (unsigned int i = 0; i < 3; i++)
+		give_back(true);
+	ck_assert_uint_eq(driver_get(&drv, R_QUEUE_RESET), 0);
+	if (!_i)
+		ck_assert_uint_eq(driver_queue(&drv, 0, &rings[0]), 1);
+}
+END_TEST
+
 TCase *virtio_reset_case(void)
 {
 	TCase *t = tcase_create("reset");
@@ -205,5 +231,6 @@ TCase *virtio_reset_case(void)
 	tcase_add_test(t, queue_is_reset_alone);
 	tcase_add_test(t, queue_reset_must_be_negotiated);
 	tcase_add_test(t, device_reset_ends_a_queue_reset);
+	tcase_add_loop_test(t, queue_of_a_stopped_device_is_reset_without_the_model, 0, 2);
 	return t;
 }

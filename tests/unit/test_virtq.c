@@ -485,5 +485,6 @@ Suite *virtq_suite(void)
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, virtq_hostile_case());
+	suite_add_tcase(s, virtq_shared_case());
 	return s;
 }

@@ -8,7 +8,7 @@
 #include "devices/virtq.h"
 #include "tests/unit/fake_driver.h"
 
-/* What the two files of the virtq suite share; defined in test_virtq.c. */
+/* What the three files of the virtq suite share; defined in test_virtq.c. */
 extern struct guest vq_guest;
 extern struct ring vq_ring;
 extern struct virtq vq;
@@ -22,5 +22,6 @@ void vq_begin(uint16_t size);
 int vq_pop(void);
 
 TCase *virtq_hostile_case(void);
+TCase *virtq_shared_case(void);
 
 #endif
