@@ -196,7 +196,7 @@ static int set_item(
 	const char *key;
 	json_t *value;
 
-	if (json_is_string(v))
+	if (json_is_string(v) || def->item->count == 1)
 		return set_value(&def->item->defs[0], item, s, v, e);
 	if (!json_is_object(v))
 		return err_set(e, -EINVAL, "got %s, expected an object or a string", type_name(v));
@@ -394,8 +394,10 @@ static json_t *dump_list(const struct option_def *def, const void *base)
 
 	for (i = 0; i < option_list_count(def, base); i++) {
 		const void *item = option_list_item(def, base, i);
+		json_t *v = def->item->count == 1 ? dump_value(&def->item->defs[0], item)
+						  : dump_table(def->item, item, &bad);
 
-		if (json_array_append_new(list, dump_table(def->item, item, &bad))) {
+		if (json_array_append_new(list, v)) {
 			json_decref(list);
 			return NULL;
 		}

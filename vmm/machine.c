@@ -322,7 +322,9 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 	bool staged = false;
 	int r;
 
-	r = protect_resolve(&ac, files, e);
+	r = config_hidden(m->config, &ac.hidden, e);
+	if (!r)
+		r = protect_resolve(&ac, files, e);
 	if (!r)
 		r = vm_new(&m->vm, &ac, e);
 	if (!r)

@@ -9,6 +9,7 @@
 
 #include "arch/arch.h"
 #include "arch/x86/cpuid.h"
+#include "arch/x86/features.h"
 #include "arch/x86/hypercall.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/tables.h"
@@ -82,10 +83,14 @@ bool arch_kvm_emulates(void)
 static int enable_caps(struct arch_vm *a, struct err *e)
 {
 	uint64_t quirks = (uint64_t)kvm_has(a->vm, ABI_CAP_DISABLE_QUIRKS2);
-	int r;
+	int r = 0;
 
-	if (a->config.protection != PROTECTION_PRIVATE)
-		return 0;
+	/* AMD's oldest counters show in no CPUID bit: only this takes them away. */
+	if (x86_feature_hidden(a->config.hidden, X86_PMU) &&
+		(kvm_has(a->vm, KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE))
+		r = kvm_enable_cap(a->vm, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE, e);
+	if (r || a->config.protection != PROTECTION_PRIVATE)
+		return r;
 	r = kvm_enable_cap(a->vm, KVM_CAP_EXIT_HYPERCALL, 1u << X86_HC_MAP_GPA_RANGE, e);
 	/* By default KVM drops all of the guest's mappings when any slot goes: each conversion
 	 * would cost the guest a refault of its whole memory. */
@@ -134,6 +139,7 @@ int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *
 		.index = index,
 		.cpus = a->config.cpus,
 		.convert_calls = a->config.protection == PROTECTION_PRIVATE,
+		.hidden = a->config.hidden,
 	};
 	size_t size = sizeof(*a->cpuid) + a->cpuid->nent * sizeof(a->cpuid->entries[0]);
 	_free struct kvm_cpuid2 *copy =
