@@ -20,6 +20,8 @@
 #define MSR_MISC_ENABLE	  0x1a0u
 #define MISC_FAST_STRINGS 1u
 #define CR0_BOOT	  0x80050033ULL /* PG AM WP NE ET MP PE */
+#define CR0_PVH		  0x11ULL	/* ET PE */
+#define TSS_LIMIT	  0x67u		/* of a 32-bit TSS that is nothing but itself */
 #define CR4_PAE		  0x20ULL
 #define EFER_LONG_MODE	  0x500ULL /* LME, LMA */
 
@@ -197,6 +199,26 @@ static int start_long_mode(int vcpu, const struct boot_entry *entry, struct err 
 	return kvm_set_sregs(vcpu, &s, e);
 }
 
+/* 32-bit protected mode without paging, all segments flat (Xen's misc/pvh: "entry point"). */
+static int start_protected_mode(int vcpu, struct err *e)
+{
+	struct kvm_segment data = flat(X86_SEL_DATA, 3, false), code = flat(X86_SEL_CODE, 11, true);
+	struct kvm_sregs s;
+	int r = kvm_get_sregs(vcpu, &s, e);
+
+	if (r < 0)
+		return r;
+	code.l = 0;
+	code.db = 1;
+	s.cs = code;
+	s.ds = s.es = s.fs = s.gs = s.ss = data;
+	s.tr = (struct kvm_segment){ .limit = TSS_LIMIT, .type = 11, .present = 1 };
+	s.cr0 = CR0_PVH;
+	s.cr3 = s.cr4 = 0;
+	s.efer = 0;
+	return kvm_set_sregs(vcpu, &s, e);
+}
+
 int arch_vcpu_start(struct arch_vm *a, int vcpu, unsigned int index, const struct boot_entry *entry,
 	struct err *e)
 {
@@ -210,11 +232,13 @@ int arch_vcpu_start(struct arch_vm *a, int vcpu, unsigned int index, const struc
 		return 0;
 	if (entry->is_program)
 		regs.rdi = entry->arg;
+	else if (entry->is_pvh)
+		regs.rbx = entry->arg;
 	else
 		regs.rsi = entry->arg;
 	/* Not all hosts let it be set, none needs it. */
 	kvm_set_msr(vcpu, MSR_MISC_ENABLE, MISC_FAST_STRINGS, &ignored);
-	r = start_long_mode(vcpu, entry, e);
+	r = entry->is_pvh ? start_protected_mode(vcpu, e) : start_long_mode(vcpu, entry, e);
 	return r < 0 ? r : kvm_set_regs(vcpu, &regs, e);
 }
 

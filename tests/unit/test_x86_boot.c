@@ -45,7 +45,8 @@ static struct blob bzimage(void)
 static struct blob elf(void)
 {
 	struct blob b = { calloc(1, 8192), 8192 };
-	Elf64_Ehdr h = { .e_machine = EM_X86_64,
+	Elf64_Ehdr h = { .e_type = ET_EXEC,
+		.e_machine = EM_X86_64,
 		.e_phoff = 64,
 		.e_phnum = 1,
 		.e_entry = MIB(16),
@@ -58,6 +59,7 @@ static struct blob elf(void)
 
 	memcpy(h.e_ident, ELFMAG, SELFMAG);
 	h.e_ident[EI_CLASS] = ELFCLASS64;
+	h.e_ident[EI_DATA] = ELFDATA2LSB;
 	memcpy(b.data, &h, sizeof(h));
 	memcpy(b.data + 64, &p, sizeof(p));
 	return b;
