@@ -173,10 +173,33 @@ static int add_acpi(const struct arch_config *c, const struct arch_layout *l, st
 
 	if (r)
 		return r;
-	if (len <= X86_KERNEL - X86_ACPI_TABLES)
+	if (len <= X86_BIOS_ENTRY - X86_ACPI_TABLES)
 		return boot_plan_add(out, tables, tables, len, gpa(X86_ACPI_TABLES), e);
 	free(tables);
 	return err_set(e, -E2BIG, "ACPI tables for %u vCPUs do not fit below 1 MiB", c->cpus);
+}
+
+/*
+ * Where a BIOS would start. On hardware-reduced ACPI Linux resets through EFI, and without EFI by
+ * this jump, which would run through zeros for ever; so what lies here asks for the reset.
+ */
+static int add_bios_entry(const struct arch_layout *l, struct boot_plan *out, struct err *e)
+{
+	const struct platform_dev *acpi = platform_find(&l->platform, PLATFORM_ACPI);
+	uint16_t port = (uint16_t)(acpi->base + ACPI_REG_RESET);
+	uint8_t code[] = {
+		0xba, (uint8_t)port, (uint8_t)(port >> 8), /* mov $port, %dx */
+		0xb0, ACPI_RESET_VALUE,			   /* mov $value, %al */
+		0xee,					   /* out %al, %dx */
+		0xf4,					   /* hlt */
+		0xeb, 0xfd				   /* jmp to the hlt */
+	};
+	void *copy = malloc(sizeof(code));
+
+	if (!copy)
+		return err_set(e, -ENOMEM, "boot code: out of memory");
+	memcpy(copy, code, sizeof(code));
+	return boot_plan_add(out, copy, copy, sizeof(code), gpa(X86_BIOS_ENTRY), e);
 }
 
 static int add_tables(const struct places *at, uint64_t top, struct boot_plan *out, struct err *e)
@@ -265,6 +288,8 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 		r = boot_plan_add(out, f->initrd.data, NULL, f->initrd.len, gpa(at.initrd), e);
 	if (!r)
 		r = add_acpi(c, l, out, e);
+	if (!r)
+		r = add_bios_entry(l, out, e);
 	if (!r && !out->entry.is_pvh)
 		r = add_long_mode(&at, top, out, e);
 	if (!r)
