@@ -31,6 +31,7 @@ struct arch_config {
 	uint64_t ram_bytes;
 	bool open_memory; /* guest_memfd with INIT_SHARED: protects nothing */
 	uint32_t virtio;  /* slots for virtio devices */
+	uint64_t hidden;  /* CPU features that the guest shall not see: arch_feature_hide */
 };
 
 #define ARCH_RAM_MAX 2

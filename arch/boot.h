@@ -42,6 +42,7 @@ struct boot_entry {
 	uint64_t arg;	 /* arm64: x0; x86-64: rsi (kernel) or rdi (program in the staging area) */
 	gpa_t tables;	 /* x86-64: CR3 */
 	bool is_program; /* starts in the staging area */
+	bool is_pvh;	 /* x86-64: in 32-bit mode, arg in ebx */
 };
 
 struct boot_plan {

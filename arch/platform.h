@@ -16,8 +16,9 @@ enum platform_kind {
 	PLATFORM_POWER,
 	PLATFORM_PROBE,
 	PLATFORM_I8042,
-	PLATFORM_ACPI,	 /* x86: sleep and reset registers, and the power button's line */
-	PLATFORM_VIRTIO, /* a slot for a virtio-mmio device */
+	PLATFORM_ACPI,	  /* x86: sleep and reset registers, and the power button's line */
+	PLATFORM_PVPANIC, /* x86: where a kernel reports its panic */
+	PLATFORM_VIRTIO,  /* a slot for a virtio-mmio device */
 	PLATFORM_KINDS
 };
 

@@ -24,6 +24,10 @@
 #define ACPI_SLEEP_MASK	 0x3cu
 #define ACPI_RESET_VALUE 1
 
+#define PVPANIC_PANICKED     0x01
+#define PVPANIC_CRASH_LOADED 0x02
+#define PVPANIC_SHUTDOWN     0x04
+
 static void power_read(void *dev, uint64_t off, void *data, unsigned int len)
 {
 	const uint32_t id = POWER_ID;
@@ -103,3 +107,30 @@ static void acpi_write(void *dev, uint64_t off, const void *data, unsigned int l
 }
 
 const struct bus_ops acpi_ops = { .read = acpi_read, .write = acpi_write };
+
+static void pvpanic_read(void *dev, uint64_t off, void *data, unsigned int len)
+{
+	(void)dev;
+	(void)off;
+	memset(data, 0, len);
+	*(uint8_t *)data = PVPANIC_PANICKED | PVPANIC_CRASH_LOADED | PVPANIC_SHUTDOWN;
+}
+
+/* The worst of the events counts; bits that we did not announce do not. */
+static void pvpanic_write(void *dev, uint64_t off, const void *data, unsigned int len)
+{
+	const struct power *p = dev;
+	uint8_t events;
+
+	if (off != 0 || len != sizeof(events))
+		return;
+	memcpy(&events, data, sizeof(events));
+	if (events & PVPANIC_PANICKED)
+		p->ops->request(p->ctx, POWER_CRASH);
+	else if (events & PVPANIC_CRASH_LOADED)
+		log_limited(LOG_WARN, "the guest's kernel panicked and starts its crash kernel");
+	else if (events & PVPANIC_SHUTDOWN)
+		p->ops->request(p->ctx, POWER_OFF);
+}
+
+const struct bus_ops pvpanic_ops = { .read = pvpanic_read, .write = pvpanic_write };

@@ -17,11 +17,20 @@
  *   offset 0, write   sleep control: the enable bit with type 5 powers off
  *   offset 1, read    sleep status: never woken
  *   offset 2, write   1 asks for a reset
+ *
+ * And pvpanic, by which a kernel tells that it panics (QEMU's docs/specs/pvpanic): one byte of
+ * events, which reads as the set of those we know.
+ *
+ *   bit 0   the kernel panicked: a crash
+ *   bit 1   the kernel panicked and starts its crash kernel, so the guest goes on
+ *   bit 2   shutdown
  */
 #define POWER_SIZE 8
 #define POWER_ID   0x4e414352u /* "NACR" */
 
 #define ACPI_SIZE 4
+
+#define PVPANIC_SIZE 1
 
 #define I8042_PORT 0x64
 #define I8042_SIZE 1
@@ -41,7 +50,7 @@ struct power_ops {
 	void (*request)(void *ctx, enum power_cmd cmd);
 };
 
-/* The device is nothing but this; the machine owns it. It is the `dev` of all three bus rows. */
+/* The device is nothing but this; the machine owns it. It is the `dev` of all its bus rows. */
 struct power {
 	const struct power_ops *ops;
 	void *ctx;
@@ -50,5 +59,6 @@ struct power {
 extern const struct bus_ops power_bus_ops;
 extern const struct bus_ops i8042_ops;
 extern const struct bus_ops acpi_ops;
+extern const struct bus_ops pvpanic_ops;
 
 #endif

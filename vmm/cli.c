@@ -299,21 +299,24 @@ static void format_facts(const struct option_def *def, const void *defaults, cha
 	}
 }
 
-/* Prints words up to HELP_WIDTH, further lines indented. The cursor stands at HELP_INDENT. */
-static void print_wrapped(FILE *out, const char *text)
+/* Prints words up to HELP_WIDTH, further lines indented. The cursor stands at column. */
+static void print_wrapped(FILE *out, const char *text, size_t column)
 {
-	size_t column = HELP_INDENT, len;
+	bool first = true;
+	size_t len;
 
 	while (*text) {
 		len = strcspn(text, " ");
-		if (column > HELP_INDENT && column + 1 + len > HELP_WIDTH) {
+		if (!first && column + 1 + len > HELP_WIDTH) {
 			fprintf(out, "\n%*s", HELP_INDENT, "");
 			column = HELP_INDENT;
+			first = true;
 		}
-		if (column > HELP_INDENT)
+		if (!first)
 			column += (size_t)fprintf(out, " ");
 		fwrite(text, 1, len, out);
 		column += len;
+		first = false;
 		text += len;
 		text += strspn(text, " ");
 	}
@@ -329,10 +332,11 @@ static void print_option(FILE *out, const struct option_def *def, const void *de
 		snprintf(letter, sizeof(letter), "-%c,", def->letter);
 	used = fprintf(out, "  %-3s --%s%s%s", letter, def->name, def->arg ? " " : "",
 		def->arg ? def->arg : "");
-	fprintf(out, "%*s", used < HELP_INDENT ? HELP_INDENT - used : 1, "");
+	/* A long name may use the text's first columns. */
+	used += fprintf(out, "%*s", used + 2 <= HELP_INDENT ? HELP_INDENT - used : 2, "");
 	format_facts(def, defaults, facts, sizeof(facts));
 	snprintf(text, sizeof(text), "%s%s", def->help, facts);
-	print_wrapped(out, text);
+	print_wrapped(out, text, (size_t)used);
 }
 
 static void print_overview(FILE *out)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "arch/features.h"
 #include "vmm/util/bits.h"
 
 #define CPUS_MAX 512
@@ -70,6 +71,15 @@ static const struct option_def disk_defs[] = {
 };
 
 static const struct option_table disk_table = { disk_defs, ARRAY_SIZE(disk_defs) };
+
+#define FEATURES_MAX 64
+
+/* One setting only: an item is its value. */
+static const struct option_def feature_defs[] = {
+	{ .name = "feature", .type = OPTION_STRING, .min = 1, .max = 64, .size = sizeof(char *) },
+};
+
+static const struct option_table feature_table = { feature_defs, ARRAY_SIZE(feature_defs) };
 
 /* In the order of --help, of the dump and of the man page. */
 static const struct option_def defs[] = {
@@ -139,6 +149,15 @@ static const struct option_def defs[] = {
 		FIELD(entropy),
 		.type = OPTION_FLAG,
 		.help = "Add a source of random numbers (virtio-rng)" },
+	{ .name = "hide-cpu-features",
+		FIELD(hide_cpu_features),
+		.type = OPTION_LIST,
+		.item = &feature_table,
+		.item_size = sizeof(char *),
+		.max = FEATURES_MAX,
+		.arg = "NAMES",
+		.help = "Keep these CPU features, NAME[,NAME]..., and what depends on them from "
+			"the guest, on x86-64. May be given several times" },
 	{ .name = "probe",
 		FIELD(probe),
 		.type = OPTION_FLAG,
@@ -178,8 +197,25 @@ void config_free(struct config *c)
 	options_free(&config_table, c);
 }
 
+int config_hidden(const struct config *c, uint64_t *hidden, struct err *e)
+{
+	char *const *names = c->hide_cpu_features.items;
+	uint32_t i;
+	int r;
+
+	*hidden = 0;
+	for (i = 0; i < c->hide_cpu_features.count; i++) {
+		r = arch_feature_hide(names[i], hidden, e);
+		if (r)
+			return err_prefix(e, -EINVAL, "hide-cpu-features");
+	}
+	return 0;
+}
+
 int config_check(const struct config *c, struct err *e)
 {
+	uint64_t ignored;
+
 	if (c->initrd && !c->kernel)
 		return err_set(e, -EINVAL,
 			"initrd is given without kernel (add --kernel FILE, or leave it out)");
@@ -197,5 +233,5 @@ int config_check(const struct config *c, struct err *e)
 			"private-memory open does not fit protection %s (add --protection private "
 			"or auto, or leave it out)",
 			protection_name(c->protection));
-	return 0;
+	return config_hidden(c, &ignored, e);
 }

@@ -51,10 +51,11 @@ struct config {
 	enum protection protection;
 	enum private_memory private_memory;
 	enum log_level log_level;
-	struct option_list disks; /* of struct disk_config */
-	bool entropy;		  /* add a virtio entropy device */
-	bool probe;		  /* add the probe device, for tests and demonstrations */
-	bool dump_config;	  /* print this struct as JSON and stop */
+	struct option_list disks;	      /* of struct disk_config */
+	bool entropy;			      /* add a virtio entropy device */
+	struct option_list hide_cpu_features; /* of char *: names for arch_feature_hide */
+	bool probe;	  /* add the probe device, for tests and demonstrations */
+	bool dump_config; /* print this struct as JSON and stop */
 };
 
 /* The options of `nacre run`; offsets count from a struct config. */
@@ -68,5 +69,8 @@ void config_free(struct config *c);
 
 /* Checks what no single setting shows: 0, or -EINVAL with what is missing or does not fit. */
 int config_check(const struct config *c, struct err *e);
+
+/* The features to hide as the set that arch_config wants; *hidden counts only when 0 is returned. */
+int config_hidden(const struct config *c, uint64_t *hidden, struct err *e);
 
 #endif

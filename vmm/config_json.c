@@ -196,7 +196,7 @@ static int set_item(
 	const char *key;
 	json_t *value;
 
-	if (json_is_string(v))
+	if (json_is_string(v) || def->item->count == 1)
 		return set_value(&def->item->defs[0], item, s, v, e);
 	if (!json_is_object(v))
 		return err_set(e, -EINVAL, "got %s, expected an object or a string", type_name(v));
@@ -410,12 +410,18 @@ static int dump_list(const struct option_def *def, const void *base, json_t **ou
 	uint32_t i;
 
 	for (i = 0; i < option_list_count(def, base); i++) {
-		json_t *item = NULL;
-		int r = dump_table(def->item, option_list_item(def, base, i), &item, e);
+		const void *it = option_list_item(def, base, i);
+		json_t *value = NULL;
+		int r;
 
+		/* An item of one setting is written as that setting's value. */
+		if (def->item->count == 1)
+			r = dump_value(&def->item->defs[0], it, &value, e);
+		else
+			r = dump_table(def->item, it, &value, e);
 		if (r)
 			return err_prefix(e, r, "item %u", i + 1);
-		if (json_array_append_new(list, item))
+		if (json_array_append_new(list, value))
 			return err_set(e, -ENOMEM, "out of memory");
 	}
 	*out = json_incref(list);

@@ -142,6 +142,8 @@ static int make_power(
 		*d = (struct bus_dev){ .name = "i8042", .ops = &i8042_ops, .dev = &m->power };
 	if (row->kind == PLATFORM_ACPI)
 		*d = (struct bus_dev){ .name = "acpi", .ops = &acpi_ops, .dev = &m->power };
+	if (row->kind == PLATFORM_PVPANIC)
+		*d = (struct bus_dev){ .name = "pvpanic", .ops = &pvpanic_ops, .dev = &m->power };
 	return 0;
 }
 
@@ -171,6 +173,7 @@ static int (*const makers[PLATFORM_KINDS])(
 	[PLATFORM_PROBE] = make_probe,
 	[PLATFORM_I8042] = make_power,
 	[PLATFORM_ACPI] = make_power,
+	[PLATFORM_PVPANIC] = make_power,
 };
 
 static int add_devices(struct machine *m, struct err *e)
@@ -322,7 +325,9 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 	bool staged = false;
 	int r;
 
-	r = protect_resolve(&ac, files, e);
+	r = config_hidden(m->config, &ac.hidden, e);
+	if (!r)
+		r = protect_resolve(&ac, files, e);
 	if (!r)
 		r = vm_new(&m->vm, &ac, e);
 	if (!r)

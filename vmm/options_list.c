@@ -139,6 +139,26 @@ static int set_parts(const struct option_def *def, void *item, char *text, struc
 	return r;
 }
 
+/* Items of one setting have no names to follow it: each part is an item. All are added, or none. */
+static int add_plain(const struct option_def *def, void *base, char *text, struct err *e)
+{
+	uint32_t before = option_list_count(def, base);
+	void *item;
+	int r = 0;
+
+	while (!r && text) {
+		char *part = text;
+
+		text = next_part(part);
+		r = option_list_add(def, base, &item, e);
+		if (!r)
+			r = option_set_text(&def->item->defs[0], item, part, e);
+	}
+	while (r && option_list_count(def, base) > before)
+		option_list_drop(def, base);
+	return r;
+}
+
 int option_list_text(const struct option_def *def, void *base, const char *text, struct err *e)
 {
 	_free char *copy = strdup(text);
@@ -147,6 +167,8 @@ int option_list_text(const struct option_def *def, void *base, const char *text,
 
 	if (!copy)
 		return err_set(e, -ENOMEM, "out of memory");
+	if (def->item->count == 1)
+		return add_plain(def, base, copy, e);
 	r = option_list_add(def, base, &item, e);
 	if (r)
 		return r;

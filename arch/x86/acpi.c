@@ -102,6 +102,17 @@ static void add_serial(struct aml *a, const struct platform_dev *d)
 	aml_close(a, dev);
 }
 
+static void add_pvpanic(struct aml *a, const struct platform_dev *d)
+{
+	size_t dev = aml_device(a, "PEVT"), crs;
+
+	aml_name_string(a, "_HID", "QEMU0001");
+	crs = aml_resources(a);
+	aml_io(a, (uint16_t)d->base, (uint8_t)d->size);
+	aml_close_resources(a, crs);
+	aml_close(a, dev);
+}
+
 static void add_virtio(struct aml *a, const struct platform_dev *d, unsigned int n)
 {
 	char name[8];
@@ -154,6 +165,8 @@ static size_t add_dsdt(struct aml *a, const struct platform *p)
 			add_virtio(a, d, virtio++);
 		else if (d->kind == PLATFORM_ACPI)
 			add_button(a, d);
+		else if (d->kind == PLATFORM_PVPANIC)
+			add_pvpanic(a, d);
 	}
 	aml_close(a, scope);
 	end_table(a, at);

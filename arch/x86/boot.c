@@ -2,7 +2,10 @@
 
 /*
  * The x86-64 boot plan: kernel at its place, identity page tables and initrd above it, zero page
- * and command line low (Documentation/arch/x86/boot.rst, "64-bit boot protocol").
+ * and command line low (Documentation/arch/x86/boot.rst, "64-bit boot protocol"). An ELF kernel with
+ * a PVH note is entered by that: it names its entry, where a plain ELF entry may mean anything. It
+ * then finds a start info block in the zero page's place, and no tables. From the staging area all
+ * kernels are entered in 64-bit mode, in which the loader runs.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +15,7 @@
 #include "arch/x86/acpi.h"
 #include "arch/x86/kernel.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/pvh.h"
 #include "arch/x86/tables.h"
 #include "vmm/util/bits.h"
 
@@ -20,6 +24,8 @@
 #define ZP_ACPI_ROOT	     0x70u
 #define ZP_E820_COUNT	     0x1e8u
 #define ZP_SETUP	     0x1f1u
+#define ZP_BOOT_FLAG	     0x1feu
+#define ZP_MAGIC	     0x202u
 #define ZP_LOADER_TYPE	     0x210u
 #define ZP_RAMDISK_IMAGE     0x218u
 #define ZP_RAMDISK_SIZE	     0x21cu
@@ -27,6 +33,8 @@
 #define ZP_E820		     0x2d0u
 #define ZP_EXT_RAMDISK_IMAGE 0xc0u
 #define ZP_EXT_RAMDISK_SIZE  0xc4u
+#define ZP_ALIGNMENT	     0x230u
+#define BOOT_FLAG	     0xaa55u
 #define LOADER_UNKNOWN	     0xffu
 #define E820_RAM	     1u
 #define E820_RESERVED	     2u
@@ -45,22 +53,50 @@ static void put32(uint8_t *zp, uint32_t at, uint64_t v)
 	memcpy(zp + at, &low, sizeof(low));
 }
 
-static void add_e820(uint8_t *zp, uint64_t base, uint64_t size, uint32_t type)
+static void add_e820(uint8_t *zp, const struct x86_map_row *row)
 {
 	uint8_t *p = zp + ZP_E820 + zp[ZP_E820_COUNT]++ * 20u;
 
-	memcpy(p, &base, 8);
-	memcpy(p + 8, &size, 8);
-	memcpy(p + 16, &type, 4);
+	memcpy(p, &row->base, 8);
+	memcpy(p + 8, &row->size, 8);
+	memcpy(p + 16, &row->type, 4);
+}
+
+#define MAP_ROWS (2 + ARCH_RAM_MAX)
+
+/* The last KiB below 640 KiB and the firmware's area up to 1 MiB stay out of RAM. */
+static unsigned int fill_map(const struct arch_layout *l, struct x86_map_row rows[MAP_ROWS])
+{
+	unsigned int i, n = 0;
+
+	rows[n++] = (struct x86_map_row){ 0, X86_EBDA, E820_RAM };
+	rows[n++] = (struct x86_map_row){ X86_EBDA, X86_KERNEL - X86_EBDA, E820_RESERVED };
+	rows[n++] = (struct x86_map_row){ X86_KERNEL, l->ram[0].size - X86_KERNEL, E820_RAM };
+	for (i = 1; i < l->ram_count; i++)
+		rows[n++] = (struct x86_map_row){ l->ram[i].base.v, l->ram[i].size, E820_RAM };
+	return n;
+}
+
+/* What Linux looks for in a header that a bzImage would have brought. */
+static void fill_setup(uint8_t *zp)
+{
+	const uint16_t flag = BOOT_FLAG;
+
+	memcpy(zp + ZP_BOOT_FLAG, &flag, sizeof(flag));
+	memcpy(zp + ZP_MAGIC, "HdrS", 4);
+	put32(zp, ZP_ALIGNMENT, MIB(16));
 }
 
 static void fill_zero_page(uint8_t *zp, const struct arch_layout *l, const struct x86_kernel *k,
 	const struct boot_files *f, const struct places *at)
 {
-	unsigned int i;
+	struct x86_map_row rows[MAP_ROWS];
+	unsigned int i, n = fill_map(l, rows);
 
 	if (k->has_setup)
 		memcpy(zp + ZP_SETUP, k->setup, k->setup_len);
+	else
+		fill_setup(zp);
 	zp[ZP_LOADER_TYPE] = LOADER_UNKNOWN;
 	put32(zp, ZP_CMDLINE, X86_CMDLINE);
 	if (f->initrd.data) {
@@ -70,14 +106,30 @@ static void fill_zero_page(uint8_t *zp, const struct arch_layout *l, const struc
 		put32(zp, ZP_EXT_RAMDISK_SIZE, f->initrd.len >> 32);
 	}
 	put32(zp, ZP_ACPI_ROOT, X86_ACPI_TABLES);
-	/* The last KiB below 640 KiB and the firmware's area up to 1 MiB stay out of it. */
-	add_e820(zp, 0, X86_EBDA, E820_RAM);
-	add_e820(zp, X86_EBDA, X86_KERNEL - X86_EBDA, E820_RESERVED);
-	add_e820(zp, X86_KERNEL, l->ram[0].size - X86_KERNEL, E820_RAM);
-	for (i = 1; i < l->ram_count; i++)
-		add_e820(zp, l->ram[i].base.v, l->ram[i].size, E820_RAM);
+	for (i = 0; i < n; i++)
+		add_e820(zp, &rows[i]);
 }
 
+static void fill_start_info(uint8_t *page, const struct arch_layout *l, const struct boot_files *f,
+	const struct places *at)
+{
+	struct x86_map_row rows[MAP_ROWS];
+	const struct x86_pvh p = {
+		.at = X86_ZERO_PAGE,
+		.cmdline = X86_CMDLINE,
+		.acpi_root = X86_ACPI_TABLES,
+		.initrd = at->initrd,
+		.initrd_len = f->initrd.data ? f->initrd.len : 0,
+		.map = rows,
+		.map_rows = fill_map(l, rows),
+	};
+
+	x86_pvh_page(&p, page);
+}
+
+_Static_assert(ZP_SIZE == X86_PVH_SIZE && MAP_ROWS <= X86_PVH_MAP_ROWS, "one page, either way");
+
+/* The page that tells the kernel about everything else, and the command line. */
 static int add_zero_page(const struct arch_layout *l, const struct x86_kernel *k,
 	const struct boot_files *f, const struct places *at, struct boot_plan *out, struct err *e)
 {
@@ -92,7 +144,10 @@ static int add_zero_page(const struct arch_layout *l, const struct x86_kernel *k
 	zp = calloc(1, ZP_SIZE);
 	if (!zp)
 		return err_set(e, -ENOMEM, "boot parameters: out of memory");
-	fill_zero_page(zp, l, k, f, at);
+	if (out->entry.is_pvh)
+		fill_start_info(zp, l, f, at);
+	else
+		fill_zero_page(zp, l, k, f, at);
 	r = boot_plan_add(out, zp, zp, ZP_SIZE, gpa(X86_ZERO_PAGE), e);
 	return r ? r : boot_plan_add(out, f->params, NULL, params_len, gpa(X86_CMDLINE), e);
 }
@@ -118,10 +173,33 @@ static int add_acpi(const struct arch_config *c, const struct arch_layout *l, st
 
 	if (r)
 		return r;
-	if (len <= X86_KERNEL - X86_ACPI_TABLES)
+	if (len <= X86_BIOS_ENTRY - X86_ACPI_TABLES)
 		return boot_plan_add(out, tables, tables, len, gpa(X86_ACPI_TABLES), e);
 	free(tables);
 	return err_set(e, -E2BIG, "ACPI tables for %u vCPUs do not fit below 1 MiB", c->cpus);
+}
+
+/*
+ * Where a BIOS would start. On hardware-reduced ACPI Linux resets through EFI, and without EFI by
+ * this jump, which would run through zeros for ever; so what lies here asks for the reset.
+ */
+static int add_bios_entry(const struct arch_layout *l, struct boot_plan *out, struct err *e)
+{
+	const struct platform_dev *acpi = platform_find(&l->platform, PLATFORM_ACPI);
+	uint16_t port = (uint16_t)(acpi->base + ACPI_REG_RESET);
+	uint8_t code[] = {
+		0xba, (uint8_t)port, (uint8_t)(port >> 8), /* mov $port, %dx */
+		0xb0, ACPI_RESET_VALUE,			   /* mov $value, %al */
+		0xee,					   /* out %al, %dx */
+		0xf4,					   /* hlt */
+		0xeb, 0xfd				   /* jmp to the hlt */
+	};
+	void *copy = malloc(sizeof(code));
+
+	if (!copy)
+		return err_set(e, -ENOMEM, "boot code: out of memory");
+	memcpy(copy, code, sizeof(code));
+	return boot_plan_add(out, copy, copy, sizeof(code), gpa(X86_BIOS_ENTRY), e);
 }
 
 static int add_tables(const struct places *at, uint64_t top, struct boot_plan *out, struct err *e)
@@ -139,7 +217,6 @@ static int find_places(const struct arch_layout *l, const struct x86_kernel *k,
 	const struct boot_files *f, uint64_t top, struct places *at, struct err *e)
 {
 	uint64_t ram = l->ram[0].size;
-	unsigned int i;
 
 	at->tables = align_up(k->end, MIB(2));
 	at->tables_len = x86_identity_tables(top, 0, NULL);
@@ -154,12 +231,39 @@ static int find_places(const struct arch_layout *l, const struct x86_kernel *k,
 	if (f->initrd.data && at->end - 1 > k->initrd_max)
 		return err_set(e, -E2BIG, "initrd: this kernel wants it to end below 0x%llx",
 			(unsigned long long)k->initrd_max);
-	for (i = 0; i < k->count; i++)
-		if (k->pieces[i].dst < X86_KERNEL)
-			return err_set(e, -ENOEXEC,
-				"kernel %s loads at 0x%llx, below 1 MiB, where boot data lies",
-				f->kernel_path, (unsigned long long)k->pieces[i].dst);
+	if (k->start < X86_KERNEL)
+		return err_set(e, -ENOEXEC,
+			"kernel %s loads at 0x%llx, below 1 MiB, where boot data lies",
+			f->kernel_path, (unsigned long long)k->start);
 	return 0;
+}
+
+static int choose_entry(const struct arch_config *c, const struct x86_kernel *k,
+	const struct boot_files *f, struct boot_entry *entry, struct err *e)
+{
+	bool staged = c->protection == PROTECTION_PRIVATE || f->firmware.data;
+
+	*entry = (struct boot_entry){ .pc = { k->entry }, .arg = X86_ZERO_PAGE };
+	if (k->pvh && !staged) {
+		entry->pc.v = k->pvh;
+		entry->is_pvh = true;
+	} else if (!k->entry) {
+		return err_set(e, -ENOEXEC,
+			"kernel %s has a PVH entry only, which %s cannot use (a kernel with a "
+			"64-bit entry can be started so)",
+			f->kernel_path, f->firmware.data ? "a firmware" : "mode private");
+	}
+	return 0;
+}
+
+/* The descriptors and page tables of 64-bit mode; in 32-bit mode the kernel makes its own. */
+static int add_long_mode(
+	const struct places *at, uint64_t top, struct boot_plan *out, struct err *e)
+{
+	int r = add_gdt(out, e);
+
+	out->entry.tables.v = at->tables;
+	return r ? r : add_tables(at, top, out, e);
 }
 
 int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
@@ -174,6 +278,8 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 	*out = (struct boot_plan){ .count = 0 };
 	r = x86_kernel_parse(&f->kernel, f->kernel_path, &k, e);
 	if (!r)
+		r = choose_entry(c, &k, f, &out->entry, e);
+	if (!r)
 		r = find_places(l, &k, f, top, &at, e);
 	for (i = 0; !r && i < k.count; i++)
 		r = boot_plan_add(
@@ -181,22 +287,17 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 	if (!r && f->initrd.data)
 		r = boot_plan_add(out, f->initrd.data, NULL, f->initrd.len, gpa(at.initrd), e);
 	if (!r)
-		r = add_gdt(out, e);
-	if (!r)
 		r = add_acpi(c, l, out, e);
 	if (!r)
-		r = add_tables(&at, top, out, e);
+		r = add_bios_entry(l, out, e);
+	if (!r && !out->entry.is_pvh)
+		r = add_long_mode(&at, top, out, e);
 	if (!r)
 		r = add_zero_page(l, &k, f, &at, out, e);
 	if (r) {
 		boot_plan_free(out);
 		return r;
 	}
-	out->entry = (struct boot_entry){
-		.pc = { k.entry },
-		.arg = X86_ZERO_PAGE,
-		.tables = { at.tables },
-	};
 	out->handoff = gpa(X86_HANDOFF);
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "arch/x86/features.h"
 #include "vmm/util/bits.h"
 
 /* Leaves and bits: Intel SDM volume 2, CPUID; KVM's own: Documentation/virt/kvm/x86/cpuid.rst. */
@@ -109,7 +110,7 @@ static void mend_xsave(struct x86_cpuid *e, uint32_t count)
 	uint64_t have, mask = 3;
 	uint32_t i, end = XSAVE_LEGACY_AREA;
 
-	if (!root)
+	if (!root || !root->eax)
 		return;
 	have = root->eax | (uint64_t)root->edx << 32;
 	for (i = 2; i < 63; i++) {
@@ -166,6 +167,7 @@ uint32_t x86_cpuid_apply(struct x86_cpuid *entries, uint32_t count, const struct
 			break;
 		}
 	}
+	x86_features_withdraw(entries, count, p->hidden);
 	mend_xsave(entries, count);
 	return count;
 }

@@ -23,6 +23,7 @@ struct cpuid_policy {
 	uint32_t index; /* of the vCPU; also its APIC id */
 	uint32_t cpus;
 	bool convert_calls; /* offer KVM_HC_MAP_GPA_RANGE */
+	uint64_t hidden;    /* a set of enum x86_feature */
 };
 
 /* How many entries x86_cpuid_apply may add. */

@@ -48,11 +48,12 @@ static int parse_bzimage(
 			"or later does",
 			path, version >> 8, version & 0xff);
 	/* The last paragraph may be short. */
-	if (start >= f->len || f->len + 16 < want)
+	if (start + ENTRY_64 >= f->len || f->len + 16 < want)
 		return err_set(e, -ENOEXEC, "kernel %s is cut short: it has %zu bytes of %llu",
 			path, f->len, (unsigned long long)want);
 	k->pieces[0] = (struct x86_piece){ f->data + start, f->len - start, X86_KERNEL };
 	k->count = 1;
+	k->start = X86_KERNEL;
 	k->entry = X86_KERNEL + ENTRY_64;
 	/* It unpacks itself where it prefers to be, or where it was put if that is higher. */
 	k->end = max_u64(X86_KERNEL, get(f, OFF_PREF_ADDR, 4)) + get(f, OFF_INIT_SIZE, 4);
@@ -65,69 +66,11 @@ static int parse_bzimage(
 	return 0;
 }
 
-static bool overlaps(const struct x86_kernel *k, uint64_t at, uint64_t len)
-{
-	unsigned int i;
-
-	for (i = 0; i < k->count; i++)
-		if (at < k->pieces[i].dst + k->pieces[i].len && k->pieces[i].dst < at + len)
-			return true;
-	return false;
-}
-
-static int add_segment(const struct blob *f, const Elf64_Phdr *p, struct x86_kernel *k)
-{
-	if (p->p_offset > f->len || p->p_filesz > f->len - p->p_offset ||
-		p->p_filesz > p->p_memsz || p->p_paddr + p->p_memsz < p->p_paddr ||
-		overlaps(k, p->p_paddr, p->p_filesz))
-		return -ENOEXEC;
-	k->end = max_u64(k->end, p->p_paddr + p->p_memsz);
-	if (p->p_filesz)
-		k->pieces[k->count++] =
-			(struct x86_piece){ f->data + p->p_offset, p->p_filesz, p->p_paddr };
-	return 0;
-}
-
-static int parse_elf(const struct blob *f, const char *path, struct x86_kernel *k, struct err *e)
-{
-	Elf64_Ehdr h;
-	Elf64_Phdr p;
-	unsigned int i;
-
-	memcpy(&h, f->data, sizeof(h));
-	if (h.e_ident[EI_CLASS] != ELFCLASS64 || h.e_machine != EM_X86_64)
-		return err_set(e, -ENOEXEC,
-			"kernel %s is an ELF file for another machine (number %u), expected x86-64",
-			path, h.e_machine);
-	if (h.e_phentsize != sizeof(p) || h.e_phoff > f->len ||
-		(uint64_t)h.e_phnum * sizeof(p) > f->len - h.e_phoff)
-		return err_set(e, -ENOEXEC, "kernel %s is cut short: no program headers", path);
-	for (i = 0; i < h.e_phnum; i++) {
-		memcpy(&p, f->data + h.e_phoff + i * sizeof(p), sizeof(p));
-		if (p.p_type != PT_LOAD)
-			continue;
-		if (k->count == X86_KERNEL_PIECES)
-			return err_set(e, -ENOEXEC, "kernel %s has more than %d segments to load",
-				path, X86_KERNEL_PIECES);
-		if (add_segment(f, &p, k))
-			return err_set(e, -ENOEXEC,
-				"kernel %s is cut short or damaged: segment %u lies outside the "
-				"file, wraps or overlaps another",
-				path, i);
-	}
-	if (!k->count)
-		return err_set(e, -ENOEXEC, "kernel %s has nothing to load", path);
-	k->entry = h.e_entry;
-	k->cmdline_max = (uint32_t)X86_CMDLINE_MAX;
-	k->initrd_max = UINT32_MAX;
-	return 0;
-}
-
 int x86_kernel_parse(const struct blob *f, const char *path, struct x86_kernel *out, struct err *e)
 {
 	*out = (struct x86_kernel){ .count = 0 };
 	if (f->len >= sizeof(Elf64_Ehdr) && !memcmp(f->data, ELFMAG, SELFMAG))
-		return parse_elf(f, path, out, e);
+		return x86_elf_parse(f, path, out, e);
 	if (f->len > 1024 && !memcmp(f->data + OFF_MAGIC, "HdrS", 4))
 		return parse_bzimage(f, path, out, e);
 	if (f->len >= 60 && !memcmp(f->data + 56, "ARMd", 4))

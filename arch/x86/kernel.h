@@ -10,7 +10,8 @@
 
 /*
  * What an x86-64 kernel file says about itself. A bzImage (Documentation/arch/x86/boot.rst, 2.12 or
- * later) has one piece, entered 0x200 bytes in; an ELF file has its loadable segments.
+ * later) has one piece, entered 0x200 bytes in; an ELF file has its loadable segments, and one or
+ * both of two ways in: the ELF entry, taken as Linux's 64-bit one, and that of a PVH note.
  */
 #define X86_KERNEL_PIECES 8
 
@@ -23,8 +24,10 @@ struct x86_piece {
 struct x86_kernel {
 	struct x86_piece pieces[X86_KERNEL_PIECES];
 	unsigned int count;
-	uint64_t entry;
-	uint64_t end; /* first byte past everything it needs, zeroed memory included */
+	uint64_t entry; /* in 64-bit mode, by Linux's boot protocol; 0: none */
+	uint64_t pvh;	/* in 32-bit mode, by PVH; 0: none */
+	uint64_t start; /* lowest address it needs */
+	uint64_t end;	/* first byte past everything it needs, zeroed memory included */
 	bool has_setup;
 	const uint8_t *setup; /* the header, from offset 0x1f1 of the file, for the zero page */
 	uint64_t setup_len;
@@ -35,5 +38,8 @@ struct x86_kernel {
 /* -ENOEXEC with a sentence naming path for anything else, or a damaged one. */
 int x86_kernel_parse(
 	const struct blob *file, const char *path, struct x86_kernel *out, struct err *e);
+
+/* The part of it for a file that begins as ELF and is as long as its header. For kernel.c. */
+int x86_elf_parse(const struct blob *file, const char *path, struct x86_kernel *k, struct err *e);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arch/x86/layout.h"
 
+#include <errno.h>
+
 #include "arch/arch.h"
 #include "vmm/util/bits.h"
 
@@ -15,6 +17,7 @@ static const struct platform_dev x86_devs[] = {
 	{ PLATFORM_PROBE, true, X86_PROBE, 64, 0 },
 	{ PLATFORM_I8042, true, X86_I8042, 1, 0 },
 	{ PLATFORM_ACPI, true, X86_ACPI, 4, X86_ACPI_IRQ },
+	{ PLATFORM_PVPANIC, true, X86_PVPANIC, 1, 0 },
 	/* The lines that are left, those of old fame last. */
 	VIRTIO(0, 16),
 	VIRTIO(1, 17),
@@ -38,6 +41,11 @@ int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err
 {
 	uint64_t low = min_u64(c->ram_bytes, X86_HOLE);
 
+	if (c->cpus > X86_CPUS_MAX)
+		return err_set(e, -EINVAL,
+			"%u vCPUs: x86-64 guests have %u at most, since KVM's I/O APIC cannot send "
+			"interrupts to more (lower --cpus)",
+			c->cpus, X86_CPUS_MAX);
 	*out = (struct arch_layout){
 		.ram = { { { 0 }, low }, { { X86_HIGH_RAM }, c->ram_bytes - low } },
 		.ram_count = c->ram_bytes > low ? 2 : 1,

@@ -27,6 +27,14 @@
 #define X86_I8042      0x64u
 #define X86_ACPI       0x610u
 #define X86_ACPI_IRQ   9u
+#define X86_PVPANIC    0x505u
+
+/*
+ * APIC ids are vCPU numbers, and the redirection entries of KVM's I/O APIC have eight bits for one;
+ * 255 is all of them. Linux takes no processor into use that such an interrupt cannot reach. (The
+ * 15 bits of KVM_FEATURE_MSI_EXT_DEST_ID are for I/O APICs that the VMM emulates.)
+ */
+#define X86_CPUS_MAX 255u
 
 /* Low RAM as the 64-bit boot protocol and our plan use it. */
 #define X86_EBDA	0x9fc00ULL
@@ -35,7 +43,8 @@
 #define X86_CMDLINE	0x20000ULL
 #define X86_CMDLINE_MAX 0x10000ULL
 #define X86_HANDOFF	0x8000ULL
-#define X86_ACPI_TABLES 0xE0000ULL /* up to the kernel; old ones look for the root here */
+#define X86_ACPI_TABLES 0xE0000ULL /* up to the next; old kernels look for the root here */
+#define X86_BIOS_ENTRY	0xFFFF0ULL /* real mode ffff:0000: a reset */
 #define X86_KERNEL	0x100000ULL
 
 /* The boot descriptor table and its selectors. */

@@ -9,6 +9,7 @@
 
 #include "arch/arch.h"
 #include "arch/x86/cpuid.h"
+#include "arch/x86/features.h"
 #include "arch/x86/hypercall.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/tables.h"
@@ -19,6 +20,8 @@
 #define MSR_MISC_ENABLE	  0x1a0u
 #define MISC_FAST_STRINGS 1u
 #define CR0_BOOT	  0x80050033ULL /* PG AM WP NE ET MP PE */
+#define CR0_PVH		  0x11ULL	/* ET PE */
+#define TSS_LIMIT	  0x67u		/* of a 32-bit TSS that is nothing but itself */
 #define CR4_PAE		  0x20ULL
 #define EFER_LONG_MODE	  0x500ULL /* LME, LMA */
 
@@ -82,10 +85,14 @@ bool arch_kvm_emulates(void)
 static int enable_caps(struct arch_vm *a, struct err *e)
 {
 	uint64_t quirks = (uint64_t)kvm_has(a->vm, ABI_CAP_DISABLE_QUIRKS2);
-	int r;
+	int r = 0;
 
-	if (a->config.protection != PROTECTION_PRIVATE)
-		return 0;
+	/* AMD's oldest counters show in no CPUID bit: only this takes them away. */
+	if (x86_feature_hidden(a->config.hidden, X86_PMU) &&
+		(kvm_has(a->vm, KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE))
+		r = kvm_enable_cap(a->vm, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE, e);
+	if (r || a->config.protection != PROTECTION_PRIVATE)
+		return r;
 	r = kvm_enable_cap(a->vm, KVM_CAP_EXIT_HYPERCALL, 1u << X86_HC_MAP_GPA_RANGE, e);
 	/* By default KVM drops all of the guest's mappings when any slot goes: each conversion
 	 * would cost the guest a refault of its whole memory. */
@@ -134,6 +141,7 @@ int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *
 		.index = index,
 		.cpus = a->config.cpus,
 		.convert_calls = a->config.protection == PROTECTION_PRIVATE,
+		.hidden = a->config.hidden,
 	};
 	size_t size = sizeof(*a->cpuid) + a->cpuid->nent * sizeof(a->cpuid->entries[0]);
 	_free struct kvm_cpuid2 *copy =
@@ -191,6 +199,26 @@ static int start_long_mode(int vcpu, const struct boot_entry *entry, struct err 
 	return kvm_set_sregs(vcpu, &s, e);
 }
 
+/* 32-bit protected mode without paging, all segments flat (Xen's misc/pvh: "entry point"). */
+static int start_protected_mode(int vcpu, struct err *e)
+{
+	struct kvm_segment data = flat(X86_SEL_DATA, 3, false), code = flat(X86_SEL_CODE, 11, true);
+	struct kvm_sregs s;
+	int r = kvm_get_sregs(vcpu, &s, e);
+
+	if (r < 0)
+		return r;
+	code.l = 0;
+	code.db = 1;
+	s.cs = code;
+	s.ds = s.es = s.fs = s.gs = s.ss = data;
+	s.tr = (struct kvm_segment){ .limit = TSS_LIMIT, .type = 11, .present = 1 };
+	s.cr0 = CR0_PVH;
+	s.cr3 = s.cr4 = 0;
+	s.efer = 0;
+	return kvm_set_sregs(vcpu, &s, e);
+}
+
 int arch_vcpu_start(struct arch_vm *a, int vcpu, unsigned int index, const struct boot_entry *entry,
 	struct err *e)
 {
@@ -204,11 +232,13 @@ int arch_vcpu_start(struct arch_vm *a, int vcpu, unsigned int index, const struc
 		return 0;
 	if (entry->is_program)
 		regs.rdi = entry->arg;
+	else if (entry->is_pvh)
+		regs.rbx = entry->arg;
 	else
 		regs.rsi = entry->arg;
 	/* Not all hosts let it be set, none needs it. */
 	kvm_set_msr(vcpu, MSR_MISC_ENABLE, MISC_FAST_STRINGS, &ignored);
-	r = start_long_mode(vcpu, entry, e);
+	r = entry->is_pvh ? start_protected_mode(vcpu, e) : start_long_mode(vcpu, entry, e);
 	return r < 0 ? r : kvm_set_regs(vcpu, &regs, e);
 }
 

@@ -25,6 +25,9 @@ static void check_x86(const struct blob *b)
 		if (k.pieces[i].data < b->data || k.pieces[i].len > b->len ||
 			k.pieces[i].data + k.pieces[i].len > b->data + b->len)
 			abort();
+	if (k.start >= k.end || (k.entry && (k.entry < k.start || k.entry >= k.end)) ||
+		(k.pvh && (k.pvh < k.start || k.pvh >= k.end)) || !(k.entry || k.pvh))
+		abort();
 	if (k.has_setup && k.setup + k.setup_len > b->data + b->len)
 		abort();
 }

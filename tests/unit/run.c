@@ -34,6 +34,8 @@ static const struct {
 	{ "virtio_rng", virtio_rng_suite },
 	{ "virtq", virtq_suite },
 	{ "x86_boot", x86_boot_suite },
+	{ "x86_elf", x86_elf_suite },
+	{ "x86_features", x86_features_suite },
 };
 
 static int wanted(int argc, char **argv, const char *name)

@@ -27,5 +27,7 @@ Suite *virtio_mmio_suite(void);
 Suite *virtio_rng_suite(void);
 Suite *virtq_suite(void);
 Suite *x86_boot_suite(void);
+Suite *x86_elf_suite(void);
+Suite *x86_features_suite(void);
 
 #endif

@@ -19,6 +19,7 @@
 static const struct platform_dev rows[] = {
 	{ PLATFORM_SERIAL, true, 0x3f8, 8, 4 },
 	{ PLATFORM_ACPI, true, 0x610, 4, 9 },
+	{ PLATFORM_PVPANIC, true, 0x505, 1, 0 },
 	{ PLATFORM_VIRTIO, false, 0xf0000000, 0x1000, 16 },
 	{ PLATFORM_VIRTIO, false, 0xf0001000, 0x1000, 17 },
 };
@@ -179,7 +180,7 @@ START_TEST(madt_lists_every_vcpu_once)
 	}
 	ck_assert_uint_eq(seen, cpus);
 	ck_assert_uint_eq(ioapics, 1);
-	ck_assert_uint_le(tables_len, X86_KERNEL - X86_ACPI_TABLES);
+	ck_assert_uint_le(tables_len, X86_BIOS_ENTRY - X86_ACPI_TABLES);
 	free(tables);
 }
 END_TEST
@@ -195,6 +196,8 @@ START_TEST(dsdt_describes_the_rows)
 	const uint8_t second[] = { 0x86, 9, 0, 1, 0, 0x10, 0, 0xf0, 0, 0x10, 0, 0, 0x89, 6, 0, 3, 1,
 		17, 0, 0, 0 };
 	const uint8_t serial[] = { 0x47, 1, 0xf8, 3, 0xf8, 3, 1, 8, 0x89, 6, 0, 3, 1, 4, 0, 0, 0 };
+	/* One port, and behind it the end of the template. */
+	const uint8_t pvpanic[] = { 0x47, 1, 5, 5, 5, 5, 1, 1, 0x79 };
 	const uint8_t *t;
 
 	build(1);
@@ -205,6 +208,8 @@ START_TEST(dsdt_describes_the_rows)
 	ck_assert(holds(t, second, sizeof(second)));
 	ck_assert(holds(t, serial, sizeof(serial)));
 	ck_assert(holds(t, "_S5_", 4));
+	ck_assert(holds(t, "QEMU0001", 9));
+	ck_assert(holds(t, pvpanic, sizeof(pvpanic)));
 	free(tables);
 }
 END_TEST

@@ -167,10 +167,87 @@ START_TEST(setting_twice_in_a_file_is_refused)
 }
 END_TEST
 
+static const char *feature(const struct config *c, uint32_t i)
+{
+	ck_assert_uint_lt(i, c->hide_cpu_features.count);
+	return ((char **)c->hide_cpu_features.items)[i];
+}
+
+/* Items of one setting: several in one text, and plain strings in a file. */
+START_TEST(features_from_everywhere)
+{
+	const char *const line[] = { "run", "-k", "Image", "--hide-cpu-features", "pv-eoi,pmu",
+		"--hide-cpu-features=avx", NULL };
+	const char *text = "\"hide-cpu-features\": [\n                \"pv-eoi\",";
+	struct config again;
+	struct cli c;
+	struct err e;
+	char *dump;
+
+	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
+	ck_assert_uint_eq(c.config.hide_cpu_features.count, 3);
+	ck_assert_str_eq(feature(&c.config, 1), "pmu");
+	ck_assert_str_eq(feature(&c.config, 2), "avx");
+	dump = dump_text(&c.config);
+	ck_assert_ptr_nonnull(strstr(dump, text));
+	config_init(&again);
+	ck_assert_msg(config_parse(&again, "/x/y", dump, strlen(dump), &e) == 0, "%s", e.msg);
+	ck_assert_uint_eq(again.hide_cpu_features.count, 3);
+	ck_assert_str_eq(feature(&again, 2), "avx");
+	free(dump);
+	config_free(&again);
+	cli_free(&c);
+}
+END_TEST
+
+static const struct {
+	const char *text, *expect;
+} refused_features[] = {
+	{ "", "--hide-cpu-features: the value is empty" },
+	{ "pv-eoi,", "--hide-cpu-features: the value is empty" },
+	{ "pv-eoi,pv-eio", "hide-cpu-features: \"pv-eio\" is not known, expected one of " },
+	{ "pmu,,avx", "hide-cpu-features: \"pmu,avx\" is not known" },
+};
+
+START_TEST(broken_features_are_refused)
+{
+	const char *const line[] = { "run", "-k", "Image", "--hide-cpu-features",
+		refused_features[_i].text, NULL };
+	const struct option_def *def = option_find(&config_table, "hide-cpu-features");
+	struct config config;
+	struct cli c;
+	struct err e;
+
+	ck_assert_int_eq(parse_line(line, &c, &e), -EINVAL);
+	ck_assert_msg(strstr(e.msg, refused_features[_i].expect) == e.msg, "%s", e.msg);
+	/* All parts of a text, or none. */
+	config_init(&config);
+	if (option_set_text(def, &config, refused_features[_i].text, &e))
+		ck_assert_uint_eq(config.hide_cpu_features.count, 0);
+	config_free(&config);
+}
+END_TEST
+
+START_TEST(feature_objects_are_refused)
+{
+	static const char text[] = "{ \"hide-cpu-features\": [ { \"feature\": \"pmu\" } ] }";
+	struct config c;
+	struct err e;
+
+	config_init(&c);
+	ck_assert_int_eq(config_parse(&c, "vm.json", text, strlen(text), &e), -EINVAL);
+	ck_assert_msg(strstr(e.msg, "got an object, expected a string") != NULL, "%s", e.msg);
+	config_free(&c);
+}
+END_TEST
+
 TCase *config_list_case(void)
 {
 	TCase *t = tcase_create("lists");
 
+	tcase_add_test(t, features_from_everywhere);
+	tcase_add_loop_test(t, broken_features_are_refused, 0, ARRAY_SIZE(refused_features));
+	tcase_add_test(t, feature_objects_are_refused);
 	tcase_add_test(t, disks_from_the_command_line);
 	tcase_add_test(t, disks_from_a_file);
 	tcase_add_test(t, file_comes_first_and_nothing_twice);

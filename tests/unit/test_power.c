@@ -6,6 +6,9 @@
 #include "vmm/util/bits.h"
 #include "vmm/util/log.h"
 
+#define ACPI_PORT    0x610u
+#define PVPANIC_PORT 0x505u
+
 Suite *power_suite(void);
 
 struct fake {
@@ -42,13 +45,16 @@ static void setup(void)
 			NULL),
 		0);
 	ck_assert_int_eq(bus_add(&bus,
+				 &(struct bus_dev){ "pvpanic", PVPANIC_PORT, PVPANIC_SIZE,
+					 &pvpanic_ops, &power, NULL },
+				 NULL),
+		0);
+	ck_assert_int_eq(bus_add(&bus,
 				 &(struct bus_dev){ "i8042", I8042_PORT, I8042_SIZE, &i8042_ops,
 					 &power, NULL },
 				 NULL),
 		0);
 }
-
-#define ACPI_PORT 0x610u
 
 static uint64_t get(uint64_t addr, unsigned int len)
 {
@@ -152,6 +158,30 @@ START_TEST(acpi_registers)
 }
 END_TEST
 
+/* A crash kernel goes on running; a panic without one is the end, whatever else is said. */
+START_TEST(pvpanic_events)
+{
+	unsigned int v, crashes = 0, ends = 0;
+
+	log_set_level(LOG_ERROR);
+	ck_assert_uint_eq(get(PVPANIC_PORT, 1), 7);
+	for (v = 0; v < 256; v++) {
+		put(PVPANIC_PORT, v, 1);
+		crashes += v & 1;
+		ends += (v & 7) == 4;
+		ck_assert_uint_eq(fake.calls, crashes + ends);
+		if (v & 1)
+			ck_assert_uint_eq(fake.last, POWER_CRASH);
+		else if ((v & 7) == 4)
+			ck_assert_uint_eq(fake.last, POWER_OFF);
+	}
+	put(PVPANIC_PORT, 1, 2);
+	put(PVPANIC_PORT - 1, 0x0101, 2);
+	ck_assert_uint_eq(fake.calls, crashes + ends);
+	log_set_level(LOG_WARN);
+}
+END_TEST
+
 Suite *power_suite(void)
 {
 	Suite *s = suite_create("power");
@@ -162,6 +192,7 @@ Suite *power_suite(void)
 	tcase_add_test(t, everything_else_is_ignored);
 	tcase_add_test(t, identifies_itself);
 	tcase_add_test(t, acpi_registers);
+	tcase_add_test(t, pvpanic_events);
 	tcase_add_test(t, keyboard_controller_resets);
 	tcase_add_test(t, keyboard_controller_is_not_found);
 	suite_add_tcase(s, t);

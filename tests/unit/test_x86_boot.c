@@ -45,7 +45,8 @@ static struct blob bzimage(void)
 static struct blob elf(void)
 {
 	struct blob b = { calloc(1, 8192), 8192 };
-	Elf64_Ehdr h = { .e_machine = EM_X86_64,
+	Elf64_Ehdr h = { .e_type = ET_EXEC,
+		.e_machine = EM_X86_64,
 		.e_phoff = 64,
 		.e_phnum = 1,
 		.e_entry = MIB(16),
@@ -58,6 +59,7 @@ static struct blob elf(void)
 
 	memcpy(h.e_ident, ELFMAG, SELFMAG);
 	h.e_ident[EI_CLASS] = ELFCLASS64;
+	h.e_ident[EI_DATA] = ELFDATA2LSB;
 	memcpy(b.data, &h, sizeof(h));
 	memcpy(b.data + 64, &p, sizeof(p));
 	return b;
@@ -90,6 +92,22 @@ START_TEST(header_that_claims_no_room)
 	put(b.data, 0x260, 0, 4);
 	ck_assert_int_eq(x86_kernel_parse(&b, "k", &k, &e), 0);
 	ck_assert_uint_ge(k.end, X86_KERNEL + BODY_BYTES);
+	blob_free(&b);
+}
+END_TEST
+
+/* The entry must be a byte of the file's. */
+START_TEST(kernel_ends_before_its_entry)
+{
+	struct blob b = bzimage();
+	struct x86_kernel k;
+	struct err e = { "" };
+
+	put(b.data, 0x1f4, 0, 4);
+	b.len = SETUP_BYTES + 0x201;
+	ck_assert_int_eq(x86_kernel_parse(&b, "k", &k, &e), 0);
+	b.len--;
+	ck_assert_int_eq(x86_kernel_parse(&b, "k", &k, &e), -ENOEXEC);
 	blob_free(&b);
 }
 END_TEST
@@ -246,6 +264,28 @@ START_TEST(plan_has_descriptors)
 }
 END_TEST
 
+/* What a kernel runs that resets as with a BIOS: it writes the value to the port of the tables. */
+START_TEST(bios_entry_resets)
+{
+	static const uint8_t code[] = { 0xba, 0x12, 0x06, 0xb0, 0x01, 0xee, 0xf4, 0xeb, 0xfd };
+	struct boot_files f = { .params = "", .kernel_path = "k" };
+	unsigned int i, found = 0;
+	struct arch_layout l;
+	struct boot_plan p;
+	struct err e = { "" };
+
+	f.kernel = bzimage();
+	ck_assert_int_eq(arch_layout(&config, &l, &e), 0);
+	ck_assert_int_eq(arch_boot_plan(&config, &l, &f, &p, &e), 0);
+	for (i = 0; i < p.count; i++)
+		found += p.items[i].dst.v == 0xffff0 && p.items[i].len == sizeof(code) &&
+			 !memcmp(p.items[i].data, code, sizeof(code));
+	ck_assert_uint_eq(found, 1);
+	boot_plan_free(&p);
+	blob_free(&f.kernel);
+}
+END_TEST
+
 START_TEST(plan_that_does_not_fit)
 {
 	struct boot_files f = { .params = "", .kernel_path = "k" };
@@ -383,6 +423,19 @@ START_TEST(hypercalls)
 }
 END_TEST
 
+START_TEST(vcpus_that_interrupts_reach)
+{
+	struct arch_config c = { .cpus = 255, .ram_bytes = MIB(64) };
+	struct arch_layout l;
+	struct err e = { "" };
+
+	ck_assert_int_eq(arch_layout(&c, &l, &e), 0);
+	c.cpus = 256;
+	ck_assert_int_eq(arch_layout(&c, &l, &e), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.msg, "256 vCPUs: x86-64 guests have 255"));
+}
+END_TEST
+
 Suite *x86_boot_suite(void)
 {
 	Suite *s = suite_create("x86_boot");
@@ -392,12 +445,15 @@ Suite *x86_boot_suite(void)
 	tcase_add_test(t, elf_is_read);
 	tcase_add_test(t, header_that_claims_no_room);
 	tcase_add_test(t, overlapping_segments);
+	tcase_add_test(t, kernel_ends_before_its_entry);
 	tcase_add_loop_test(t, broken_kernel, 0, (int)ARRAY_SIZE(broken));
 	tcase_add_loop_test(t, truncated_kernel, 0, 2);
 	tcase_add_test(t, arm64_kernel_is_named);
 	tcase_add_test(t, plan_and_zero_page);
 	tcase_add_test(t, plan_has_descriptors);
+	tcase_add_test(t, bios_entry_resets);
 	tcase_add_test(t, plan_that_does_not_fit);
+	tcase_add_test(t, vcpus_that_interrupts_reach);
 	tcase_add_loop_test(t, ram_goes_around_the_hole, 0, (int)ARRAY_SIZE(rams));
 	tcase_add_loop_test(t, identity_tables, 0, 5);
 	tcase_add_test(t, cpuid_policy);
