@@ -318,6 +318,7 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 		.ram_bytes = m->config->mem_mib << 20,
 		.open_memory = m->config->private_memory == PRIVATE_MEMORY_OPEN,
 		.virtio = virtio_set_count(m->config),
+		.memory = m->config->memory,
 	};
 	bool staged = false;
 	int r;

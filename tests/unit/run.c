@@ -14,6 +14,7 @@ static const struct {
 } suites[] = {
 	{ "acpi", acpi_suite },
 	{ "arm64_boot", arm64_boot_suite },
+	{ "backing", backing_suite },
 	{ "bus", bus_suite },
 	{ "config", config_suite },
 	{ "convert", convert_suite },

@@ -7,6 +7,7 @@
 /* One suite per test file; run.c lists them. */
 Suite *acpi_suite(void);
 Suite *arm64_boot_suite(void);
+Suite *backing_suite(void);
 Suite *bus_suite(void);
 Suite *config_suite(void);
 Suite *convert_suite(void);

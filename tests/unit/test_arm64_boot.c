@@ -16,6 +16,7 @@
 
 #include "arch/arm64/smccc.h"
 #include "tests/unit/suites.h"
+#include "tests/unit/test_ram.h"
 
 #define IMAGE_SIZE MIB(3)
 
@@ -273,6 +274,34 @@ START_TEST(device_tree_of_many_cpus)
 }
 END_TEST
 
+START_TEST(ram_above_4_gib)
+{
+	struct arch_config c = { .cpus = 1, .ram_bytes = GIB(5) };
+	struct arch_layout l;
+	struct fdt_params p = { .config = &c, .layout = &l, .bootargs = "" };
+	struct err e = { "" };
+	struct test_ram ram;
+	fdt64_t wide[2];
+	size_t size;
+	void *fdt;
+	int len;
+
+	ck_assert_int_eq(arch_layout(&c, &l, &e), 0);
+	ck_assert_msg(arm64_fdt_build(&p, &fdt, &size, &e) == 0, "%s", e.msg);
+	memcpy(wide, prop(fdt, "/memory@40000000", "reg", &len), sizeof(wide));
+	ck_assert_int_eq(len, 16);
+	ck_assert_uint_eq(fdt64_to_cpu(wide[0]), GIB(1));
+	ck_assert_uint_eq(fdt64_to_cpu(wide[1]), GIB(5));
+	test_ram_open(&ram, &l);
+	test_ram_is(&ram, GIB(1), GIB(5));
+	ck_assert_uint_eq(fake_live(&ram.kvm), 1);
+	ck_assert_ptr_null(mem_host(ram.mem, gpa(GIB(6)), 1));
+	ck_assert_ptr_null(mem_host(ram.mem, gpa(GIB(1) - 1), 2));
+	test_ram_close(&ram);
+	free(fdt);
+}
+END_TEST
+
 static const struct {
 	uint64_t id, x1, x2, x3;
 	uint64_t answer; /* when it is no conversion */
@@ -336,6 +365,7 @@ Suite *arm64_boot_suite(void)
 	tcase_add_test(t, too_little_ram);
 	tcase_add_test(t, device_tree);
 	tcase_add_test(t, device_tree_of_many_cpus);
+	tcase_add_test(t, ram_above_4_gib);
 	tcase_add_loop_test(t, hypercalls, 0, (int)ARRAY_SIZE(calls));
 	tcase_add_test(t, conversion_results);
 	suite_add_tcase(s, t);
