@@ -17,6 +17,7 @@ enum platform_kind {
 	PLATFORM_PROBE,
 	PLATFORM_I8042,
 	PLATFORM_ACPI,	 /* x86: sleep and reset registers, and the power button's line */
+	PLATFORM_RTC,	 /* arm64: the real time clock */
 	PLATFORM_VIRTIO, /* a slot for a virtio-mmio device */
 	PLATFORM_KINDS
 };

@@ -23,6 +23,7 @@ static const struct {
 	{ "mem", mem_suite },
 	{ "memlock", memlock_suite },
 	{ "park", park_suite },
+	{ "pl031", pl031_suite },
 	{ "power", power_suite },
 	{ "probe", probe_suite },
 	{ "protect", protect_suite },

@@ -16,6 +16,7 @@ Suite *machine_suite(void);
 Suite *mem_suite(void);
 Suite *memlock_suite(void);
 Suite *park_suite(void);
+Suite *pl031_suite(void);
 Suite *power_suite(void);
 Suite *probe_suite(void);
 Suite *protect_suite(void);
