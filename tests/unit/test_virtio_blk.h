@@ -83,9 +83,10 @@ struct blk_calls {
 	unsigned int syncs;  /* fdatasync */
 	unsigned int writes; /* pwritev2 */
 	unsigned int stable; /* ... with RWF_DSYNC */
-	unsigned int fallocates;
-	int last_mode;
-	bool no_fallocate; /* the file system cannot */
+	/* Prefaulting calls it too, on several threads. */
+	_Atomic unsigned int fallocates;
+	_Atomic int last_mode;
+	_Atomic bool no_fallocate; /* the file system cannot */
 };
 extern struct blk_calls blk_calls;
 
