@@ -7,6 +7,7 @@
 
 #include "arch/boot.h"
 #include "arch/platform.h"
+#include "mem/backing.h"
 #include "mem/gpa.h"
 #include "vmm/util/err.h"
 #include "vmm/util/finding.h"
@@ -32,6 +33,7 @@ struct arch_config {
 	bool open_memory; /* guest_memfd with INIT_SHARED: protects nothing */
 	uint32_t virtio;  /* slots for virtio devices */
 	uint64_t hidden;  /* CPU features that the guest shall not see: arch_feature_hide */
+	struct backing_options memory;
 };
 
 #define ARCH_RAM_MAX 2

@@ -16,26 +16,13 @@ bool gunzip_is(const struct blob *in)
 	return in->len > 18 && in->data[0] == 0x1f && in->data[1] == 0x8b;
 }
 
-static int grow(struct blob *out, size_t *room, size_t max)
-{
-	size_t next = *room * 2 < max ? *room * 2 : max;
-	uint8_t *p = *room < max ? realloc(out->data, next) : NULL;
-
-	if (!p)
-		return *room < max ? -ENOMEM : -EFBIG;
-	out->data = p;
-	*room = next;
-	return 0;
-}
-
 static int inflate_all(z_stream *z, size_t max, struct blob *out)
 {
-	size_t room = FIRST_ROOM;
-	int r;
+	size_t room = 0;
+	int r = blob_extend(out, &room, FIRST_ROOM, max);
 
-	out->data = malloc(room);
-	if (!out->data)
-		return -ENOMEM;
+	if (r)
+		return r;
 	for (;;) {
 		size_t left = room - out->len;
 
@@ -50,7 +37,7 @@ static int inflate_all(z_stream *z, size_t max, struct blob *out)
 		/* Output left over means that the input ended early. */
 		if (z->avail_out)
 			return -EBADMSG;
-		r = out->len == room ? grow(out, &room, max) : 0;
+		r = out->len == room ? blob_extend(out, &room, FIRST_ROOM, max) : 0;
 		if (r)
 			return r;
 	}

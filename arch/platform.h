@@ -18,6 +18,7 @@ enum platform_kind {
 	PLATFORM_I8042,
 	PLATFORM_ACPI,	  /* x86: sleep and reset registers, and the power button's line */
 	PLATFORM_PVPANIC, /* x86: where a kernel reports its panic */
+	PLATFORM_RTC,	  /* arm64: the real time clock */
 	PLATFORM_VIRTIO,  /* a slot for a virtio-mmio device */
 	PLATFORM_KINDS
 };

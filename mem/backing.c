@@ -7,17 +7,63 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vmm/util/bits.h"
+
+#ifndef MFD_HUGE_SHIFT
+#define MFD_HUGE_SHIFT 26
+#endif
+
+static uint64_t alignment(uint64_t size)
+{
+	if (size >= GIB(1))
+		return GIB(1);
+	return size >= MIB(2) ? MIB(2) : PAGE_SIZE;
+}
+
+/* mmap, at an aligned address: in place of a part of some address space that is larger. */
+static void *map_aligned(uint64_t size, int flags, int fd)
+{
+	uint64_t align = alignment(size), head;
+	char *room = mmap(
+		NULL, size + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p;
+	int saved;
+
+	if (room == MAP_FAILED)
+		return MAP_FAILED;
+	head = align_up((uintptr_t)room, align) - (uintptr_t)room;
+	p = mmap(room + head, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
+	if (p == MAP_FAILED) {
+		saved = errno;
+		munmap(room, size + align);
+		errno = saved;
+		return MAP_FAILED;
+	}
+	if (head)
+		munmap(room, head);
+	munmap(room + head + size, align - head);
+	return p;
+}
+
+static int map_failed(const struct backing *b, struct err *e)
+{
+	int r = err_sys(e, "map %llu MiB of guest memory", (unsigned long long)(b->size >> 20));
+
+	if (b->kind == BACKING_GMEM && r == -ENODEV)
+		err_hint(e, r, "this kernel cannot map guest_memfd: Linux 6.18 can");
+	if (b->kind == BACKING_HUGE && r == -ENOMEM)
+		err_hint(e, r, "the pool of huge pages is too small, or a control group limits it");
+	return r;
+}
+
 static int map(struct backing *b, int flags, struct err *e)
 {
-	void *p = mmap(NULL, b->size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, b->fd, 0);
-	int r;
+	/* Without this flag huge pages are reserved here; with it, one that is missing is SIGBUS. */
+	int lazy = b->kind == BACKING_HUGE ? 0 : MAP_NORESERVE;
+	void *p = map_aligned(b->size, flags | lazy, b->fd);
 
-	if (p == MAP_FAILED) {
-		r = err_sys(e, "map %llu MiB of guest memory", (unsigned long long)(b->size >> 20));
-		if (b->kind == BACKING_GMEM && r == -ENODEV)
-			err_hint(e, r, "this kernel cannot map guest_memfd: Linux 6.18 can");
-		return r;
-	}
+	if (p == MAP_FAILED)
+		return map_failed(b, e);
 	b->hva = p;
 	/* Guest memory has no place in our core dump, nor in a child. Advice, so never fatal. */
 	madvise(p, b->size, MADV_DONTDUMP);
@@ -36,32 +82,78 @@ int backing_anon(struct backing *b, uint64_t size, struct err *e)
 	return r;
 }
 
+static int fill_memfd(struct backing *b, struct err *e)
+{
+	if (b->fd < 0)
+		return err_sys(e, "memfd_create for guest memory");
+	if (ftruncate(b->fd, (off_t)b->size)) {
+		int r = err_sys(
+			e, "size guest memory to %llu MiB", (unsigned long long)(b->size >> 20));
+
+		if (r == -EFBIG)
+			err_hint(e, r, "the limit of file sizes, ulimit -f, counts for it too");
+		return r;
+	}
+	/* Nobody who gets the descriptor can shrink the file under us (SIGBUS). */
+	if (fcntl(b->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return err_sys(e, "seal guest memory");
+	return map(b, MAP_SHARED, e);
+}
+
 int backing_memfd(struct backing *b, const char *name, uint64_t size, struct err *e)
 {
 	int r;
 
 	*b = (struct backing){ .kind = BACKING_MEMFD, .size = size };
 	b->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (b->fd < 0) {
-		r = err_sys(e, "memfd_create for guest memory");
-		goto fail;
+	r = fill_memfd(b, e);
+	if (r) {
+		backing_free(b);
+		return r;
 	}
-	if (ftruncate(b->fd, (off_t)size)) {
-		r = err_sys(e, "size guest memory to %llu MiB", (unsigned long long)(size >> 20));
-		if (r == -EFBIG)
-			err_hint(e, r, "the limit of file sizes, ulimit -f, counts for it too");
-		goto fail;
+	/*
+	 * The guest shares single pages. Where the host makes huge pages of such files, the first
+	 * touch of one would bring 2 MiB, most of which the guest holds as private memory already.
+	 */
+	madvise(b->hva, size, MADV_NOHUGEPAGE);
+	return 0;
+}
+
+static int backing_huge(struct backing *b, uint64_t size, uint64_t page, struct err *e)
+{
+	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB;
+	int r;
+
+	flags |= (unsigned int)__builtin_ctzll(page) << MFD_HUGE_SHIFT;
+	*b = (struct backing){ .kind = BACKING_HUGE, .size = size };
+	b->fd = memfd_create("nacre-ram", flags);
+	r = fill_memfd(b, e);
+	if (r == -ENODEV || r == -ENOENT || r == -EINVAL || r == -ENOSYS)
+		err_hint(e, r, "this host has no huge pages of %llu MiB",
+			(unsigned long long)(page >> 20));
+	if (r)
+		backing_free(b);
+	return r;
+}
+
+int backing_ram(struct backing *b, uint64_t size, const struct backing_options *o, struct err *e)
+{
+	uint64_t page = huge_page_size(o->hugepages);
+	int r = page ? backing_huge(b, size, page, e) : backing_anon(b, size, e);
+
+	if (r)
+		return r;
+	/* Advice again: a kernel that cannot do it goes on with ordinary pages. */
+	if (o->hugepages == HUGEPAGES_THP)
+		madvise(b->hva, size, MADV_HUGEPAGE);
+	if (o->hugepages == HUGEPAGES_OFF)
+		madvise(b->hva, size, MADV_NOHUGEPAGE);
+	if (o->mergeable && madvise(b->hva, size, MADV_MERGEABLE)) {
+		r = err_sys(e, "make guest memory mergeable");
+		if (r == -EINVAL)
+			err_hint(e, r, "this kernel has no KSM; leave --mergeable out");
+		backing_free(b);
 	}
-	/* Nobody who gets the descriptor can shrink the file under us (SIGBUS). */
-	if (fcntl(b->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
-		r = err_sys(e, "seal guest memory");
-		goto fail;
-	}
-	r = map(b, MAP_SHARED, e);
-	if (!r)
-		return 0;
-fail:
-	backing_free(b);
 	return r;
 }
 

@@ -83,8 +83,8 @@ static int add_private_side(struct mem *m, struct mem_region *r, struct err *e)
 	return r->share ? 0 : err_set(e, -ENOMEM, "share map: out of memory");
 }
 
-static int make_region(
-	struct mem *m, struct mem_region *r, const struct mem_region_desc *d, struct err *e)
+static int make_region(struct mem *m, struct mem_region *r, const struct mem_region_desc *d,
+	const struct backing_options *o, struct err *e)
 {
 	int ret;
 
@@ -93,9 +93,11 @@ static int make_region(
 	if (d->kind == MEM_SPLIT)
 		ret = backing_memfd(&r->shared, "nacre-shared", r->size, e);
 	else
-		ret = backing_anon(&r->shared, r->size, e);
+		ret = backing_ram(&r->shared, r->size, o, e);
 	if (!ret && d->kind == MEM_SPLIT)
 		ret = add_private_side(m, r, e);
+	if (!ret && o->prefault)
+		ret = backing_prefault(d->kind == MEM_SPLIT ? &r->private : &r->shared, e);
 	if (!ret)
 		ret = slot_range_new(&r->slots, m->table, r->base, &r->shared,
 			d->kind == MEM_SPLIT ? &r->private : NULL, e);
@@ -103,6 +105,14 @@ static int make_region(
 }
 
 int mem_add(struct mem *m, const struct mem_region_desc *d, struct err *e)
+{
+	static const struct backing_options plain;
+
+	return mem_add_ram(m, d, &plain, e);
+}
+
+int mem_add_ram(struct mem *m, const struct mem_region_desc *d, const struct backing_options *o,
+	struct err *e)
 {
 	struct mem_region *r;
 	unsigned int at;
@@ -113,7 +123,7 @@ int mem_add(struct mem *m, const struct mem_region_desc *d, struct err *e)
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return err_set(e, -ENOMEM, "memory region %s: out of memory", d->name);
-	ret = make_region(m, r, d, e);
+	ret = make_region(m, r, d, o, e);
 	if (ret) {
 		region_free(r);
 		return err_prefix(e, ret, "memory region %s", d->name);

@@ -63,6 +63,13 @@ void mem_free(struct mem *m);
 /* Makes backings and slots. A MEM_SPLIT region starts all private. Refuses empty, misaligned,
  * wrapping and overlapping ranges. */
 int mem_add(struct mem *m, const struct mem_region_desc *desc, struct err *e);
+/*
+ * The same for RAM, as the user wants it; prefault fills the side that RAM starts on. What does not
+ * suit the kind is for the caller to refuse: MEM_SPLIT has pages of 4 KiB whatever the options say,
+ * and pKVM takes no others.
+ */
+int mem_add_ram(struct mem *m, const struct mem_region_desc *desc, const struct backing_options *o,
+	struct err *e);
 /* Removes a whole region by its base (the staging area after the loader is done). */
 int mem_remove(struct mem *m, gpa_t base, struct err *e);
 

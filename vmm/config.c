@@ -23,6 +23,7 @@ const char *const private_memory_names[PRIVATE_MEMORY_KINDS] = {
 _Static_assert(sizeof(enum protection) == sizeof(uint32_t), "enum protection");
 _Static_assert(sizeof(enum private_memory) == sizeof(uint32_t), "enum private_memory");
 _Static_assert(sizeof(enum log_level) == sizeof(uint32_t), "enum log_level");
+_Static_assert(sizeof(enum hugepages) == sizeof(uint32_t), "enum hugepages");
 
 #define FIELD(field) OPTION_FIELD(struct config, field)
 #define FILE_ARG     .type = OPTION_PATH, .min = 1, .max = PATH_MAX - 1, .arg = "FILE"
@@ -123,6 +124,20 @@ static const struct option_def defs[] = {
 		.unit = "MiB",
 		.arg = "MIB",
 		.help = "Guest memory" },
+	{ .name = "hugepages",
+		FIELD(memory.hugepages),
+		NAMES(hugepages_names),
+		.arg = "KIND",
+		.help = "Huge pages for guest memory: 2M and 1G take them from the host's pool, "
+			"thp asks for transparent ones, auto leaves it to the host" },
+	{ .name = "prefault",
+		FIELD(memory.prefault),
+		.type = OPTION_FLAG,
+		.help = "Allocate all guest memory before the guest starts" },
+	{ .name = "mergeable",
+		FIELD(memory.mergeable),
+		.type = OPTION_FLAG,
+		.help = "Let the host merge equal pages of guests (KSM)" },
 	{ .name = "protection",
 		FIELD(protection),
 		NAMES(protection_names),
@@ -212,9 +227,42 @@ int config_hidden(const struct config *c, uint64_t *hidden, struct err *e)
 	return 0;
 }
 
+/*
+ * Why memory of the protected modes has neither huge pages nor merging. Refused rather than
+ * ignored: who asks for it counts on it.
+ */
+static int check_memory(const struct config *c, struct err *e)
+{
+	const struct backing_options *o = &c->memory;
+	uint64_t page_mib = huge_page_size(o->hugepages) >> 20;
+	const char *huge = hugepages_names[o->hugepages], *mode = protection_name(c->protection);
+
+	if (c->protection != PROTECTION_NONE && o->hugepages > HUGEPAGES_OFF)
+		return err_set(e, -EINVAL,
+			"hugepages %s does not fit protection %s: protected memory changes sides "
+			"in pages of 4 KiB (leave it out, or add --protection none)",
+			huge, mode);
+	if (c->protection != PROTECTION_NONE && o->mergeable)
+		return err_set(e, -EINVAL,
+			"mergeable does not fit protection %s: the host cannot compare pages that "
+			"it cannot read (leave it out, or add --protection none)",
+			mode);
+	if (page_mib && o->mergeable)
+		return err_set(e, -EINVAL,
+			"mergeable does not fit hugepages %s: the host merges ordinary pages only "
+			"(leave one of them out)",
+			huge);
+	if (page_mib && c->mem_mib % page_mib)
+		return err_set(e, -EINVAL,
+			"mem %llu is no multiple of %llu MiB, which hugepages %s needs",
+			(unsigned long long)c->mem_mib, (unsigned long long)page_mib, huge);
+	return 0;
+}
+
 int config_check(const struct config *c, struct err *e)
 {
 	uint64_t ignored;
+	int r;
 
 	if (c->initrd && !c->kernel)
 		return err_set(e, -EINVAL,
@@ -233,5 +281,6 @@ int config_check(const struct config *c, struct err *e)
 			"private-memory open does not fit protection %s (add --protection private "
 			"or auto, or leave it out)",
 			protection_name(c->protection));
-	return config_hidden(c, &ignored, e);
+	r = check_memory(c, e);
+	return r ? r : config_hidden(c, &ignored, e);
 }

@@ -7,6 +7,7 @@
 
 #include "devices/blkfile.h"
 #include "devices/blkio.h"
+#include "mem/backing.h"
 #include "vmm/options.h"
 #include "vmm/util/err.h"
 #include "vmm/util/log.h"
@@ -48,6 +49,7 @@ struct config {
 	char *config_file;
 	uint32_t cpus;
 	uint64_t mem_mib;
+	struct backing_options memory;
 	enum protection protection;
 	enum private_memory private_memory;
 	enum log_level log_level;

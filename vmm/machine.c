@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "devices/pl031.h"
 #include "devices/power.h"
 #include "devices/probe.h"
 #include "devices/serial.h"
@@ -41,6 +42,8 @@ struct machine {
 	struct tty *tty;
 	struct serial *serial;
 	struct irq_line serial_irq;
+	struct pl031 *rtc;
+	struct irq_line rtc_irq;
 	struct probe_dev *probe;
 	struct power power;
 	struct loop *io; /* of the virtio devices; NULL without any */
@@ -133,6 +136,23 @@ static int make_serial(
 	return 0;
 }
 
+static int make_rtc(
+	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
+{
+	struct pl031_config c = { .loop = m->control };
+	int r = add_irq(m, row->irq, &m->rtc_irq, e);
+
+	c.irq = m->rtc_irq;
+	if (!r)
+		r = pl031_new(&m->rtc, &c, e);
+	if (r)
+		return r;
+	*d = (struct bus_dev){
+		.name = "rtc", .ops = &pl031_ops, .dev = m->rtc, .lock = pl031_lock(m->rtc)
+	};
+	return 0;
+}
+
 static int make_power(
 	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
 {
@@ -174,6 +194,7 @@ static int (*const makers[PLATFORM_KINDS])(
 	[PLATFORM_I8042] = make_power,
 	[PLATFORM_ACPI] = make_power,
 	[PLATFORM_PVPANIC] = make_power,
+	[PLATFORM_RTC] = make_rtc,
 };
 
 static int add_devices(struct machine *m, struct err *e)
@@ -321,6 +342,7 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 		.ram_bytes = m->config->mem_mib << 20,
 		.open_memory = m->config->private_memory == PRIVATE_MEMORY_OPEN,
 		.virtio = virtio_set_count(m->config),
+		.memory = m->config->memory,
 	};
 	bool staged = false;
 	int r;
@@ -357,6 +379,7 @@ int machine_build(struct machine **out, const struct config *c, struct err *e)
 		return err_set(e, -ENOMEM, "machine: out of memory");
 	m->config = c;
 	m->serial_irq.fd = -1;
+	m->rtc_irq.fd = -1;
 	m->power = (struct power){ &power_ops, m };
 	r = guard_init(e);
 	if (!r)
@@ -383,6 +406,8 @@ void machine_free(struct machine *m)
 	serial_free(m->serial);
 	tty_free(m->tty);
 	fd_close(&m->serial_irq.fd);
+	pl031_free(m->rtc);
+	fd_close(&m->rtc_irq.fd);
 	probe_dev_free(m->probe);
 	virtio_set_free(m->virtio);
 	loop_free(m->io);

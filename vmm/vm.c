@@ -65,11 +65,22 @@ static const struct slot_ops vm_slot_ops = {
 
 /* ---- making and unmaking ---- */
 
+/* All of it at once: the message names what all regions together lack. */
+static int check_huge_pages(const struct vm *vm, struct err *e)
+{
+	uint64_t page = huge_page_size(vm->config.memory.hugepages);
+
+	if (vm->config.memory.hugepages == HUGEPAGES_THP && huge_thp_never(HUGE_SYSFS))
+		log_warn("hugepages thp: this host never makes any (" HUGE_SYSFS
+			 "/transparent_hugepage/enabled); the guest runs on ordinary pages");
+	return page ? huge_pool_check(HUGE_SYSFS, page, vm->config.ram_bytes, e) : 0;
+}
+
 static int add_ram(struct vm *vm, struct err *e)
 {
 	enum mem_kind kind = MEM_OPEN;
 	unsigned int i;
-	int r = 0;
+	int r = check_huge_pages(vm, e);
 
 	if (vm->config.protection == PROTECTION_PRIVATE)
 		kind = MEM_SPLIT;
@@ -79,7 +90,7 @@ static int add_ram(struct vm *vm, struct err *e)
 		struct mem_region_desc d = { kind, "ram", vm->layout.ram[i].base,
 			vm->layout.ram[i].size };
 
-		r = mem_add(vm->mem, &d, e);
+		r = mem_add_ram(vm->mem, &d, &vm->config.memory, e);
 	}
 	return r;
 }

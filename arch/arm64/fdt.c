@@ -13,6 +13,8 @@
 #define FDT_ROOM     (64u << 10)
 #define FDT_PER_CPU  256u
 #define GIC_PHANDLE  1u
+#define CLK_PHANDLE  2u
+#define APB_CLOCK    24000000u
 #define UART_CLOCK   1843200u
 #define IRQ_SPI	     0u
 #define IRQ_PPI	     1u
@@ -205,6 +207,33 @@ static void put_serial(struct writer *w, const struct platform_dev *d)
 	end(w);
 }
 
+/* The bus clock that the binding of every PrimeCell asks for (arm,primecell.yaml); it just runs. */
+static void put_bus_clock(struct writer *w)
+{
+	begin(w, "apb-pclk");
+	prop_str(w, "compatible", "fixed-clock");
+	prop_u32(w, "#clock-cells", 0);
+	prop_u32(w, "clock-frequency", APB_CLOCK);
+	prop_u32(w, "phandle", CLK_PHANDLE);
+	end(w);
+}
+
+static void put_rtc(struct writer *w, const struct platform_dev *d)
+{
+	static const char compatible[] = "arm,pl031\0arm,primecell";
+	const uint32_t irq[] = { IRQ_SPI, d->irq, IRQ_EDGE };
+	const uint64_t reg[] = { d->base, d->size };
+
+	put_bus_clock(w);
+	begin_at(w, "rtc", d->base);
+	keep(w, fdt_property(w->fdt, "compatible", compatible, sizeof(compatible)));
+	prop_reg(w, "reg", reg, 2);
+	prop_cells(w, "interrupts", irq, 3);
+	prop_u32(w, "clocks", CLK_PHANDLE);
+	prop_str(w, "clock-names", "apb_pclk");
+	end(w);
+}
+
 static void put_virtio(struct writer *w, const struct platform_dev *d)
 {
 	const uint32_t irq[] = { IRQ_SPI, d->irq, IRQ_EDGE };
@@ -225,6 +254,8 @@ static void put_devices(struct writer *w, const struct platform *p)
 	for (i = 0; i < p->count; i++) {
 		if (p->devs[i].kind == PLATFORM_SERIAL)
 			put_serial(w, &p->devs[i]);
+		else if (p->devs[i].kind == PLATFORM_RTC)
+			put_rtc(w, &p->devs[i]);
 		else if (p->devs[i].kind == PLATFORM_VIRTIO)
 			put_virtio(w, &p->devs[i]);
 	}

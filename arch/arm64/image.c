@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "arch/gunzip.h"
+#include "arch/unzstd.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/text.h"
 
 #define IMAGE_MAGIC	0x644d5241u /* "ARM\x64" */
 #define IMAGE_HEADER	64u
@@ -20,6 +22,13 @@
 #define OFF_MAGIC	56
 #define OFF_PE		60
 #define PE_SECTION	40u
+
+/* An EFI zboot image (drivers/firmware/efi/libstub/zboot-header.S): an Image inside a program. */
+#define OFF_ZBOOT_MAGIC 4
+#define OFF_ZBOOT_START 8
+#define OFF_ZBOOT_SIZE	12
+#define OFF_ZBOOT_TYPE	24 /* the compression's name */
+#define ZBOOT_TYPE_MAX	31
 
 static uint64_t get64(const uint8_t *p)
 {
@@ -51,9 +60,9 @@ static const char *what_is_it(const uint8_t *p, uint64_t len)
 		return "an ELF file (give the Image that the kernel build makes from vmlinux)";
 	if (len >= 0x206 && !memcmp(p + 0x202, "HdrS", 4))
 		return "an x86 kernel (bzImage)";
-	if (len >= 4 && get32(p) == 0xfd2fb528u)
-		return "zstd-compressed (unpack it first)";
-	return "no arm64 kernel Image, plain or gzip";
+	if (len >= 8 && !memcmp(p + 4, "zimg", 4))
+		return "compressed twice (unpack it once)";
+	return "no arm64 kernel Image, plain or compressed by gzip or zstd";
 }
 
 static int parse_plain(
@@ -112,19 +121,53 @@ static int check_length(const struct arm64_image *img, const char *path, struct 
 	return 0;
 }
 
+static bool is_zboot(const struct blob *f)
+{
+	return f->len > IMAGE_HEADER && !memcmp(f->data, "MZ", 2) &&
+	       !memcmp(f->data + OFF_ZBOOT_MAGIC, "zimg", 4);
+}
+
+/* The compressed image inside. Its first bytes tell the format; the name is for the message. */
+static int zboot_payload(const struct blob *f, struct blob *out, struct err *e)
+{
+	uint64_t start = get32(f->data + OFF_ZBOOT_START), size = get32(f->data + OFF_ZBOOT_SIZE);
+	char type[ZBOOT_TYPE_MAX + 1] = "", shown[TEXT_SHOWN];
+
+	if (!size || start > f->len || size > f->len - start)
+		return err_set(e, -ENOEXEC,
+			"EFI zboot image is cut short: its payload ends at byte %llu of %zu",
+			(unsigned long long)(start + size), f->len);
+	*out = (struct blob){ f->data + start, size };
+	if (gunzip_is(out) || unzstd_is(out))
+		return 0;
+	memcpy(type, f->data + OFF_ZBOOT_TYPE, ZBOOT_TYPE_MAX);
+	return err_set(e, -ENOEXEC,
+		"EFI zboot image is compressed by \"%s\", expected gzip or zstd (unpack it first)",
+		text_show(shown, sizeof(shown), type));
+}
+
+/* *out stays empty when the file is not compressed. */
+static int unpack(const struct blob *file, struct blob *out, struct err *e)
+{
+	struct blob packed = *file;
+	int r = is_zboot(file) ? zboot_payload(file, &packed, e) : 0;
+
+	if (r)
+		return r;
+	if (gunzip_is(&packed))
+		return gunzip(&packed, IMAGE_MAX, out, e);
+	return unzstd_is(&packed) ? unzstd(&packed, IMAGE_MAX, out, e) : 0;
+}
+
 int arm64_image_parse(
 	const struct blob *file, const char *path, struct arm64_image *out, struct err *e)
 {
 	struct blob plain = { 0 };
-	int r;
+	int r = unpack(file, &plain, e);
 
-	*out = (struct arm64_image){ 0 };
-	if (gunzip_is(file)) {
-		r = gunzip(file, IMAGE_MAX, &plain, e);
-		if (r)
-			return err_prefix(e, r, "kernel %s", path);
-		out->owned = plain.data;
-	}
+	*out = (struct arm64_image){ .owned = plain.data };
+	if (r)
+		return err_prefix(e, r, "kernel %s", path);
 	r = parse_plain(plain.data ? plain.data : file->data, plain.data ? plain.len : file->len,
 		path, out, e);
 	if (!r)

@@ -17,8 +17,10 @@ struct arm64_image {
 };
 
 /*
- * Recognises a plain or gzip-compressed Image; path is for messages. -ENOEXEC with a sentence for
- * anything else: an ELF file, a kernel of another architecture, a truncated or big-endian one.
+ * Recognises an Image, plain, compressed by gzip or zstd, or as an EFI zboot image that holds such a
+ * one; path is for messages. -ENOEXEC with a sentence for anything else: an ELF file, a kernel of
+ * another architecture, a truncated or big-endian one. -EBADMSG for damaged data, -EFBIG for too
+ * much of it.
  */
 int arm64_image_parse(
 	const struct blob *file, const char *path, struct arm64_image *out, struct err *e);

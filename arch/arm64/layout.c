@@ -16,6 +16,7 @@ static const struct platform_dev arm64_devs[] = {
 	{ PLATFORM_SERIAL, false, ARM64_SERIAL, 8, ARM64_SERIAL_SPI },
 	{ PLATFORM_POWER, false, ARM64_POWER, 8, 0 },
 	{ PLATFORM_PROBE, false, ARM64_PROBE, 64, 0 },
+	{ PLATFORM_RTC, false, ARM64_RTC, 0x1000, ARM64_RTC_SPI },
 	VIRTIO(0),
 	VIRTIO(1),
 	VIRTIO(2),

@@ -9,6 +9,7 @@
 #define ARM64_SERIAL	    0x01000000ULL
 #define ARM64_POWER	    0x01001000ULL
 #define ARM64_PROBE	    0x01002000ULL
+#define ARM64_RTC	    0x01003000ULL
 #define ARM64_VIRTIO	    0x01010000ULL
 #define ARM64_VIRTIO_STRIDE 0x1000ULL
 #define ARM64_GICD	    0x08000000ULL
@@ -21,6 +22,7 @@
 /* Shared peripheral interrupts count from 32 in the interrupt controller's numbering. */
 #define ARM64_SPI_FIRST	 32u
 #define ARM64_SERIAL_SPI 4u
+#define ARM64_RTC_SPI	 5u
 #define ARM64_VIRTIO_SPI 16u
 #define ARM64_SPI_COUNT	 64u
 

@@ -14,6 +14,7 @@ static const struct {
 } suites[] = {
 	{ "acpi", acpi_suite },
 	{ "arm64_boot", arm64_boot_suite },
+	{ "backing", backing_suite },
 	{ "bus", bus_suite },
 	{ "config", config_suite },
 	{ "convert", convert_suite },
@@ -22,6 +23,7 @@ static const struct {
 	{ "mem", mem_suite },
 	{ "memlock", memlock_suite },
 	{ "park", park_suite },
+	{ "pl031", pl031_suite },
 	{ "power", power_suite },
 	{ "probe", probe_suite },
 	{ "protect", protect_suite },

@@ -7,6 +7,7 @@
 /* One suite per test file; run.c lists them. */
 Suite *acpi_suite(void);
 Suite *arm64_boot_suite(void);
+Suite *backing_suite(void);
 Suite *bus_suite(void);
 Suite *config_suite(void);
 Suite *convert_suite(void);
@@ -15,6 +16,7 @@ Suite *machine_suite(void);
 Suite *mem_suite(void);
 Suite *memlock_suite(void);
 Suite *park_suite(void);
+Suite *pl031_suite(void);
 Suite *power_suite(void);
 Suite *probe_suite(void);
 Suite *protect_suite(void);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
+#include <zstd.h>
 
 /* Both architectures' files are compiled into one test program: these two get names of their own. */
 #define arch_layout    arm64_test_layout
@@ -15,7 +16,9 @@
 #include "arch/arm64/boot.c"
 
 #include "arch/arm64/smccc.h"
+#include "arch/unzstd.h"
 #include "tests/unit/suites.h"
+#include "tests/unit/test_ram.h"
 
 #define IMAGE_SIZE MIB(3)
 
@@ -74,25 +77,135 @@ static struct blob gzipped(const struct blob *in)
 	return out;
 }
 
-START_TEST(gzip_image)
+static struct blob zstd(const struct blob *in)
 {
-	/* Larger than the first buffer of the unpacker. */
-	struct blob plain = image(MIB(24)), b;
+	struct blob out = { malloc(ZSTD_compressBound(in->len)), ZSTD_compressBound(in->len) };
+
+	out.len = ZSTD_compress(out.data, out.len, in->data, in->len, 1);
+	ck_assert(!ZSTD_isError(out.len));
+	return out;
+}
+
+/* An EFI zboot image around it. What follows the payload is the size that kernel builds append. */
+static struct blob zboot(const struct blob *payload, const char *type)
+{
+	struct blob b = { calloc(1, 512 + payload->len + 4), 512 + payload->len + 4 };
+	uint32_t at = 512, size = (uint32_t)payload->len, magic = 0x818223cd;
+
+	memcpy(b.data, "MZ\0\0zimg", 8);
+	memcpy(b.data + 8, &at, 4);
+	memcpy(b.data + 12, &size, 4);
+	strcpy((char *)b.data + 24, type);
+	memcpy(b.data + 56, &magic, 4);
+	memcpy(b.data + at, payload->data, size);
+	return b;
+}
+
+static struct blob packed(const struct blob *plain, int how)
+{
+	struct blob inner = how & 1 ? zstd(plain) : gzipped(plain), b;
+
+	if (how < 2)
+		return inner;
+	b = zboot(&inner, how & 1 ? "zstd22" : "gzip");
+	blob_free(&inner);
+	return b;
+}
+
+/* gzip, zstd, and EFI zboot images of both. */
+START_TEST(packed_image)
+{
+	/* Larger than the first buffer of the unpackers. */
+	struct blob plain = image(MIB(24)), b, cut;
 	struct arm64_image img;
 	struct err e = { "" };
-	uint64_t size = MIB(32);
+	uint64_t size = MIB(32), i;
 
 	memcpy(plain.data + 16, &size, 8);
-	memset(plain.data + MIB(1), 7, MIB(20));
-	b = gzipped(&plain);
+	for (i = MIB(1); i < MIB(2); i++)
+		plain.data[i] = (uint8_t)(i * i >> 7);
+	b = packed(&plain, _i);
 	ck_assert_msg(arm64_image_parse(&b, "k", &img, &e) == 0, "%s", e.msg);
 	ck_assert_uint_eq(img.file_size, plain.len);
 	ck_assert_int_eq(memcmp(img.data, plain.data, plain.len), 0);
 	free(img.owned);
-	/* Every cut of it is refused in a sentence. */
-	b.len = b.len / 2;
+	/* Cut anywhere, in a block of its very size. */
+	for (i = 1; i < 8; i++) {
+		cut = (struct blob){ malloc(b.len * i / 8), b.len * i / 8 };
+		memcpy(cut.data, b.data, cut.len);
+		ck_assert_int_lt(arm64_image_parse(&cut, "k", &img, &e), 0);
+		ck_assert_msg(strstr(e.msg, "cut short") != NULL, "%s", e.msg);
+		ck_assert_ptr_null(img.owned);
+		blob_free(&cut);
+	}
+	blob_free(&b);
+	blob_free(&plain);
+}
+END_TEST
+
+START_TEST(damaged_image)
+{
+	struct blob plain = image(MIB(2)), b = packed(&plain, _i);
+	struct arm64_image img;
+	struct err e = { "" };
+	uint64_t at = _i < 2 ? 0 : 512;
+
+	memset(b.data + at + 12, 0xff, 16);
 	ck_assert_int_eq(arm64_image_parse(&b, "k", &img, &e), -EBADMSG);
-	ck_assert_ptr_nonnull(strstr(e.msg, "kernel k"));
+	ck_assert_msg(strstr(e.msg, "damaged") != NULL, "%s", e.msg);
+	blob_free(&b);
+	blob_free(&plain);
+}
+END_TEST
+
+/* A few bytes that unpack to more than any kernel has. */
+START_TEST(image_that_claims_to_be_huge)
+{
+	uint64_t one = MIB(6), n = 9, i;
+	struct blob zeroes = { calloc(1, one), one }, frame = zstd(&zeroes);
+	struct blob b = { malloc(frame.len * n), frame.len * n }, out;
+	struct err e = { "" };
+
+	for (i = 0; i < n; i++)
+		memcpy(b.data + i * frame.len, frame.data, frame.len);
+	ck_assert_int_eq(unzstd(&b, MIB(32), &out, &e), -EFBIG);
+	ck_assert_ptr_null(out.data);
+	ck_assert_ptr_nonnull(strstr(e.msg, "more than 32 MiB"));
+	/* Frames follow each other; up to the limit they count as one file. */
+	b.len = frame.len * 2;
+	ck_assert_int_eq(unzstd(&b, MIB(12) - 1, &out, &e), -EFBIG);
+	ck_assert_int_eq(unzstd(&b, MIB(12) + 1, &out, &e), 0);
+	ck_assert_uint_eq(out.len, MIB(12));
+	blob_free(&out);
+	blob_free(&b);
+	blob_free(&frame);
+	blob_free(&zeroes);
+}
+END_TEST
+
+/* At byte `at` of a zboot image, four bytes; what the sentence then says. */
+static const struct {
+	uint64_t at;
+	uint32_t value;
+	const char *expect;
+} zboots[] = {
+	{ 8, 0xffffffff, "cut short" },
+	{ 8, 0, "compressed by \"zstd22\"" },
+	{ 12, 0, "cut short" },
+	{ 12, 0xffffffff, "cut short" },
+	{ 512, 0x587a37fd, "compressed by \"zstd22\", expected gzip or zstd" },
+	{ 4, 0, "no arm64 kernel Image" },
+};
+
+START_TEST(broken_zboot)
+{
+	struct blob plain = image(MIB(2)), b = packed(&plain, 3);
+	struct arm64_image img;
+	struct err e = { "" };
+
+	memcpy(b.data + zboots[_i].at, &zboots[_i].value, 4);
+	ck_assert_int_eq(arm64_image_parse(&b, "k", &img, &e), -ENOEXEC);
+	ck_assert_msg(strstr(e.msg, zboots[_i].expect) != NULL, "%s", e.msg);
 	blob_free(&b);
 	blob_free(&plain);
 }
@@ -108,7 +221,6 @@ static const struct {
 	{ "magic", 56, { 0 }, 4, "no arm64 kernel" },
 	{ "elf", 0, { 0x7f, 'E', 'L', 'F' }, 4, "ELF" },
 	{ "x86", 0x202, { 'H', 'd', 'r', 'S' }, 4, "x86 kernel" },
-	{ "zstd", 0, { 0x28, 0xb5, 0x2f, 0xfd }, 4, "zstd" },
 	{ "big endian", 24, { 1 }, 1, "big-endian" },
 	{ "no size", 16, { 0 }, 8, "implausible" },
 	{ "huge size", 16, { 0, 0, 0, 0, 0, 0, 0, 1 }, 8, "implausible" },
@@ -273,6 +385,34 @@ START_TEST(device_tree_of_many_cpus)
 }
 END_TEST
 
+START_TEST(ram_above_4_gib)
+{
+	struct arch_config c = { .cpus = 1, .ram_bytes = GIB(5) };
+	struct arch_layout l;
+	struct fdt_params p = { .config = &c, .layout = &l, .bootargs = "" };
+	struct err e = { "" };
+	struct test_ram ram;
+	fdt64_t wide[2];
+	size_t size;
+	void *fdt;
+	int len;
+
+	ck_assert_int_eq(arch_layout(&c, &l, &e), 0);
+	ck_assert_msg(arm64_fdt_build(&p, &fdt, &size, &e) == 0, "%s", e.msg);
+	memcpy(wide, prop(fdt, "/memory@40000000", "reg", &len), sizeof(wide));
+	ck_assert_int_eq(len, 16);
+	ck_assert_uint_eq(fdt64_to_cpu(wide[0]), GIB(1));
+	ck_assert_uint_eq(fdt64_to_cpu(wide[1]), GIB(5));
+	test_ram_open(&ram, &l);
+	test_ram_is(&ram, GIB(1), GIB(5));
+	ck_assert_uint_eq(fake_live(&ram.kvm), 1);
+	ck_assert_ptr_null(mem_host(ram.mem, gpa(GIB(6)), 1));
+	ck_assert_ptr_null(mem_host(ram.mem, gpa(GIB(1) - 1), 2));
+	test_ram_close(&ram);
+	free(fdt);
+}
+END_TEST
+
 static const struct {
 	uint64_t id, x1, x2, x3;
 	uint64_t answer; /* when it is no conversion */
@@ -329,13 +469,17 @@ Suite *arm64_boot_suite(void)
 	TCase *t = tcase_create("arm64_boot");
 
 	tcase_add_test(t, plain_image);
-	tcase_add_test(t, gzip_image);
+	tcase_add_loop_test(t, packed_image, 0, 4);
+	tcase_add_loop_test(t, damaged_image, 0, 4);
+	tcase_add_test(t, image_that_claims_to_be_huge);
+	tcase_add_loop_test(t, broken_zboot, 0, (int)ARRAY_SIZE(zboots));
 	tcase_add_loop_test(t, broken_image, 0, (int)ARRAY_SIZE(broken));
 	tcase_add_loop_test(t, truncated_image, 0, (int)ARRAY_SIZE(cuts));
 	tcase_add_test(t, plan_has_no_overlaps);
 	tcase_add_test(t, too_little_ram);
 	tcase_add_test(t, device_tree);
 	tcase_add_test(t, device_tree_of_many_cpus);
+	tcase_add_test(t, ram_above_4_gib);
 	tcase_add_loop_test(t, hypercalls, 0, (int)ARRAY_SIZE(calls));
 	tcase_add_test(t, conversion_results);
 	suite_add_tcase(s, t);

@@ -60,6 +60,9 @@ void assert_same_config(const struct config *a, const struct config *b)
 	ck_assert_uint_eq(a->mem_mib, b->mem_mib);
 	ck_assert_int_eq((int)a->protection, (int)b->protection);
 	ck_assert_int_eq((int)a->private_memory, (int)b->private_memory);
+	ck_assert_int_eq((int)a->memory.hugepages, (int)b->memory.hugepages);
+	ck_assert_int_eq(a->memory.prefault, b->memory.prefault);
+	ck_assert_int_eq(a->memory.mergeable, b->memory.mergeable);
 	ck_assert_int_eq((int)a->log_level, (int)b->log_level);
 	ck_assert_int_eq(a->probe, b->probe);
 }
@@ -236,6 +239,52 @@ START_TEST(message_names_the_line)
 }
 END_TEST
 
+/* Which wishes for memory fit which mode; what the sentence of a refusal names. */
+static const struct {
+	const char *json;
+	const char *refused; /* NULL: fits */
+} memories[] = {
+	{ "\"mem\": 5", NULL },
+	{ "\"mem\": 256, \"hugepages\": \"2M\"", NULL },
+	{ "\"mem\": 255, \"hugepages\": \"2M\"", "multiple of 2 MiB" },
+	{ "\"mem\": 5120, \"hugepages\": \"1G\", \"prefault\": true", NULL },
+	{ "\"mem\": 1536, \"hugepages\": \"1G\"", "multiple of 1024 MiB" },
+	{ "\"mem\": 255, \"hugepages\": \"thp\"", NULL },
+	{ "\"mem\": 255, \"hugepages\": \"off\", \"mergeable\": true", NULL },
+	{ "\"hugepages\": \"thp\", \"mergeable\": true", NULL },
+	{ "\"hugepages\": \"2M\", \"mergeable\": true", "ordinary pages only" },
+	{ "\"hugepages\": \"2M\", \"protection\": \"private\"", "4 KiB" },
+	{ "\"hugepages\": \"1G\", \"mem\": 1024, \"protection\": \"pkvm\"", "4 KiB" },
+	{ "\"hugepages\": \"thp\", \"protection\": \"auto\"", "4 KiB" },
+	{ "\"hugepages\": \"off\", \"protection\": \"auto\"", NULL },
+	{ "\"mergeable\": true, \"protection\": \"private\"", "cannot read" },
+	{ "\"mergeable\": true, \"protection\": \"pkvm\"", "cannot read" },
+	{ "\"mergeable\": true, \"protection\": \"auto\"", "cannot read" },
+	{ "\"prefault\": true, \"protection\": \"private\"", NULL },
+	{ "\"prefault\": true, \"protection\": \"pkvm\"", NULL },
+};
+
+START_TEST(memory_suits_the_mode)
+{
+	char text[256];
+	struct config c;
+	struct err e = { "" };
+	int r;
+
+	config_init(&c);
+	snprintf(text, sizeof(text), "{ \"kernel\": \"k\", %s }", memories[_i].json);
+	ck_assert_msg(config_parse(&c, "vm.json", text, strlen(text), &e) == 0, "%s", e.msg);
+	r = config_check(&c, &e);
+	if (!memories[_i].refused) {
+		ck_assert_msg(r == 0, "%s: %s", text, e.msg);
+	} else {
+		ck_assert_int_eq(r, -EINVAL);
+		ck_assert_msg(strstr(e.msg, memories[_i].refused) != NULL, "%s", e.msg);
+	}
+	config_free(&c);
+}
+END_TEST
+
 /* However long the path, file name, line and key survive. */
 START_TEST(long_path_keeps_the_line)
 {
@@ -395,6 +444,7 @@ Suite *config_suite(void)
 	tcase_add_test(t, strings_keep_their_limits);
 	tcase_add_loop_test(t, paths_count_from_the_file, 0, ARRAY_SIZE(folders));
 	tcase_add_loop_test(t, message_names_the_line, 0, ARRAY_SIZE(lines));
+	tcase_add_loop_test(t, memory_suits_the_mode, 0, (int)ARRAY_SIZE(memories));
 	tcase_add_test(t, long_path_keeps_the_line);
 	tcase_add_test(t, null_err_is_fine);
 	tcase_add_test(t, dump_reads_back);

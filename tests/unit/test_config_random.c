@@ -21,6 +21,7 @@ static const char *const seeds[] = {
 	"{ \"kernel\": \"Image\", \"initrd\": \"initrd\", \"params\": \"a \\\"b\\\" \\u00e4\" }",
 	"{\n\t\"firmware\": \"/fw\",\n\t\"cpus\": 4,\n\t\"mem\": 512,\n\t\"probe\": true\n}\n",
 	"{\"protection\":\"private\",\"private-memory\":\"open\",\"log-level\":\"debug\"}",
+	"{\"hugepages\":\"thp\",\"prefault\":true,\"mergeable\":true,\"mem\":1024}",
 	"{\"cpus\":{\"mem\":[1,2,{\"cpus\":0}]},\"mem\":-1,\"k\\u0065rnel\":null}",
 };
 

@@ -18,13 +18,15 @@ static const uint32_t cpu_counts[] = { 1, 4, 17 };
 
 static void *build_tree(uint32_t cpus, size_t *size)
 {
-	static const struct platform_dev row = { PLATFORM_SERIAL, false, ARM64_SERIAL, 8,
-		ARM64_SERIAL_SPI };
+	static const struct platform_dev rows[] = {
+		{ PLATFORM_SERIAL, false, ARM64_SERIAL, 8, ARM64_SERIAL_SPI },
+		{ PLATFORM_RTC, false, ARM64_RTC, 0x1000, ARM64_RTC_SPI },
+	};
 	struct arch_config config = { .cpus = cpus, .ram_bytes = MIB(64) };
 	struct arch_layout layout = {
 		.ram = { { { ARM64_RAM }, MIB(64) } },
 		.ram_count = 1,
-		.platform = { &row, 1 },
+		.platform = { rows, ARRAY_SIZE(rows) },
 	};
 	struct fdt_params p = { .config = &config, .layout = &layout, .bootargs = "" };
 	struct err e = { "" };
@@ -73,6 +75,27 @@ START_TEST(interrupt_controller_has_its_generic_name)
 }
 END_TEST
 
+/* Linux asks the bus clock for its rate before it looks at the identification registers. */
+START_TEST(clock_has_a_clock)
+{
+	size_t size;
+	void *fdt = build_tree(1, &size);
+	int node = fdt_path_offset(fdt, "/rtc@1003000"), clock;
+	const fdt32_t *cell;
+
+	ck_assert_int_ge(node, 0);
+	ck_assert_int_eq(fdt_node_check_compatible(fdt, node, "arm,pl031"), 0);
+	ck_assert_int_eq(fdt_node_check_compatible(fdt, node, "arm,primecell"), 0);
+	ck_assert_str_eq(string_at(fdt, node, "clock-names"), "apb_pclk");
+	cell = fdt_getprop(fdt, node, "clocks", NULL);
+	clock = fdt_node_offset_by_phandle(fdt, fdt32_to_cpu(*cell));
+	ck_assert_str_eq(string_at(fdt, clock, "compatible"), "fixed-clock");
+	cell = fdt_getprop(fdt, node, "interrupts", NULL);
+	ck_assert_uint_eq(fdt32_to_cpu(cell[1]), ARM64_RTC_SPI);
+	free(fdt);
+}
+END_TEST
+
 /* dtc knows rules of the specification that we did not think of. Where it is installed. */
 START_TEST(dtc_finds_nothing_to_complain_about)
 {
@@ -104,6 +127,7 @@ TCase *machine_fdt_case(void)
 
 	tcase_add_loop_test(t, every_cpu_is_started_by_psci, 0, n);
 	tcase_add_test(t, interrupt_controller_has_its_generic_name);
+	tcase_add_test(t, clock_has_a_clock);
 	tcase_add_loop_test(t, dtc_finds_nothing_to_complain_about, 0, n);
 	return t;
 }

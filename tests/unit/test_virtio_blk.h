@@ -96,11 +96,12 @@ struct blk_calls {
 	unsigned int reads;  /* preadv */
 	unsigned int writes; /* pwritev2 */
 	unsigned int stable; /* ... with RWF_DSYNC */
-	int last_mode;	     /* of fallocate */
-	bool no_fallocate;   /* the file system cannot */
 	bool tiny;	     /* transfers are cut short to 100 bytes */
 	bool no_direct;	     /* direct I/O is impossible, says statx */
 	uint32_t align;	     /* what direct I/O wants, if not 0 */
+	/* Prefaulting calls it too, on several threads. */
+	_Atomic int last_mode;	   /* of fallocate */
+	_Atomic bool no_fallocate; /* the file system cannot */
 };
 extern struct blk_calls blk_calls;
 

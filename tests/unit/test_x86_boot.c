@@ -16,6 +16,7 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/hypercall.h"
 #include "tests/unit/suites.h"
+#include "tests/unit/test_ram.h"
 
 #define SETUP_BYTES (5 * 512u)
 #define BODY_BYTES  4096u
@@ -317,6 +318,64 @@ START_TEST(ram_goes_around_the_hole)
 }
 END_TEST
 
+static const uint8_t *zero_page(const struct boot_plan *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->count; i++)
+		if (p->items[i].dst.v == p->entry.arg)
+			return p->items[i].data;
+	ck_abort_msg("no zero page");
+	return NULL;
+}
+
+/* The zero page's memory map says that all of [base, base + size) is RAM. */
+static bool e820_has(const uint8_t *zp, uint64_t base, uint64_t size)
+{
+	uint64_t entry[2];
+	uint32_t type;
+	unsigned int i;
+
+	for (i = 0; i < zp[0x1e8]; i++) {
+		memcpy(entry, zp + 0x2d0 + i * 20, 16);
+		memcpy(&type, zp + 0x2d0 + i * 20 + 16, 4);
+		if (entry[0] == base && entry[1] == size && type == 1)
+			return true;
+	}
+	return false;
+}
+
+/* What the kernel is told of, what KVM has slots for, and what we can reach: the same RAM. */
+START_TEST(ram_above_4_gib)
+{
+	struct arch_config c = { .cpus = 1, .ram_bytes = GIB(5) };
+	struct boot_files f = { .params = "", .kernel_path = "k" };
+	struct arch_layout l;
+	struct boot_plan p;
+	struct err e = { "" };
+	const uint8_t *zp;
+	struct test_ram ram;
+
+	f.kernel = bzimage();
+	ck_assert_int_eq(arch_layout(&c, &l, &e), 0);
+	ck_assert_msg(arch_boot_plan(&c, &l, &f, &p, &e) == 0, "%s", e.msg);
+	zp = zero_page(&p);
+	ck_assert_uint_eq(zp[0x1e8], 4);
+	ck_assert(e820_has(zp, MIB(1), GIB(3) - MIB(1)));
+	ck_assert(e820_has(zp, GIB(4), GIB(2)));
+	test_ram_open(&ram, &l);
+	test_ram_is(&ram, 0, GIB(3));
+	test_ram_is(&ram, GIB(4), GIB(2));
+	ck_assert_uint_eq(fake_live(&ram.kvm), 2);
+	ck_assert_ptr_null(mem_host(ram.mem, gpa(GIB(3)), 1));
+	ck_assert_ptr_null(mem_host(ram.mem, gpa(GIB(6)), 1));
+	ck_assert_ptr_null(mem_host(ram.mem, gpa(GIB(3) - 1), 2));
+	test_ram_close(&ram);
+	boot_plan_free(&p);
+	blob_free(&f.kernel);
+}
+END_TEST
+
 /* Walks the tables as the processor does. */
 static uint64_t translate(const uint8_t *tables, uint64_t at, uint64_t va)
 {
@@ -455,6 +514,7 @@ Suite *x86_boot_suite(void)
 	tcase_add_test(t, plan_that_does_not_fit);
 	tcase_add_test(t, vcpus_that_interrupts_reach);
 	tcase_add_loop_test(t, ram_goes_around_the_hole, 0, (int)ARRAY_SIZE(rams));
+	tcase_add_test(t, ram_above_4_gib);
 	tcase_add_loop_test(t, identity_tables, 0, 5);
 	tcase_add_test(t, cpuid_policy);
 	tcase_add_loop_test(t, hypercalls, 0, (int)ARRAY_SIZE(calls));

@@ -7,13 +7,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int blob_grow(struct blob *b, size_t *room, size_t max)
+#define FIRST_ROOM 65536u
+
+int blob_extend(struct blob *b, size_t *room, size_t first, size_t max)
 {
-	size_t next = *room ? *room * 2 : 65536;
+	size_t next = *room ? *room * 2 : first;
 	uint8_t *p;
 
-	if (next > max + 1)
-		next = max + 1;
+	if (*room >= max)
+		return -EFBIG;
+	if (next > max)
+		next = max;
 	p = realloc(b->data, next + 1);
 	if (!p)
 		return -ENOMEM;
@@ -37,7 +41,7 @@ static int blob_read_fd(int fd, size_t max, size_t hint, struct blob *b)
 	for (;;) {
 		if (b->len > max)
 			return -EFBIG;
-		if (b->len == room && blob_grow(b, &room, max))
+		if (b->len == room && blob_extend(b, &room, FIRST_ROOM, max + 1))
 			return -ENOMEM;
 		n = read(fd, b->data + b->len, room - b->len);
 		if (n < 0 && errno == EINTR)

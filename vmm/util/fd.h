@@ -47,6 +47,13 @@ int blob_read(const char *path, size_t max, struct blob *out, struct err *e);
 void blob_free(struct blob *b);
 
 /*
+ * Room for more in a blob that is being filled: `first` bytes, then twice as much each time, up to
+ * max, and always one byte beyond for a NUL. *room is how much there is. -EFBIG when that is max already, or -ENOMEM; the blob is as it
+ * was then.
+ */
+int blob_extend(struct blob *b, size_t *room, size_t first, size_t max);
+
+/*
  * A new non-blocking open file description for the same terminal or pipe as fd, so that O_NONBLOCK
  * does not leak to whoever shares fd (a shell, say). A regular file is duplicated, keeping its
  * offset; so is what the kernel cannot reopen (a socket), which may then still block. Returns the
