@@ -71,6 +71,33 @@ static const struct option_def disk_defs[] = {
 
 static const struct option_table disk_table = { disk_defs, ARRAY_SIZE(disk_defs) };
 
+#define STATS_SECONDS_MAX 86400
+#define BALLOON(field)	  OPTION_FIELD(struct balloon_options, field)
+static const struct option_def balloon_defs[] = {
+	{ .name = "size",
+		BALLOON(size_mib),
+		.type = OPTION_INTEGER,
+		.max = MEM_MIB_MAX,
+		.unit = "MiB",
+		.help = "Memory that the guest shall give up to begin with" },
+	{ .name = "deflate-on-oom",
+		BALLOON(deflate_on_oom),
+		.type = OPTION_FLAG,
+		.help = "The guest may take memory back when it has no other" },
+	{ .name = "reporting",
+		BALLOON(reporting),
+		.type = OPTION_FLAG,
+		.help = "The guest reports free pages all the time" },
+	{ .name = "stats",
+		BALLOON(stats_seconds),
+		.type = OPTION_INTEGER,
+		.max = STATS_SECONDS_MAX,
+		.unit = "seconds",
+		.help = "How often the guest shall tell about its memory" },
+};
+
+static const struct option_table balloon_table = { balloon_defs, ARRAY_SIZE(balloon_defs) };
+
 /* In the order of --help, of the dump and of the man page. */
 static const struct option_def defs[] = {
 	{ .name = "kernel",
@@ -139,6 +166,16 @@ static const struct option_def defs[] = {
 		FIELD(entropy),
 		.type = OPTION_FLAG,
 		.help = "Add a source of random numbers (virtio-rng)" },
+	{ .name = "balloon",
+		FIELD(balloon),
+		.type = OPTION_LIST,
+		.item = &balloon_table,
+		.item_size = sizeof(struct balloon_options),
+		.max = 1,
+		.arg = "BALLOON",
+		.help = "Add a memory balloon, SIZE_MIB[,KEY[=VALUE]]...: the guest gives up so "
+			"much memory, and the host gets it; keys: deflate-on-oom, reporting, "
+			"stats=SECONDS" },
 	{ .name = "probe",
 		FIELD(probe),
 		.type = OPTION_FLAG,
@@ -178,6 +215,41 @@ void config_free(struct config *c)
 	options_free(&config_table, c);
 }
 
+const struct balloon_options *config_balloon(const struct config *c)
+{
+	return c->balloon.count ? c->balloon.items : NULL;
+}
+
+int config_check_balloon(const struct balloon_options *b, enum protection protection, struct err *e)
+{
+	if (protection == PROTECTION_PKVM)
+		return err_set(e, -EINVAL,
+			"balloon does not fit protection pkvm: the host cannot get back memory "
+			"that "
+			"is pinned for the guest (leave it out)");
+	/* Only shared memory may be pointed to by a queue, and what is free is private. */
+	if (b->reporting && protection != PROTECTION_NONE)
+		return err_set(e, -EINVAL,
+			"balloon: reporting does not fit protection %s: the guest's free pages are "
+			"private (leave reporting out)",
+			protection_name(protection));
+	return 0;
+}
+
+static int check_balloon(const struct config *c, struct err *e)
+{
+	const struct balloon_options *b = config_balloon(c);
+
+	if (!b)
+		return 0;
+	if (b->size_mib >= c->mem_mib)
+		return err_set(e, -EINVAL,
+			"balloon: %llu MiB of the %llu MiB that mem gives to the guest leave it "
+			"nothing (make the balloon smaller)",
+			(unsigned long long)b->size_mib, (unsigned long long)c->mem_mib);
+	return config_check_balloon(b, c->protection, e);
+}
+
 int config_check(const struct config *c, struct err *e)
 {
 	if (c->initrd && !c->kernel)
@@ -197,5 +269,5 @@ int config_check(const struct config *c, struct err *e)
 			"private-memory open does not fit protection %s (add --protection private "
 			"or auto, or leave it out)",
 			protection_name(c->protection));
-	return 0;
+	return check_balloon(c, e);
 }

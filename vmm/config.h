@@ -39,6 +39,14 @@ struct disk_config {
 	uint64_t iops;	    /* requests */
 };
 
+/* The memory balloon. */
+struct balloon_options {
+	uint64_t size_mib; /* to begin with */
+	bool deflate_on_oom;
+	bool reporting;
+	uint32_t stats_seconds; /* 0: no statistics */
+};
+
 struct config {
 	/* Owned strings, NULL where not given; paths count from the working directory. */
 	char *kernel;
@@ -51,10 +59,11 @@ struct config {
 	enum protection protection;
 	enum private_memory private_memory;
 	enum log_level log_level;
-	struct option_list disks; /* of struct disk_config */
-	bool entropy;		  /* add a virtio entropy device */
-	bool probe;		  /* add the probe device, for tests and demonstrations */
-	bool dump_config;	  /* print this struct as JSON and stop */
+	struct option_list disks;   /* of struct disk_config */
+	struct option_list balloon; /* none, or one struct balloon_options */
+	bool entropy;		    /* add a virtio entropy device */
+	bool probe;		    /* add the probe device, for tests and demonstrations */
+	bool dump_config;	    /* print this struct as JSON and stop */
 };
 
 /* The options of `nacre run`; offsets count from a struct config. */
@@ -65,6 +74,16 @@ void config_init(struct config *c);
 
 /* Frees the strings. Accepts a config that was only zeroed, or freed before. */
 void config_free(struct config *c);
+
+/* The balloon's part, or NULL. */
+const struct balloon_options *config_balloon(const struct config *c);
+
+/*
+ * Does a balloon fit that mode? 0, or -EINVAL with the reason. config_check asks for the mode that
+ * was given; when that was auto, ask again with what came of it.
+ */
+int config_check_balloon(
+	const struct balloon_options *b, enum protection protection, struct err *e);
 
 /* Checks what no single setting shows: 0, or -EINVAL with what is missing or does not fit. */
 int config_check(const struct config *c, struct err *e);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_mmio.h"
 #include "devices/virtio_rng.h"
@@ -18,6 +19,8 @@ struct place {
 	struct loop *io;
 	struct irq_line irq;
 	bool is_protected;
+	enum protection protection;
+	uint64_t ram_bytes;
 };
 
 struct slot {
@@ -98,9 +101,41 @@ static int make_disk(struct slot *s, const struct place *p, const void *config, 
 	return 0;
 }
 
+static void free_balloon(void *model)
+{
+	virtio_balloon_free(model);
+}
+
+static int make_balloon(struct slot *s, const struct place *p, const void *config, struct err *e)
+{
+	const struct balloon_options *b = config;
+	const struct balloon_config cfg = {
+		.mem = p->mem,
+		.loop = p->io,
+		.irq = p->irq,
+		.is_protected = p->is_protected,
+		.ram_bytes = p->ram_bytes,
+		.target = b->size_mib << 20,
+		.deflate_on_oom = b->deflate_on_oom,
+		.reporting = b->reporting,
+		.stats_seconds = b->stats_seconds,
+	};
+	struct virtio_balloon *balloon;
+	int r = config_check_balloon(b, p->protection, e);
+
+	if (!r)
+		r = virtio_balloon_new(&balloon, &cfg, e);
+	if (r)
+		return r;
+	s->model = balloon;
+	s->free = free_balloon;
+	s->dev = virtio_balloon_dev(balloon);
+	return 0;
+}
+
 uint32_t virtio_set_count(const struct config *c)
 {
-	return c->disks.count + (c->entropy ? 1 : 0);
+	return c->disks.count + (c->entropy ? 1 : 0) + c->balloon.count;
 }
 
 /* ---- joining them to the VM ---- */
@@ -159,6 +194,8 @@ static int add(struct virtio_set *set, make_fn make, const void *config, struct 
 		.mem = set->vm->mem,
 		.io = set->io,
 		.is_protected = set->vm->config.protection != PROTECTION_NONE,
+		.protection = set->vm->config.protection,
+		.ram_bytes = set->vm->config.ram_bytes,
 	};
 	int r;
 
@@ -183,6 +220,8 @@ static int add_all(struct virtio_set *set, const struct config *c, struct err *e
 		r = add(set, make_disk, &disks[i], e);
 	if (!r && c->entropy)
 		r = add(set, make_rng, NULL, e);
+	if (!r && c->balloon.count)
+		r = add(set, make_balloon, config_balloon(c), e);
 	return r;
 }
 

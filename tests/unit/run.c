@@ -29,6 +29,7 @@ static const struct {
 	{ "serial", serial_suite },
 	{ "tty", tty_suite },
 	{ "util", util_suite },
+	{ "virtio_balloon", virtio_balloon_suite },
 	{ "virtio_blk", virtio_blk_suite },
 	{ "virtio_mmio", virtio_mmio_suite },
 	{ "virtio_rng", virtio_rng_suite },

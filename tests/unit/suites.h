@@ -22,6 +22,7 @@ Suite *ratelimit_suite(void);
 Suite *serial_suite(void);
 Suite *tty_suite(void);
 Suite *util_suite(void);
+Suite *virtio_balloon_suite(void);
 Suite *virtio_blk_suite(void);
 Suite *virtio_mmio_suite(void);
 Suite *virtio_rng_suite(void);
