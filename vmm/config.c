@@ -21,6 +21,9 @@ const char *const private_memory_names[PRIVATE_MEMORY_KINDS] = {
 /* options.c stores enums by their size. */
 _Static_assert(sizeof(enum protection) == sizeof(uint32_t), "enum protection");
 _Static_assert(sizeof(enum private_memory) == sizeof(uint32_t), "enum private_memory");
+static const char *const console_names[CONSOLE_KINDS] = { "serial", "virtio" };
+
+_Static_assert(sizeof(enum console) == sizeof(uint32_t), "enum console");
 _Static_assert(sizeof(enum log_level) == sizeof(uint32_t), "enum log_level");
 
 #define FIELD(field) OPTION_FIELD(struct config, field)
@@ -152,6 +155,14 @@ static const struct option_def defs[] = {
 		.arg = "KIND",
 		.help = "With open, this process can read private memory: nothing is protected, "
 			"for tests on hosts where KVM emulates the guest" },
+	{ .name = "console",
+		FIELD(console),
+		NAMES(console_names),
+		.arg = "KIND",
+		.help = "Which device your keys go to: the serial port, ttyS0 in Linux, or a "
+			"virtio "
+			"console, hvc0; what the guest writes to the serial port appears either "
+			"way" },
 	{ .name = "disk",
 		FIELD(disks),
 		.type = OPTION_LIST,

@@ -27,6 +27,9 @@ enum private_memory {
 
 extern const char *const private_memory_names[PRIVATE_MEMORY_KINDS];
 
+/* Which device has the terminal. */
+enum console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_KINDS };
+
 /* One of the guest's disks, in the order in which it finds them. */
 struct disk_config {
 	char *path;
@@ -59,6 +62,7 @@ struct config {
 	enum protection protection;
 	enum private_memory private_memory;
 	enum log_level log_level;
+	enum console console;
 	struct option_list disks;   /* of struct disk_config */
 	struct option_list balloon; /* none, or one struct balloon_options */
 	bool entropy;		    /* add a virtio entropy device */

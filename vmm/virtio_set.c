@@ -7,6 +7,7 @@
 
 #include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
+#include "devices/virtio_console.h"
 #include "devices/virtio_mmio.h"
 #include "devices/virtio_rng.h"
 #include "vmm/kvm.h"
@@ -17,6 +18,7 @@
 struct place {
 	const struct mem *mem;
 	struct loop *io;
+	struct tty *tty;
 	struct irq_line irq;
 	bool is_protected;
 	enum protection protection;
@@ -34,6 +36,8 @@ struct slot {
 struct virtio_set {
 	struct vm *vm;
 	struct loop *io;
+	struct tty *tty;
+	struct virtio_console *console; /* in one of the slots, or NULL */
 	unsigned int used;
 	unsigned int count;
 	struct slot slots[];
@@ -133,9 +137,36 @@ static int make_balloon(struct slot *s, const struct place *p, const void *confi
 	return 0;
 }
 
+static void free_console(void *model)
+{
+	virtio_console_free(model);
+}
+
+static int make_console(struct slot *s, const struct place *p, const void *config, struct err *e)
+{
+	const struct console_config cfg = {
+		.mem = p->mem,
+		.loop = p->io,
+		.irq = p->irq,
+		.is_protected = p->is_protected,
+		.tty = p->tty,
+	};
+	struct virtio_console *console;
+	int r = virtio_console_new(&console, &cfg, e);
+
+	(void)config;
+	if (r)
+		return r;
+	s->model = console;
+	s->free = free_console;
+	s->dev = virtio_console_dev(console);
+	return 0;
+}
+
 uint32_t virtio_set_count(const struct config *c)
 {
-	return c->disks.count + (c->entropy ? 1 : 0) + c->balloon.count;
+	return c->disks.count + (c->entropy ? 1 : 0) + c->balloon.count +
+	       (c->console == CONSOLE_VIRTIO ? 1 : 0);
 }
 
 /* ---- joining them to the VM ---- */
@@ -193,6 +224,7 @@ static int add(struct virtio_set *set, make_fn make, const void *config, struct 
 	struct place p = {
 		.mem = set->vm->mem,
 		.io = set->io,
+		.tty = set->tty,
 		.is_protected = set->vm->config.protection != PROTECTION_NONE,
 		.protection = set->vm->config.protection,
 		.ram_bytes = set->vm->config.ram_bytes,
@@ -222,11 +254,15 @@ static int add_all(struct virtio_set *set, const struct config *c, struct err *e
 		r = add(set, make_rng, NULL, e);
 	if (!r && c->balloon.count)
 		r = add(set, make_balloon, config_balloon(c), e);
+	if (!r && c->console == CONSOLE_VIRTIO) {
+		r = add(set, make_console, NULL, e);
+		set->console = r ? NULL : set->slots[set->used - 1].model;
+	}
 	return r;
 }
 
-int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, const struct config *c,
-	struct err *e)
+int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, struct tty *tty,
+	const struct config *c, struct err *e)
 {
 	uint32_t i, count = virtio_set_count(c);
 	struct virtio_set *set = calloc(1, sizeof(*set) + count * sizeof(set->slots[0]));
@@ -236,6 +272,7 @@ int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, cons
 		return err_set(e, -ENOMEM, "virtio devices: out of memory");
 	set->vm = vm;
 	set->io = io;
+	set->tty = tty;
 	set->count = count;
 	for (i = 0; i < count; i++)
 		set->slots[i].irq.fd = -1;
@@ -246,6 +283,12 @@ int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, cons
 	}
 	*out = set;
 	return 0;
+}
+
+void virtio_set_resized(struct virtio_set *set)
+{
+	if (set->console)
+		virtio_console_resized(set->console);
 }
 
 void virtio_set_free(struct virtio_set *set)

@@ -31,6 +31,7 @@ static const struct {
 	{ "util", util_suite },
 	{ "virtio_balloon", virtio_balloon_suite },
 	{ "virtio_blk", virtio_blk_suite },
+	{ "virtio_console", virtio_console_suite },
 	{ "virtio_mmio", virtio_mmio_suite },
 	{ "virtio_rng", virtio_rng_suite },
 	{ "virtq", virtq_suite },

@@ -24,6 +24,7 @@ Suite *tty_suite(void);
 Suite *util_suite(void);
 Suite *virtio_balloon_suite(void);
 Suite *virtio_blk_suite(void);
+Suite *virtio_console_suite(void);
 Suite *virtio_mmio_suite(void);
 Suite *virtio_rng_suite(void);
 Suite *virtq_suite(void);
