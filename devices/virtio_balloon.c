@@ -52,8 +52,9 @@ struct virtio_balloon {
 	int64_t budget;	       /* what is left of this turn */
 	uint32_t done[QUEUES]; /* bytes of the next chain that earlier turns have worked off */
 	uint32_t batch[PFN_BATCH];
-	struct virtio_balloon_state state; /* target and actual in pages of the guest: see get */
-	uint32_t target, actual, poison;
+	uint32_t target, actual; /* in pages */
+	uint32_t poison;
+	struct virtio_balloon_state state; /* all but those two */
 };
 
 /* ---- giving memory back ---- */
@@ -65,7 +66,7 @@ static bool give_back(struct virtio_balloon *b, unsigned int q, uint64_t at, uin
 	int r = mem_discard(b->dev.mem, gpa(at), len, &e);
 
 	b->budget -= CALL_COST + (int64_t)(len / PAGE_SIZE);
-	if (r == -EFAULT || r == -EINVAL) {
+	if (r == -EFAULT) {
 		virtio_fail(&b->dev, "queue %u: %s", q, e.msg);
 		return false;
 	}

@@ -12,6 +12,7 @@
 #include "devices/virtio_balloon.h"
 #include "mem/guard.h"
 #include "tests/unit/fake_driver.h"
+#include "tests/unit/fake_slots.h"
 #include "tests/unit/suites.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/log.h"
@@ -285,6 +286,23 @@ START_TEST(staging_is_not_the_guests_to_give)
 	pump(5);
 	ck_assert(broken());
 	ck_assert_int_eq(*(char *)mem_host(guest.mem, d.base, 1), 7);
+}
+END_TEST
+
+/* It is none of the driver's business. */
+START_TEST(kernel_that_takes_nothing_back)
+{
+	const uint32_t pfns[] = { PFN(PAGES_AT), PFN(PAGES_AT + 0x2000) };
+	void *kvm;
+
+	slot_table_ops(guest.table, &kvm);
+	((struct fake_kvm *)kvm)->fail_from = 1;
+	fill(PAGES_AT, 1);
+	offer(INFLATE, GUEST_DATA, pfns, ARRAY_SIZE(pfns));
+	expect_used(0, 1);
+	ck_assert(!broken());
+	ck_assert_uint_eq(given_back(), 0);
+	ck_assert(holds_memory(PAGES_AT, false));
 }
 END_TEST
 
@@ -731,6 +749,7 @@ Suite *virtio_balloon_suite(void)
 	tcase_add_test(t, deflating_touches_nothing);
 	tcase_add_loop_test(t, page_outside_ram_breaks_the_device, 0, ARRAY_SIZE(foreign));
 	tcase_add_test(t, staging_is_not_the_guests_to_give);
+	tcase_add_test(t, kernel_that_takes_nothing_back);
 	tcase_add_loop_test(t, no_page_list_breaks_the_device, 0, ARRAY_SIZE(odd));
 	tcase_add_test(t, page_numbers_across_buffers);
 	tcase_add_test(t, endless_list_leaves_time_to_others);
