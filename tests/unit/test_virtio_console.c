@@ -478,7 +478,7 @@ END_TEST
 START_TEST(terminal_without_a_size)
 {
 	struct winsize w = { .ws_col = 132, .ws_row = 50 };
-	int slave, master = open_terminal(&slave, 0, 0);
+	int slave, master = open_terminal(&slave, _i == 1 ? 100 : 0, _i == 2 ? 30 : 0);
 
 	begin(-1, slave);
 	ck_assert_uint_eq(driver_features(&drv) & 0xffffff, 0);
@@ -592,7 +592,7 @@ Suite *virtio_console_suite(void)
 	tcase_add_loop_test(t, input_waits_for_the_driver, 0, 2);
 	tcase_add_loop_test(t, broken_chain_breaks_the_device, 0, 5);
 	tcase_add_test(t, size_follows_the_terminal);
-	tcase_add_test(t, terminal_without_a_size);
+	tcase_add_loop_test(t, terminal_without_a_size, 0, 3);
 	tcase_add_test(t, serial_port_may_write_too);
 	tcase_add_test(t, may_go_away_while_loops_run);
 	tcase_set_timeout(t, 120);
