@@ -69,6 +69,7 @@ struct serial {
 	pthread_mutex_t lock;
 	struct irq_line irq;
 	struct tty *tty;
+	bool output_only;
 	struct regs r;
 	bool tx_busy;	 /* the ring has no room for a full transmit FIFO; drained() ends it */
 	bool rx_starved; /* the tty has input that found no room here */
@@ -167,9 +168,11 @@ static void tty_has_room(void *dev)
 	struct serial *s = dev;
 
 	pthread_mutex_lock(&s->lock);
-	s->tx_busy = false;
-	s->r.tx_pending = true;
-	update_irq(s);
+	if (s->tx_busy) {
+		s->tx_busy = false;
+		s->r.tx_pending = true;
+		update_irq(s);
+	}
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -384,7 +387,10 @@ int serial_new(struct serial **out, const struct serial_config *cfg, struct err 
 	s->tty = cfg->tty;
 	s->r.dll = 1; /* 115200 bits per second, should anyone ask */
 	s->r.msr = modem_status(0);
-	if (s->tty) {
+	s->output_only = cfg->output_only;
+	if (s->tty && s->output_only)
+		tty_join_output(s->tty, &tty_user, s);
+	else if (s->tty) {
 		r = tty_attach(s->tty, &tty_user, s, e);
 		if (r) {
 			s->tty = NULL;
@@ -400,7 +406,9 @@ void serial_free(struct serial *s)
 {
 	if (!s)
 		return;
-	if (s->tty)
+	if (s->tty && s->output_only)
+		tty_leave_output(s->tty);
+	else if (s->tty)
 		tty_detach(s->tty);
 	pthread_mutex_destroy(&s->lock);
 	free(s);

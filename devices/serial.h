@@ -3,6 +3,7 @@
 #define NACRE_SERIAL_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "devices/bus.h"
 #include "devices/irq.h"
@@ -26,7 +27,8 @@ struct serial;
 
 struct serial_config {
 	struct irq_line irq;
-	struct tty *tty; /* borrowed, outlives the device; NULL: no input, output is discarded */
+	struct tty *tty;  /* borrowed, outlives the device; NULL: no input, output is discarded */
+	bool output_only; /* another device has the tty's input; see tty_join_output */
 };
 
 /* Makes the device and attaches it to the tty. Returns 0 or -errno. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -45,6 +46,8 @@ struct tty {
 	struct loop_event *wake, *in_ev, *out_ev;
 	const struct tty_user *user;
 	void *dev;
+	const struct tty_user *writer; /* the second device, see tty_join_output */
+	void *writer_dev;
 
 	/* The loop's thread only. */
 	bool in_ended;	/* end of file, or we are in the background */
@@ -151,9 +154,8 @@ static int flush_result(struct tty *t, ssize_t n, int code)
  */
 static int flush_once(struct tty *t)
 {
-	const struct tty_user *tell = NULL;
 	unsigned int at, len;
-	bool ended;
+	bool ended, tell;
 	ssize_t n;
 	int r, code;
 
@@ -175,15 +177,16 @@ static int flush_once(struct tty *t)
 	t->writing = false;
 	r = flush_result(t, n, code);
 	ended = t->gone;
-	if (t->notify && t->head - t->tail <= RING_SIZE / 2) {
+	tell = t->notify && t->head - t->tail <= RING_SIZE / 2;
+	if (tell)
 		t->notify = false;
-		tell = t->user;
-	}
 	pthread_mutex_unlock(&t->lock);
 	if (ended)
 		say_ended(code);
-	if (tell)
-		tell->drained(t->dev);
+	if (tell && t->user)
+		t->user->drained(t->dev);
+	if (tell && t->writer)
+		t->writer->drained(t->writer_dev);
 	return r;
 }
 
@@ -239,6 +242,17 @@ int tty_drain(struct tty *t, int timeout_ms)
 		return 0;
 	wake(t);
 	return -ETIMEDOUT;
+}
+
+bool tty_size(const struct tty *t, uint16_t *cols, uint16_t *rows)
+{
+	struct winsize w = { 0 };
+
+	if (t->out < 0 || ioctl(t->out, TIOCGWINSZ, &w) || !w.ws_col || !w.ws_row)
+		return false;
+	*cols = w.ws_col;
+	*rows = w.ws_row;
+	return true;
 }
 
 /* ---- input ---- */
@@ -500,6 +514,17 @@ void tty_detach(struct tty *t)
 	pthread_mutex_lock(&t->lock);
 	t->user = NULL;
 	pthread_mutex_unlock(&t->lock);
+}
+
+void tty_join_output(struct tty *t, const struct tty_user *user, void *dev)
+{
+	t->writer_dev = dev;
+	t->writer = user;
+}
+
+void tty_leave_output(struct tty *t)
+{
+	t->writer = NULL;
 }
 
 void tty_free(struct tty *t)

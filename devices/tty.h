@@ -43,7 +43,10 @@ struct tty_config {
 struct tty_user {
 	/* Takes up to n bytes and says how many. Less than n: it calls tty_input_ready later. */
 	size_t (*input)(void *dev, const uint8_t *data, size_t n);
-	/* After tty_can_take said no: half of the ring is free again. */
+	/*
+	 * After tty_can_take said no: half of the ring is free again. With a second device it may
+	 * have been the other one that asked.
+	 */
 	void (*drained)(void *dev);
 };
 
@@ -61,6 +64,13 @@ int tty_attach(struct tty *t, const struct tty_user *user, void *dev, struct err
 void tty_detach(struct tty *t);
 
 /*
+ * A second device that only writes: its user's drained() is called, input() never. Not while the
+ * first one is attached, neither the joining nor the leaving.
+ */
+void tty_join_output(struct tty *t, const struct tty_user *user, void *dev);
+void tty_leave_output(struct tty *t);
+
+/*
  * Restores the terminal and closes. Accepts NULL. Output still in the ring is lost: call tty_drain
  * before. The loop must still exist; detach (serial_free) comes first.
  */
@@ -70,6 +80,9 @@ void tty_free(struct tty *t);
 size_t tty_write(struct tty *t, const void *data, size_t n);
 /* Any thread. Whether n bytes would fit now; if not, the user's drained() comes later. */
 bool tty_can_take(struct tty *t, size_t n);
+
+/* Any thread. The size of the terminal that is written to; false if it is none, or has no size. */
+bool tty_size(const struct tty *t, uint16_t *cols, uint16_t *rows);
 
 /* Any thread. The device can take input again. */
 void tty_input_ready(struct tty *t);

@@ -250,6 +250,66 @@ int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e)
 	return guard_store16(p, v, &f) ? 0 : faulted(a, &f, e);
 }
 
+/* ---- giving back ---- */
+
+/* 0 when all of the range is RAM that can be given back. */
+static int check_discard(const struct mem *m, gpa_t a, uint64_t len, struct err *e)
+{
+	unsigned long long at = a.v, size = len;
+
+	if (!len || !is_aligned(a.v | len, PAGE_SIZE) || a.v + (len - 1) < a.v)
+		return err_set(e, -EINVAL, "gpa 0x%llx, %llu bytes: empty, misaligned or wrapping",
+			at, size);
+	while (len) {
+		const struct mem_region *r = mem_find(m, a, 1);
+		uint64_t here;
+
+		if (!r || r->kind == MEM_STAGING)
+			return err_set(e, -EFAULT, "gpa 0x%llx: not the guest's RAM",
+				(unsigned long long)a.v);
+		if (r->kind == MEM_NATIVE)
+			return err_set(e, -EOPNOTSUPP, "gpa 0x%llx: pinned by the hypervisor",
+				(unsigned long long)a.v);
+		here = min_u64(len, r->size - (a.v - r->base.v));
+		a = gpa_add(a, here);
+		len -= here;
+	}
+	return 0;
+}
+
+/* The backing behind the page at off, and how many bytes from there on lie in it. */
+static const struct backing *backing_of(const struct mem_region *r, uint64_t off, uint64_t *len)
+{
+	bool shared;
+
+	if (r->kind != MEM_SPLIT)
+		return &r->shared;
+	*len = PAGE_SIZE * share_run(r->share, off / PAGE_SIZE, *len / PAGE_SIZE, &shared);
+	return shared ? &r->shared : &r->private;
+}
+
+int mem_discard(const struct mem *m, gpa_t a, uint64_t len, struct err *e)
+{
+	const struct slot_ops *ops;
+	void *ctx;
+	int ret = check_discard(m, a, len, e);
+
+	ops = slot_table_ops(m->table, &ctx);
+	while (!ret && len) {
+		const struct mem_region *r = mem_find(m, a, 1);
+		uint64_t off = a.v - r->base.v, here = min_u64(len, r->size - off);
+		const struct backing *b = backing_of(r, off, &here);
+
+		ret = ops->discard(ctx, b, off, here);
+		if (ret)
+			return err_set(e, ret, "give back gpa 0x%llx, %llu bytes: %s",
+				(unsigned long long)a.v, (unsigned long long)here, strerror(-ret));
+		a = gpa_add(a, here);
+		len -= here;
+	}
+	return ret;
+}
+
 uint64_t mem_shared_bytes(const struct mem *m)
 {
 	uint64_t pages = 0;

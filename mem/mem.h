@@ -15,11 +15,12 @@
 /*
  * The guest's address space: a few regions, the state of each page, and the one gate.
  *
- *   MEM_OPEN    one backing, all of it ours to read (mode none; the staging area)
+ *   MEM_OPEN    one backing, all of it ours to read (mode none)
  *   MEM_SPLIT   two backings: a guest_memfd for private pages, a memfd for shared ones; the share
  *               map says which of the two a page is, convert.h moves pages between them
  *   MEM_NATIVE  one backing that a hypervisor below us takes away page by page (pKVM); it never
  *               tells, so the gate lets through and the guard catches
+ *   MEM_STAGING as MEM_OPEN, but not RAM: the guest cannot give any of it back
  *
  * A device gets a host pointer only from mem_host(). mem_read and mem_write are the gate plus the
  * guard, for accesses that may meet a page which is private behind our back.
@@ -27,7 +28,7 @@
  * Threads: regions and states change only while the world is stopped (vmm/util/park.h); everything
  * that only reads may be called by running members without a lock.
  */
-enum mem_kind { MEM_OPEN, MEM_SPLIT, MEM_NATIVE };
+enum mem_kind { MEM_OPEN, MEM_SPLIT, MEM_NATIVE, MEM_STAGING };
 
 #define MEM_REGIONS_MAX 8
 
@@ -96,6 +97,18 @@ int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct 
  */
 int mem_load16(const struct mem *m, gpa_t a, uint16_t *v, struct err *e);
 int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e);
+
+/*
+ * The guest gives pages of its RAM up: the host gets back what they hold, on whichever side each
+ * one is, and they read as zero until someone writes to them. Nothing else changes: they stay
+ * private or shared, and can be used again at any time. Any running member, and vCPUs may be
+ * running; the caller keeps the ranges small, because the world cannot stop meanwhile.
+ *
+ * 0; -EINVAL when the range is empty, misaligned or wraps; -EFAULT when not all of it is RAM;
+ * -EOPNOTSUPP when the hypervisor has pinned it (MEM_NATIVE). Then nothing has happened. Any other
+ * -errno is the host kernel's; some of the range may have been given back.
+ */
+int mem_discard(const struct mem *m, gpa_t a, uint64_t len, struct err *e);
 
 /* Bytes of RAM regions that are shared now (MEM_SPLIT only). */
 uint64_t mem_shared_bytes(const struct mem *m);

@@ -79,7 +79,7 @@ static int stage(const struct boot_files *f, struct vm *vm, bool probe,
 		.cpus = vm->config.cpus,
 		.probe = probe,
 	};
-	struct mem_region_desc d = { MEM_OPEN, "staging", vm->layout.staging, 0 };
+	struct mem_region_desc d = { MEM_STAGING, "staging", vm->layout.staging, 0 };
 	int r = boot_stage_size(&s, &d.size, e);
 
 	if (!r)

@@ -22,6 +22,9 @@ const char *const private_memory_names[PRIVATE_MEMORY_KINDS] = {
 /* options.c stores enums by their size. */
 _Static_assert(sizeof(enum protection) == sizeof(uint32_t), "enum protection");
 _Static_assert(sizeof(enum private_memory) == sizeof(uint32_t), "enum private_memory");
+static const char *const console_names[CONSOLE_KINDS] = { "serial", "virtio" };
+
+_Static_assert(sizeof(enum console) == sizeof(uint32_t), "enum console");
 _Static_assert(sizeof(enum log_level) == sizeof(uint32_t), "enum log_level");
 _Static_assert(sizeof(enum hugepages) == sizeof(uint32_t), "enum hugepages");
 
@@ -81,6 +84,33 @@ static const struct option_def feature_defs[] = {
 };
 
 static const struct option_table feature_table = { feature_defs, ARRAY_SIZE(feature_defs) };
+
+#define STATS_SECONDS_MAX 86400
+#define BALLOON(field)	  OPTION_FIELD(struct balloon_options, field)
+static const struct option_def balloon_defs[] = {
+	{ .name = "size",
+		BALLOON(size_mib),
+		.type = OPTION_INTEGER,
+		.max = MEM_MIB_MAX,
+		.unit = "MiB",
+		.help = "Memory that the guest shall give up to begin with" },
+	{ .name = "deflate-on-oom",
+		BALLOON(deflate_on_oom),
+		.type = OPTION_FLAG,
+		.help = "The guest may take memory back when it has no other" },
+	{ .name = "reporting",
+		BALLOON(reporting),
+		.type = OPTION_FLAG,
+		.help = "The guest reports free pages all the time" },
+	{ .name = "stats",
+		BALLOON(stats_seconds),
+		.type = OPTION_INTEGER,
+		.max = STATS_SECONDS_MAX,
+		.unit = "seconds",
+		.help = "How often the guest shall tell about its memory" },
+};
+
+static const struct option_table balloon_table = { balloon_defs, ARRAY_SIZE(balloon_defs) };
 
 /* In the order of --help, of the dump and of the man page. */
 static const struct option_def defs[] = {
@@ -150,6 +180,14 @@ static const struct option_def defs[] = {
 		.arg = "KIND",
 		.help = "With open, this process can read private memory: nothing is protected, "
 			"for tests on hosts where KVM emulates the guest" },
+	{ .name = "console",
+		FIELD(console),
+		NAMES(console_names),
+		.arg = "KIND",
+		.help = "Which device your keys go to: the serial port, ttyS0 in Linux, or a "
+			"virtio "
+			"console, hvc0; what the guest writes to the serial port appears either "
+			"way" },
 	{ .name = "disk",
 		FIELD(disks),
 		.type = OPTION_LIST,
@@ -173,6 +211,16 @@ static const struct option_def defs[] = {
 		.arg = "NAMES",
 		.help = "Keep these CPU features, NAME[,NAME]..., and what depends on them from "
 			"the guest, on x86-64. May be given several times" },
+	{ .name = "balloon",
+		FIELD(balloon),
+		.type = OPTION_LIST,
+		.item = &balloon_table,
+		.item_size = sizeof(struct balloon_options),
+		.max = 1,
+		.arg = "BALLOON",
+		.help = "Add a memory balloon, SIZE_MIB[,KEY[=VALUE]]...: the guest gives up so "
+			"much memory, and the host gets it; keys: deflate-on-oom, reporting, "
+			"stats=SECONDS" },
 	{ .name = "probe",
 		FIELD(probe),
 		.type = OPTION_FLAG,
@@ -259,6 +307,41 @@ static int check_memory(const struct config *c, struct err *e)
 	return 0;
 }
 
+const struct balloon_options *config_balloon(const struct config *c)
+{
+	return c->balloon.count ? c->balloon.items : NULL;
+}
+
+int config_check_balloon(const struct balloon_options *b, enum protection protection, struct err *e)
+{
+	if (protection == PROTECTION_PKVM)
+		return err_set(e, -EINVAL,
+			"balloon does not fit protection pkvm: the host cannot get back memory "
+			"that "
+			"is pinned for the guest (leave it out)");
+	/* Only shared memory may be pointed to by a queue, and what is free is private. */
+	if (b->reporting && protection != PROTECTION_NONE)
+		return err_set(e, -EINVAL,
+			"balloon: reporting does not fit protection %s: the guest's free pages are "
+			"private (leave reporting out)",
+			protection_name(protection));
+	return 0;
+}
+
+static int check_balloon(const struct config *c, struct err *e)
+{
+	const struct balloon_options *b = config_balloon(c);
+
+	if (!b)
+		return 0;
+	if (b->size_mib >= c->mem_mib)
+		return err_set(e, -EINVAL,
+			"balloon: %llu MiB of the %llu MiB that mem gives to the guest leave it "
+			"nothing (make the balloon smaller)",
+			(unsigned long long)b->size_mib, (unsigned long long)c->mem_mib);
+	return config_check_balloon(b, c->protection, e);
+}
+
 int config_check(const struct config *c, struct err *e)
 {
 	uint64_t ignored;
@@ -282,5 +365,7 @@ int config_check(const struct config *c, struct err *e)
 			"or auto, or leave it out)",
 			protection_name(c->protection));
 	r = check_memory(c, e);
+	if (!r)
+		r = check_balloon(c, e);
 	return r ? r : config_hidden(c, &ignored, e);
 }

@@ -28,6 +28,9 @@ enum private_memory {
 
 extern const char *const private_memory_names[PRIVATE_MEMORY_KINDS];
 
+/* Which device has the terminal. */
+enum console { CONSOLE_SERIAL, CONSOLE_VIRTIO, CONSOLE_KINDS };
+
 /* One of the guest's disks, in the order in which it finds them. */
 struct disk_config {
 	char *path;
@@ -38,6 +41,14 @@ struct disk_config {
 	/* Per second; 0: no limit. */
 	uint64_t bandwidth; /* bytes */
 	uint64_t iops;	    /* requests */
+};
+
+/* The memory balloon. */
+struct balloon_options {
+	uint64_t size_mib; /* to begin with */
+	bool deflate_on_oom;
+	bool reporting;
+	uint32_t stats_seconds; /* 0: no statistics */
 };
 
 struct config {
@@ -53,9 +64,11 @@ struct config {
 	enum protection protection;
 	enum private_memory private_memory;
 	enum log_level log_level;
+	enum console console;
 	struct option_list disks;	      /* of struct disk_config */
-	bool entropy;			      /* add a virtio entropy device */
+	struct option_list balloon;	      /* none, or one struct balloon_options */
 	struct option_list hide_cpu_features; /* of char *: names for arch_feature_hide */
+	bool entropy;			      /* add a virtio entropy device */
 	bool probe;	  /* add the probe device, for tests and demonstrations */
 	bool dump_config; /* print this struct as JSON and stop */
 };
@@ -68,6 +81,16 @@ void config_init(struct config *c);
 
 /* Frees the strings. Accepts a config that was only zeroed, or freed before. */
 void config_free(struct config *c);
+
+/* The balloon's part, or NULL. */
+const struct balloon_options *config_balloon(const struct config *c);
+
+/*
+ * Does a balloon fit that mode? 0, or -EINVAL with the reason. config_check asks for the mode that
+ * was given; when that was auto, ask again with what came of it.
+ */
+int config_check_balloon(
+	const struct balloon_options *b, enum protection protection, struct err *e);
 
 /* Checks what no single setting shows: 0, or -EINVAL with what is missing or does not fit. */
 int config_check(const struct config *c, struct err *e);

@@ -167,9 +167,9 @@ static int set_path(const struct option_def *def, void *base, const char *path, 
 	return option_set_string(def, base, joined, e);
 }
 
-static bool type_fits(enum option_type type, const json_t *v)
+static bool type_fits(const struct option_def *def, const json_t *v)
 {
-	switch (type) {
+	switch (def->type) {
 	case OPTION_FLAG:
 		return json_is_boolean(v);
 	case OPTION_INTEGER:
@@ -179,27 +179,30 @@ static bool type_fits(enum option_type type, const json_t *v)
 	case OPTION_ENUM:
 		return json_is_string(v);
 	case OPTION_LIST:
-		return json_is_array(v);
+		/* set_item looks at the one item itself. */
+		return def->max == 1 || json_is_array(v);
 	case OPTION_TYPES:
 		break;
 	}
 	return false;
 }
 
-static int set_value(const struct option_def *def, void *base, const struct source *s,
-	const json_t *v, struct err *e);
+static int set_value(
+	const struct option_def *def, void *base, const struct source *s, json_t *v, struct err *e);
 
 /* An item is an object of its settings, or just the first of them. */
 static int set_item(
 	const struct option_def *def, void *item, const struct source *s, json_t *v, struct err *e)
 {
+	const struct option_def *first = &def->item->defs[0];
 	const char *key;
 	json_t *value;
 
-	if (json_is_string(v) || def->item->count == 1)
-		return set_value(&def->item->defs[0], item, s, v, e);
+	if (type_fits(first, v) || def->item->count == 1)
+		return set_value(first, item, s, v, e);
 	if (!json_is_object(v))
-		return err_set(e, -EINVAL, "got %s, expected an object or a string", type_name(v));
+		return err_set(e, -EINVAL, "got %s, expected an object or %s", type_name(v),
+			first->type == OPTION_INTEGER ? "an integer" : "a string");
 	json_object_foreach(v, key, value)
 	{
 		const struct option_def *inner = option_find(def->item, key);
@@ -212,34 +215,42 @@ static int set_item(
 		if (r)
 			return err_prefix(e, r, "\"%s\"", text_show(shown, sizeof(shown), key));
 	}
-	if (!option_string(&def->item->defs[0], item))
-		return err_set(e, -EINVAL, "\"%s\" is missing", def->item->defs[0].name);
+	if (!json_object_get(v, first->name))
+		return err_set(e, -EINVAL, "\"%s\" is missing", first->name);
 	return 0;
 }
 
-static int set_list(const struct option_def *def, void *base, const struct source *s,
-	const json_t *v, struct err *e)
+static int add_item(
+	const struct option_def *def, void *base, const struct source *s, json_t *v, struct err *e)
+{
+	void *item;
+	int r = option_list_add(def, base, &item, e);
+
+	return r ? r : set_item(def, item, s, v, e);
+}
+
+static int set_list(
+	const struct option_def *def, void *base, const struct source *s, json_t *v, struct err *e)
 {
 	size_t i;
 
+	if (def->max == 1)
+		return add_item(def, base, s, v, e);
 	for (i = 0; i < json_array_size(v); i++) {
-		void *item;
-		int r = option_list_add(def, base, &item, e);
+		int r = add_item(def, base, s, json_array_get(v, i), e);
 
-		if (!r)
-			r = set_item(def, item, s, json_array_get(v, i), e);
 		if (r)
 			return err_prefix(e, r, "item %zu", i + 1);
 	}
 	return 0;
 }
 
-static int set_value(const struct option_def *def, void *base, const struct source *s,
-	const json_t *v, struct err *e)
+static int set_value(
+	const struct option_def *def, void *base, const struct source *s, json_t *v, struct err *e)
 {
 	char expected[160];
 
-	if (!type_fits(def->type, v)) {
+	if (!type_fits(def, v)) {
 		option_expected(def, expected, sizeof(expected));
 		return err_set(e, -EINVAL, "got %s, expected %s", type_name(v), expected);
 	}
@@ -270,7 +281,7 @@ static int unknown_key(const char *key, struct err *e)
 }
 
 static int set_key(
-	struct config *c, const struct source *s, const char *key, const json_t *v, struct err *e)
+	struct config *c, const struct source *s, const char *key, json_t *v, struct err *e)
 {
 	const struct option_def *def = option_find(&config_table, key);
 	int r;
@@ -409,6 +420,9 @@ static int dump_list(const struct option_def *def, const void *base, json_t **ou
 	_json json_t *list = json_array();
 	uint32_t i;
 
+	/* Where there is one at most, it stands for itself. */
+	if (def->max == 1)
+		return dump_table(def->item, option_list_item(def, base, 0), out, e);
 	for (i = 0; i < option_list_count(def, base); i++) {
 		const void *it = option_list_item(def, base, i);
 		json_t *value = NULL;

@@ -38,6 +38,7 @@ struct machine {
 	struct loop *console;
 	struct loop_event *signals[ARRAY_SIZE(end_signals)];
 	struct loop_event *resumed;
+	struct loop_event *resized;
 	struct loop_event *drain_tick;
 	struct tty *tty;
 	struct serial *serial;
@@ -125,7 +126,9 @@ static int make_serial(
 		r = add_irq(m, row->irq, &m->serial_irq, e);
 	if (r)
 		return r;
-	sc = (struct serial_config){ .irq = m->serial_irq, .tty = m->tty };
+	sc = (struct serial_config){ .irq = m->serial_irq,
+		.tty = m->tty,
+		.output_only = m->config->console == CONSOLE_VIRTIO };
 	r = serial_new(&m->serial, &sc, e);
 	if (r)
 		return r;
@@ -221,6 +224,15 @@ static int add_devices(struct machine *m, struct err *e)
 	return 0;
 }
 
+static void on_resized(void *arg, int signo, short events)
+{
+	struct machine *m = arg;
+
+	(void)signo;
+	(void)events;
+	virtio_set_resized(m->virtio);
+}
+
 /* Their loop is a member of the park: they look at guest memory. */
 static int add_virtio(struct machine *m, struct err *e)
 {
@@ -229,7 +241,9 @@ static int add_virtio(struct machine *m, struct err *e)
 	if (!virtio_set_count(m->config))
 		return 0;
 	r = loop_new(&m->io, &m->vm->park, e);
-	return r ? r : virtio_set_new(&m->virtio, m->vm, m->io, m->config, e);
+	if (!r)
+		r = virtio_set_new(&m->virtio, m->vm, m->io, m->tty, m->config, e);
+	return r ? r : loop_add_signal(m->control, SIGWINCH, on_resized, m, &m->resized, e);
 }
 
 /* ---- building ---- */
@@ -403,17 +417,18 @@ void machine_free(struct machine *m)
 
 	if (!m)
 		return;
+	virtio_set_free(m->virtio);
 	serial_free(m->serial);
 	tty_free(m->tty);
 	fd_close(&m->serial_irq.fd);
 	pl031_free(m->rtc);
 	fd_close(&m->rtc_irq.fd);
 	probe_dev_free(m->probe);
-	virtio_set_free(m->virtio);
 	loop_free(m->io);
 	for (i = 0; i < ARRAY_SIZE(m->signals); i++)
 		loop_event_free(m->signals[i]);
 	loop_event_free(m->resumed);
+	loop_event_free(m->resized);
 	loop_event_free(m->drain_tick);
 	loop_free(m->console);
 	loop_free(m->control);

@@ -97,8 +97,11 @@ void option_expected(const struct option_def *def, char *buf, size_t size)
 		expected_names(def, buf, size);
 		break;
 	case OPTION_LIST:
-		snprintf(buf, size, "a list of %s, or %s",
-			def->item->count == 1 ? "strings" : "objects", def->arg);
+		if (def->max == 1)
+			snprintf(buf, size, "an object, or %s", def->arg);
+		else
+			snprintf(buf, size, "a list of %s, or %s",
+				def->item->count == 1 ? "strings" : "objects", def->arg);
 		break;
 	case OPTION_TYPES:
 		buf[0] = '\0';

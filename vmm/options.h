@@ -87,7 +87,8 @@ void option_expected(const struct option_def *def, char *buf, size_t size);
 
 /*
  * Lists. option_list_add appends an item of zeros (its settings' defaults) and option_list_drop
- * removes the last one again. option_list_text appends one from a command line's text,
+ * removes the last one again. Where only one is allowed, the last one given counts, and a config
+ * file has it without the array. option_list_text appends one from a command line's text,
  * "VALUE,name=value,flag": a comma inside a value is written twice. Where items have one setting
  * only, "VALUE,VALUE" appends several, and in JSON such an item is its value.
  */

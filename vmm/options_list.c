@@ -34,6 +34,8 @@ int option_list_add(const struct option_def *def, void *base, void **item, struc
 	struct option_list *l = list_of(def, base);
 	void *items;
 
+	if (def->max == 1 && l->count == 1)
+		option_list_drop(def, base);
 	if (l->count >= def->max)
 		return err_set(e, -EINVAL, "more than %lld are given", (long long)def->max);
 	items = realloc(l->items, (l->count + 1) * def->item_size);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
+#include "devices/virtio_console.h"
 #include "devices/virtio_mmio.h"
 #include "devices/virtio_rng.h"
 #include "vmm/kvm.h"
@@ -16,8 +18,11 @@
 struct place {
 	const struct mem *mem;
 	struct loop *io;
+	struct tty *tty;
 	struct irq_line irq;
 	bool is_protected;
+	enum protection protection;
+	uint64_t ram_bytes;
 };
 
 struct slot {
@@ -31,6 +36,8 @@ struct slot {
 struct virtio_set {
 	struct vm *vm;
 	struct loop *io;
+	struct tty *tty;
+	struct virtio_console *console; /* in one of the slots, or NULL */
 	unsigned int used;
 	unsigned int count;
 	struct slot slots[];
@@ -98,9 +105,68 @@ static int make_disk(struct slot *s, const struct place *p, const void *config, 
 	return 0;
 }
 
+static void free_balloon(void *model)
+{
+	virtio_balloon_free(model);
+}
+
+static int make_balloon(struct slot *s, const struct place *p, const void *config, struct err *e)
+{
+	const struct balloon_options *b = config;
+	const struct balloon_config cfg = {
+		.mem = p->mem,
+		.loop = p->io,
+		.irq = p->irq,
+		.is_protected = p->is_protected,
+		.ram_bytes = p->ram_bytes,
+		.target = b->size_mib << 20,
+		.deflate_on_oom = b->deflate_on_oom,
+		.reporting = b->reporting,
+		.stats_seconds = b->stats_seconds,
+	};
+	struct virtio_balloon *balloon;
+	int r = config_check_balloon(b, p->protection, e);
+
+	if (!r)
+		r = virtio_balloon_new(&balloon, &cfg, e);
+	if (r)
+		return r;
+	s->model = balloon;
+	s->free = free_balloon;
+	s->dev = virtio_balloon_dev(balloon);
+	return 0;
+}
+
+static void free_console(void *model)
+{
+	virtio_console_free(model);
+}
+
+static int make_console(struct slot *s, const struct place *p, const void *config, struct err *e)
+{
+	const struct console_config cfg = {
+		.mem = p->mem,
+		.loop = p->io,
+		.irq = p->irq,
+		.is_protected = p->is_protected,
+		.tty = p->tty,
+	};
+	struct virtio_console *console;
+	int r = virtio_console_new(&console, &cfg, e);
+
+	(void)config;
+	if (r)
+		return r;
+	s->model = console;
+	s->free = free_console;
+	s->dev = virtio_console_dev(console);
+	return 0;
+}
+
 uint32_t virtio_set_count(const struct config *c)
 {
-	return c->disks.count + (c->entropy ? 1 : 0);
+	return c->disks.count + (c->entropy ? 1 : 0) + c->balloon.count +
+	       (c->console == CONSOLE_VIRTIO ? 1 : 0);
 }
 
 /* ---- joining them to the VM ---- */
@@ -158,7 +224,10 @@ static int add(struct virtio_set *set, make_fn make, const void *config, struct 
 	struct place p = {
 		.mem = set->vm->mem,
 		.io = set->io,
+		.tty = set->tty,
 		.is_protected = set->vm->config.protection != PROTECTION_NONE,
+		.protection = set->vm->config.protection,
+		.ram_bytes = set->vm->config.ram_bytes,
 	};
 	int r;
 
@@ -183,11 +252,17 @@ static int add_all(struct virtio_set *set, const struct config *c, struct err *e
 		r = add(set, make_disk, &disks[i], e);
 	if (!r && c->entropy)
 		r = add(set, make_rng, NULL, e);
+	if (!r && c->balloon.count)
+		r = add(set, make_balloon, config_balloon(c), e);
+	if (!r && c->console == CONSOLE_VIRTIO) {
+		r = add(set, make_console, NULL, e);
+		set->console = r ? NULL : set->slots[set->used - 1].model;
+	}
 	return r;
 }
 
-int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, const struct config *c,
-	struct err *e)
+int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, struct tty *tty,
+	const struct config *c, struct err *e)
 {
 	uint32_t i, count = virtio_set_count(c);
 	struct virtio_set *set = calloc(1, sizeof(*set) + count * sizeof(set->slots[0]));
@@ -197,6 +272,7 @@ int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, cons
 		return err_set(e, -ENOMEM, "virtio devices: out of memory");
 	set->vm = vm;
 	set->io = io;
+	set->tty = tty;
 	set->count = count;
 	for (i = 0; i < count; i++)
 		set->slots[i].irq.fd = -1;
@@ -207,6 +283,12 @@ int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, cons
 	}
 	*out = set;
 	return 0;
+}
+
+void virtio_set_resized(struct virtio_set *set)
+{
+	if (set->console)
+		virtio_console_resized(set->console);
 }
 
 void virtio_set_free(struct virtio_set *set)

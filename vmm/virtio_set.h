@@ -2,6 +2,7 @@
 #ifndef NACRE_VIRTIO_SET_H
 #define NACRE_VIRTIO_SET_H
 
+#include "devices/tty.h"
 #include "vmm/config.h"
 #include "vmm/util/err.h"
 #include "vmm/util/loop.h"
@@ -18,13 +19,16 @@ uint32_t virtio_set_count(const struct config *c);
 
 /*
  * Makes the devices and joins them to the VM's bus, notifications and interrupts. io: their loop, a
- * member of the VM's park; borrowed. Control thread, before vCPUs run. On error nothing is left but
+ * member of the VM's park; borrowed, and so is the tty, for a console. Control thread, before vCPUs run. On error nothing is left but
  * bus rows of a VM that will not run.
  */
-int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, const struct config *c,
-	struct err *e);
+int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, struct tty *tty,
+	const struct config *c, struct err *e);
 
-/* Control thread, after vm_join and before the loop is freed. Accepts NULL. */
+/* The terminal's size has changed. Control thread. */
+void virtio_set_resized(struct virtio_set *s);
+
+/* Control thread, after vm_join and before loops and tty are freed. Accepts NULL. */
 void virtio_set_free(struct virtio_set *s);
 
 #endif

@@ -307,7 +307,7 @@ static int make_vcpu(struct floor *f, struct err *e)
 static int load(struct floor *f, const char *path, struct err *e)
 {
 	struct boot_stage s = { .layout = &f->layout, .protection = PROTECTION_PRIVATE, .cpus = 1 };
-	struct mem_region_desc d = { MEM_OPEN, "staging", f->layout.staging, 0 };
+	struct mem_region_desc d = { MEM_STAGING, "staging", f->layout.staging, 0 };
 	struct boot_entry entry;
 	struct blob program;
 	int r = blob_read(path, MIB(1), &program, e);

@@ -4,7 +4,8 @@
  * ontty SIGNAL MILLISECONDS COMMAND... - runs the command on a new terminal, in its foreground,
  * sends it the signal after that time, and reports how it ended and whether the terminal's settings
  * are what they were. SIGNAL is TERM, INT, HUP, QUIT, ABRT, KILL, or KEYS=text, which types the
- * text instead (^A stands for Ctrl-A).
+ * text instead (^A stands for Ctrl-A), or SIZE=ROWSxCOLS, which resizes the terminal. It has 24 rows
+ * of 80 to begin with.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -63,6 +64,14 @@ static void type(int fd, const char *keys)
 	}
 }
 
+static void resize(int fd, const char *size)
+{
+	struct winsize w = { 0 };
+
+	if (sscanf(size, "%hux%hu", &w.ws_row, &w.ws_col) == 2)
+		ioctl(fd, TIOCSWINSZ, &w);
+}
+
 /* Returns once the command runs: a signal before that would meet us, who ignore SIGHUP. */
 static pid_t start(const char *tty, char **argv)
 {
@@ -119,6 +128,8 @@ static int watch(int master, pid_t pid, const char *what, long delay)
 			acted = 1;
 			if (!strncmp(what, "KEYS=", 5))
 				type(master, what + 5);
+			else if (!strncmp(what, "SIZE=", 5))
+				resize(master, what + 5);
 			else
 				kill(pid, signal_number(what));
 		}
@@ -146,6 +157,7 @@ int main(int argc, char **argv)
 		perror("ontty: pty");
 		return 2;
 	}
+	resize(master, "24x80");
 	/* Held open here, so that the settings outlive the child. */
 	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0 || tcgetattr(slave, &before)) {

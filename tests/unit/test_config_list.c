@@ -241,6 +241,88 @@ START_TEST(feature_objects_are_refused)
 }
 END_TEST
 
+/* ---- what may be given once: the balloon ---- */
+
+/* The line wins over the file as a whole, and so does the last of two. */
+START_TEST(balloon_from_everywhere)
+{
+	static const char *const files[] = { "{ \"balloon\": 16 }",
+		"{ \"balloon\": { \"size\": 16, \"stats\": 9 } }", "{}" };
+	char path[] = "/tmp/nacre-config.XXXXXX";
+	const char *line[] = { "run", "-k", "Image", "--config-file", path, "--balloon",
+		"8,reporting", "--balloon=32,deflate-on-oom,stats=5", NULL };
+	const struct balloon_options *b;
+	int fd = mkstemp(path);
+	struct cli c;
+	struct err e;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_gt(dprintf(fd, "%s", files[_i]), 0);
+	close(fd);
+	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
+	b = config_balloon(&c.config);
+	ck_assert_ptr_nonnull(b);
+	ck_assert_uint_eq(b->size_mib, 32);
+	ck_assert(b->deflate_on_oom && !b->reporting);
+	ck_assert_uint_eq(b->stats_seconds, 5);
+	cli_free(&c);
+	/* The file alone. */
+	line[5] = NULL;
+	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
+	b = config_balloon(&c.config);
+	ck_assert_int_eq(b != NULL, _i < 2);
+	ck_assert(!b || b->size_mib == 16);
+	ck_assert(!b || b->stats_seconds == (_i == 1 ? 9 : 0));
+	cli_free(&c);
+	unlink(path);
+}
+END_TEST
+
+START_TEST(balloon_is_dumped_as_it_is_read)
+{
+	const char *text = "{ \"balloon\": { \"reporting\": true, \"size\": 0 } }";
+	struct config c, again;
+	struct err e;
+	char *dump;
+
+	config_init(&c);
+	config_init(&again);
+	ck_assert_msg(config_parse(&c, "/dir/vm.json", text, strlen(text), &e) == 0, "%s", e.msg);
+	dump = dump_text(&c);
+	ck_assert_int_eq(config_parse(&again, "/x/y", dump, strlen(dump), &e), 0);
+	ck_assert_uint_eq(config_balloon(&again)->size_mib, 0);
+	ck_assert(config_balloon(&again)->reporting);
+	free(dump);
+	config_free(&c);
+	config_free(&again);
+}
+END_TEST
+
+static const struct {
+	const char *text, *expect;
+} refused_balloons[] = {
+	{ "{ \"balloon\": [ 16 ] }",
+		"\"balloon\": got an array, expected an object or an integer" },
+	{ "{ \"balloon\": \"16\" }",
+		"\"balloon\": got a string, expected an object or an integer" },
+	{ "{ \"balloon\": { \"reporting\": true } }", "\"balloon\": \"size\" is missing" },
+	{ "{ \"balloon\": { \"size\": -1 } }", "\"size\": -1 is out of range" },
+	{ "{ \"balloon\": { \"size\": 1, \"stats\": 86401 } }", "to 86400, in seconds" },
+};
+
+START_TEST(broken_balloon_is_refused)
+{
+	const char *text = refused_balloons[_i].text;
+	struct config c;
+	struct err e;
+
+	config_init(&c);
+	ck_assert_int_eq(config_parse(&c, "vm.json", text, strlen(text), &e), -EINVAL);
+	ck_assert_msg(strstr(e.msg, refused_balloons[_i].expect) != NULL, "%s", e.msg);
+	config_free(&c);
+}
+END_TEST
+
 TCase *config_list_case(void)
 {
 	TCase *t = tcase_create("lists");
@@ -254,5 +336,8 @@ TCase *config_list_case(void)
 	tcase_add_loop_test(t, broken_disk_is_refused, 0, (int)ARRAY_SIZE(refused));
 	tcase_add_loop_test(t, broken_list_is_refused, 0, (int)ARRAY_SIZE(refused_json));
 	tcase_add_test(t, setting_twice_in_a_file_is_refused);
+	tcase_add_loop_test(t, balloon_from_everywhere, 0, 3);
+	tcase_add_test(t, balloon_is_dumped_as_it_is_read);
+	tcase_add_loop_test(t, broken_balloon_is_refused, 0, (int)ARRAY_SIZE(refused_balloons));
 	return t;
 }

@@ -19,23 +19,24 @@
 #include <time.h>
 #include <unistd.h>
 
-#define vm_new		 fake_vm_new
-#define vm_add_vcpus	 fake_vm_add_vcpus
-#define vm_free		 fake_vm_free
-#define vm_start	 fake_vm_start
-#define vm_join		 fake_vm_join
-#define vm_end		 fake_vm_end
-#define vm_remove_memory fake_vm_remove_memory
-#define vcpu_current	 fake_vcpu_current
-#define kvm_irqfd	 fake_kvm_irqfd
-#define protect_resolve	 fake_protect_resolve
-#define memlock_allow	 fake_memlock_allow
-#define virtio_set_count fake_virtio_set_count
-#define virtio_set_new	 fake_virtio_set_new
-#define virtio_set_free	 fake_virtio_set_free
-#define bootfiles_read	 fake_bootfiles_read
-#define bootfiles_free	 fake_bootfiles_free
-#define bootfiles_load	 fake_bootfiles_load
+#define vm_new		   fake_vm_new
+#define vm_add_vcpus	   fake_vm_add_vcpus
+#define vm_free		   fake_vm_free
+#define vm_start	   fake_vm_start
+#define vm_join		   fake_vm_join
+#define vm_end		   fake_vm_end
+#define vm_remove_memory   fake_vm_remove_memory
+#define vcpu_current	   fake_vcpu_current
+#define kvm_irqfd	   fake_kvm_irqfd
+#define protect_resolve	   fake_protect_resolve
+#define memlock_allow	   fake_memlock_allow
+#define virtio_set_count   fake_virtio_set_count
+#define virtio_set_new	   fake_virtio_set_new
+#define virtio_set_resized fake_virtio_set_resized
+#define virtio_set_free	   fake_virtio_set_free
+#define bootfiles_read	   fake_bootfiles_read
+#define bootfiles_free	   fake_bootfiles_free
+#define bootfiles_load	   fake_bootfiles_load
 #include "vmm/machine.c"
 
 #include "tests/unit/suites.h"
@@ -76,15 +77,21 @@ uint32_t fake_virtio_set_count(const struct config *c)
 	return 0;
 }
 
-int fake_virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io,
+int fake_virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, struct tty *tty,
 	const struct config *c, struct err *e)
 {
 	(void)vm;
 	(void)io;
+	(void)tty;
 	(void)c;
 	(void)e;
 	*out = NULL;
 	return 0;
+}
+
+void fake_virtio_set_resized(struct virtio_set *s)
+{
+	(void)s;
 }
 
 void fake_virtio_set_free(struct virtio_set *s)

@@ -326,6 +326,94 @@ START_TEST(probe_goes_past_the_gate)
 }
 END_TEST
 
+/* ---- giving back ---- */
+
+#define STAGING MIB(64)
+#define NATIVE	MIB(128)
+#define NEXT	(BASE + SIZE) /* a region that begins where RAM ends */
+
+static const struct {
+	uint64_t a, len;
+	int want;
+} discards[] = {
+	{ BASE, 0, -EINVAL },
+	{ BASE + 1, PAGE_SIZE, -EINVAL },
+	{ BASE, PAGE_SIZE - 1, -EINVAL },
+	{ -PAGE_SIZE, 2 * PAGE_SIZE, -EINVAL },
+	{ BASE - PAGE_SIZE, 2 * PAGE_SIZE, -EFAULT },
+	{ BASE, SIZE + 2 * PAGE_SIZE, -EFAULT },
+	{ NEXT + PAGE_SIZE, PAGE_SIZE, -EFAULT },
+	{ 0, PAGE_SIZE, -EFAULT },
+	{ STAGING, PAGE_SIZE, -EFAULT },
+	{ NATIVE, PAGE_SIZE, -EOPNOTSUPP },
+	{ NEXT, PAGE_SIZE, 0 },
+	{ BASE, SIZE, 0 },
+	{ BASE + SIZE - PAGE_SIZE, 2 * PAGE_SIZE, 0 },
+	{ OPEN, MIB(1), 0 },
+};
+
+/* Puts that byte into every page of every region, on both sides. */
+static void fill_all(void)
+{
+	for (unsigned int i = 0; i < mem->count; i++) {
+		memset(mem->regions[i]->shared.hva, 0x55, mem->regions[i]->size);
+		if (mem->regions[i]->kind == MEM_SPLIT)
+			memset(mem->regions[i]->private.hva, 0x66, mem->regions[i]->size);
+	}
+}
+
+/* Pages that hold zeroes where the guest sees them, and whether any on its other side do. */
+static uint64_t zeroed(bool *other)
+{
+	uint64_t n = 0;
+
+	for (unsigned int i = 0; i < mem->count; i++) {
+		const struct mem_region *r = mem->regions[i];
+
+		for (uint64_t off = 0; off < r->size; off += PAGE_SIZE) {
+			bool private =
+				r->kind == MEM_SPLIT && !share_get(r->share, off / PAGE_SIZE);
+
+			n += (private ? r->private.hva : r->shared.hva)[off] == 0;
+			if (r->kind == MEM_SPLIT)
+				*other |= !(private ? r->shared.hva : r->private.hva)[off];
+		}
+	}
+	return n;
+}
+
+START_TEST(pages_are_given_back)
+{
+	const struct mem_region_desc more[] = { { MEM_STAGING, "staging", { STAGING }, MIB(1) },
+		{ MEM_NATIVE, "ram", { NATIVE }, MIB(1) },
+		{ MEM_OPEN, "ram", { NEXT }, PAGE_SIZE } };
+	struct err e = { "" };
+	bool other = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
+		ck_assert_int_eq(mem_add(mem, &more[i], &e), 0);
+	fill_all();
+	ck_assert_int_eq(
+		mem_discard(mem, gpa(discards[_i].a), discards[_i].len, &e), discards[_i].want);
+	ck_assert_uint_eq(zeroed(&other), discards[_i].want ? 0 : discards[_i].len / PAGE_SIZE);
+	ck_assert(!other);
+	if (discards[_i].want)
+		ck_assert_ptr_nonnull(strstr(e.msg, "gpa 0x"));
+	/* Pages 1 and 2 are shared as before. */
+	ck_assert_uint_eq(mem_shared_bytes(mem), 2 * PAGE_SIZE);
+}
+END_TEST
+
+START_TEST(kernel_that_takes_nothing_back)
+{
+	struct err e = { "" };
+
+	kvm.fail_at = kvm.calls + 2;
+	ck_assert_int_eq(mem_discard(mem, gpa(BASE), 4 * PAGE_SIZE, &e), -EIO);
+	ck_assert_ptr_nonnull(strstr(e.msg, "give back gpa 0x80001000, 8192 bytes: "));
+}
+END_TEST
+
 Suite *mem_suite(void)
 {
 	Suite *s = suite_create("mem");
@@ -342,6 +430,8 @@ Suite *mem_suite(void)
 	tcase_add_loop_test(t, guard_turns_faults_into_results, 0, 2);
 	tcase_add_loop_test(t, fault_elsewhere_is_a_crash, 0, 2);
 	tcase_add_test(t, probe_goes_past_the_gate);
+	tcase_add_loop_test(t, pages_are_given_back, 0, (int)ARRAY_SIZE(discards));
+	tcase_add_test(t, kernel_that_takes_nothing_back);
 	suite_add_tcase(s, t);
 	return s;
 }
