@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "devices/virtio_vsock.h"
+#include "devices/vsock_unix.h"
 #include "vmm/util/bits.h"
 
 #define CPUS_MAX 512
@@ -71,6 +73,25 @@ static const struct option_def disk_defs[] = {
 
 static const struct option_table disk_table = { disk_defs, ARRAY_SIZE(disk_defs) };
 
+#define VSOCK(field) OPTION_FIELD(struct vsock_config, field)
+static const struct option_def vsock_defs[] = {
+	{ .name = "cid",
+		VSOCK(cid),
+		.type = OPTION_INTEGER,
+		.min = VSOCK_CID_MIN,
+		.max = VSOCK_CID_MAX,
+		.help = "The guest's context id" },
+	{ .name = "path",
+		VSOCK(path),
+		.type = OPTION_PATH,
+		.min = 1,
+		.max = VSOCK_PATH_MAX,
+		.arg = "SOCKET",
+		.help = "Unix socket to make for the host's programs" },
+};
+
+static const struct option_table vsock_table = { vsock_defs, ARRAY_SIZE(vsock_defs) };
+
 /* In the order of --help, of the dump and of the man page. */
 static const struct option_def defs[] = {
 	{ .name = "kernel",
@@ -135,6 +156,16 @@ static const struct option_def defs[] = {
 		.help = "Add a disk, PATH[,KEY=VALUE]...: a raw image or a block device; keys: "
 			"readonly, "
 			"cache, engine, serial, bandwidth, iops. May be given several times" },
+	{ .name = "vsock",
+		FIELD(vsock),
+		.type = OPTION_LIST,
+		.item = &vsock_table,
+		.item_size = sizeof(struct vsock_config),
+		.max = 1,
+		.arg = "VSOCK",
+		.help = "Connect programs of host and guest by sockets, cid=N,path=SOCKET: "
+			"AF_VSOCK in "
+			"the guest, which is CID N there, Unix sockets at the host" },
 	{ .name = "entropy",
 		FIELD(entropy),
 		.type = OPTION_FLAG,
@@ -178,6 +209,16 @@ void config_free(struct config *c)
 	options_free(&config_table, c);
 }
 
+static int check_vsock(const struct config *c, struct err *e)
+{
+	const struct vsock_config *s = c->vsock.items;
+
+	if (c->vsock.count && !s->path)
+		return err_set(e, -EINVAL,
+			"vsock: \"path\" is missing (add path=SOCKET, the Unix socket to make)");
+	return 0;
+}
+
 int config_check(const struct config *c, struct err *e)
 {
 	if (c->initrd && !c->kernel)
@@ -197,5 +238,5 @@ int config_check(const struct config *c, struct err *e)
 			"private-memory open does not fit protection %s (add --protection private "
 			"or auto, or leave it out)",
 			protection_name(c->protection));
-	return 0;
+	return check_vsock(c, e);
 }

@@ -39,6 +39,12 @@ struct disk_config {
 	uint64_t iops;	    /* requests */
 };
 
+/* The guest's sockets. */
+struct vsock_config {
+	uint64_t cid;
+	char *path;
+};
+
 struct config {
 	/* Owned strings, NULL where not given; paths count from the working directory. */
 	char *kernel;
@@ -52,6 +58,7 @@ struct config {
 	enum private_memory private_memory;
 	enum log_level log_level;
 	struct option_list disks; /* of struct disk_config */
+	struct option_list vsock; /* of struct vsock_config, one at most */
 	bool entropy;		  /* add a virtio entropy device */
 	bool probe;		  /* add the probe device, for tests and demonstrations */
 	bool dump_config;	  /* print this struct as JSON and stop */

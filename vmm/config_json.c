@@ -167,9 +167,9 @@ static int set_path(const struct option_def *def, void *base, const char *path, 
 	return option_set_string(def, base, joined, e);
 }
 
-static bool type_fits(enum option_type type, const json_t *v)
+static bool type_fits(const struct option_def *def, const json_t *v)
 {
-	switch (type) {
+	switch (def->type) {
 	case OPTION_FLAG:
 		return json_is_boolean(v);
 	case OPTION_INTEGER:
@@ -179,15 +179,15 @@ static bool type_fits(enum option_type type, const json_t *v)
 	case OPTION_ENUM:
 		return json_is_string(v);
 	case OPTION_LIST:
-		return json_is_array(v);
+		return def->max == 1 ? json_is_object(v) : json_is_array(v);
 	case OPTION_TYPES:
 		break;
 	}
 	return false;
 }
 
-static int set_value(const struct option_def *def, void *base, const struct source *s,
-	const json_t *v, struct err *e);
+static int set_value(
+	const struct option_def *def, void *base, const struct source *s, json_t *v, struct err *e);
 
 /* An item is an object of its settings, or just the first of them. */
 static int set_item(
@@ -212,16 +212,20 @@ static int set_item(
 		if (r)
 			return err_prefix(e, r, "\"%s\"", text_show(shown, sizeof(shown), key));
 	}
-	if (!option_string(&def->item->defs[0], item))
-		return err_set(e, -EINVAL, "\"%s\" is missing", def->item->defs[0].name);
-	return 0;
+	return option_item_check(def, item, e);
 }
 
-static int set_list(const struct option_def *def, void *base, const struct source *s,
-	const json_t *v, struct err *e)
+static int set_list(
+	const struct option_def *def, void *base, const struct source *s, json_t *v, struct err *e)
 {
+	void *only;
 	size_t i;
+	int one;
 
+	if (def->max == 1) {
+		one = option_list_add(def, base, &only, e);
+		return one ? one : set_item(def, only, s, v, e);
+	}
 	for (i = 0; i < json_array_size(v); i++) {
 		void *item;
 		int r = option_list_add(def, base, &item, e);
@@ -234,12 +238,12 @@ static int set_list(const struct option_def *def, void *base, const struct sourc
 	return 0;
 }
 
-static int set_value(const struct option_def *def, void *base, const struct source *s,
-	const json_t *v, struct err *e)
+static int set_value(
+	const struct option_def *def, void *base, const struct source *s, json_t *v, struct err *e)
 {
 	char expected[160];
 
-	if (!type_fits(def->type, v)) {
+	if (!type_fits(def, v)) {
 		option_expected(def, expected, sizeof(expected));
 		return err_set(e, -EINVAL, "got %s, expected %s", type_name(v), expected);
 	}
@@ -270,7 +274,7 @@ static int unknown_key(const char *key, struct err *e)
 }
 
 static int set_key(
-	struct config *c, const struct source *s, const char *key, const json_t *v, struct err *e)
+	struct config *c, const struct source *s, const char *key, json_t *v, struct err *e)
 {
 	const struct option_def *def = option_find(&config_table, key);
 	int r;
@@ -388,10 +392,13 @@ static json_t *dump_table(const struct option_table *t, const void *base, const 
 
 static json_t *dump_list(const struct option_def *def, const void *base)
 {
-	json_t *list = json_array();
+	json_t *list;
 	const char *bad;
 	uint32_t i;
 
+	if (def->max == 1)
+		return dump_table(def->item, option_list_item(def, base, 0), &bad);
+	list = json_array();
 	for (i = 0; i < option_list_count(def, base); i++) {
 		const void *item = option_list_item(def, base, i);
 

@@ -97,7 +97,8 @@ void option_expected(const struct option_def *def, char *buf, size_t size)
 		expected_names(def, buf, size);
 		break;
 	case OPTION_LIST:
-		snprintf(buf, size, "a list of objects, or %s", def->arg);
+		snprintf(buf, size, "%s, or %s", def->max == 1 ? "an object" : "a list of objects",
+			def->arg);
 		break;
 	case OPTION_TYPES:
 		buf[0] = '\0';

@@ -24,7 +24,7 @@ enum option_type {
 	OPTION_STRING,	/* char *, owned; NULL while not given */
 	OPTION_PATH,	/* a string that names a file */
 	OPTION_ENUM,	/* an enum that counts from 0 */
-	OPTION_LIST,	/* a struct option_list: may be given several times */
+	OPTION_LIST,	/* a struct option_list: may be given up to max times */
 	OPTION_TYPES
 };
 
@@ -39,7 +39,11 @@ struct option_def {
 	int64_t min, max;	   /* integers: the value; strings and paths: the bytes */
 	const char *const *values; /* enums: the names, value_count of them */
 	size_t value_count;
-	const struct option_table *item; /* lists: of an item; its first row needs no name */
+	/*
+	 * Lists: the settings of an item. The first must be given; if it is a string or a path, it
+	 * needs no name. With a max of 1 the last item given counts, and JSON has no array around it.
+	 */
+	const struct option_table *item;
 	size_t item_size;
 	const char *unit; /* of an integer, or NULL */
 	const char *arg;  /* what --help calls the argument; NULL for a flag */
@@ -96,6 +100,9 @@ void option_list_free(const struct option_def *def, void *base);
 int option_list_text(const struct option_def *def, void *base, const char *text, struct err *e);
 uint32_t option_list_count(const struct option_def *def, const void *base);
 const void *option_list_item(const struct option_def *def, const void *base, uint32_t i);
+
+/* -EINVAL and a sentence when the item lacks its first setting. */
+int option_item_check(const struct option_def *def, const void *item, struct err *e);
 
 /* -EINVAL and a sentence for a name that the table lacks. */
 int option_unknown(const struct option_table *t, const char *name, struct err *e);

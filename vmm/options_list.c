@@ -33,6 +33,8 @@ int option_list_add(const struct option_def *def, void *base, void **item, struc
 	struct option_list *l = list_of(def, base);
 	void *items;
 
+	if (def->max == 1 && l->count)
+		option_list_drop(def, base);
 	if (l->count >= def->max)
 		return err_set(e, -EINVAL, "more than %lld are given", (long long)def->max);
 	items = realloc(l->items, (l->count + 1) * def->item_size);
@@ -117,10 +119,27 @@ static char *next_part(char *text)
 	return NULL;
 }
 
+static bool needs_no_name(const struct option_def *def)
+{
+	return def->type == OPTION_STRING || def->type == OPTION_PATH;
+}
+
+int option_item_check(const struct option_def *def, const void *item, struct err *e)
+{
+	const struct option_def *first = &def->item->defs[0];
+
+	/* A number that must be given is not 0. */
+	if (needs_no_name(first) ? option_string(first, item) != NULL : option_integer(first, item))
+		return 0;
+	return err_set(e, -EINVAL, "\"%s\" is missing", first->name);
+}
+
 static int set_parts(const struct option_def *def, void *item, char *text, struct err *e)
 {
+	const struct option_def *first = &def->item->defs[0];
 	char *rest = next_part(text);
-	int r = option_set_text(&def->item->defs[0], item, text, e);
+	int r = needs_no_name(first) ? option_set_text(first, item, text, e)
+				     : set_part(def->item, item, text, e);
 
 	while (!r && rest) {
 		char *part = rest;
@@ -128,7 +147,7 @@ static int set_parts(const struct option_def *def, void *item, char *text, struc
 		rest = next_part(part);
 		r = set_part(def->item, item, part, e);
 	}
-	return r;
+	return r ? r : option_item_check(def, item, e);
 }
 
 int option_list_text(const struct option_def *def, void *base, const char *text, struct err *e)
