@@ -5,6 +5,8 @@
 #include <limits.h>
 
 #include "arch/features.h"
+#include "devices/virtio_vsock.h"
+#include "devices/vsock_unix.h"
 #include "vmm/util/bits.h"
 
 #define CPUS_MAX 512
@@ -112,6 +114,25 @@ static const struct option_def balloon_defs[] = {
 
 static const struct option_table balloon_table = { balloon_defs, ARRAY_SIZE(balloon_defs) };
 
+#define VSOCK(field) OPTION_FIELD(struct vsock_config, field)
+static const struct option_def vsock_defs[] = {
+	{ .name = "cid",
+		VSOCK(cid),
+		.type = OPTION_INTEGER,
+		.min = VSOCK_CID_MIN,
+		.max = VSOCK_CID_MAX,
+		.help = "The guest's context id" },
+	{ .name = "path",
+		VSOCK(path),
+		.type = OPTION_PATH,
+		.min = 1,
+		.max = VSOCK_PATH_MAX,
+		.arg = "SOCKET",
+		.help = "Unix socket to make for the host's programs" },
+};
+
+static const struct option_table vsock_table = { vsock_defs, ARRAY_SIZE(vsock_defs) };
+
 /* In the order of --help, of the dump and of the man page. */
 static const struct option_def defs[] = {
 	{ .name = "kernel",
@@ -198,6 +219,17 @@ static const struct option_def defs[] = {
 		.help = "Add a disk, PATH[,KEY=VALUE]...: a raw image or a block device; keys: "
 			"readonly, "
 			"cache, engine, serial, bandwidth, iops. May be given several times" },
+	{ .name = "vsock",
+		FIELD(vsock),
+		.type = OPTION_LIST,
+		.item = &vsock_table,
+		.first_named = true,
+		.item_size = sizeof(struct vsock_config),
+		.max = 1,
+		.arg = "VSOCK",
+		.help = "Connect programs of host and guest by sockets, cid=N,path=SOCKET: "
+			"AF_VSOCK in "
+			"the guest, which is CID N there, Unix sockets at the host" },
 	{ .name = "entropy",
 		FIELD(entropy),
 		.type = OPTION_FLAG,
@@ -342,6 +374,16 @@ static int check_balloon(const struct config *c, struct err *e)
 	return config_check_balloon(b, c->protection, e);
 }
 
+static int check_vsock(const struct config *c, struct err *e)
+{
+	const struct vsock_config *s = c->vsock.items;
+
+	if (c->vsock.count && !s->path)
+		return err_set(e, -EINVAL,
+			"vsock: \"path\" is missing (add path=SOCKET, the Unix socket to make)");
+	return 0;
+}
+
 int config_check(const struct config *c, struct err *e)
 {
 	uint64_t ignored;
@@ -367,5 +409,7 @@ int config_check(const struct config *c, struct err *e)
 	r = check_memory(c, e);
 	if (!r)
 		r = check_balloon(c, e);
+	if (!r)
+		r = check_vsock(c, e);
 	return r ? r : config_hidden(c, &ignored, e);
 }

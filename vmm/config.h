@@ -51,6 +51,12 @@ struct balloon_options {
 	uint32_t stats_seconds; /* 0: no statistics */
 };
 
+/* The guest's sockets. */
+struct vsock_config {
+	uint64_t cid;
+	char *path;
+};
+
 struct config {
 	/* Owned strings, NULL where not given; paths count from the working directory. */
 	char *kernel;
@@ -67,6 +73,7 @@ struct config {
 	enum console console;
 	struct option_list disks;	      /* of struct disk_config */
 	struct option_list balloon;	      /* none, or one struct balloon_options */
+	struct option_list vsock;	      /* none, or one struct vsock_config */
 	struct option_list hide_cpu_features; /* of char *: names for arch_feature_hide */
 	bool entropy;			      /* add a virtio entropy device */
 	bool probe;	  /* add the probe device, for tests and demonstrations */

@@ -198,8 +198,10 @@ static int set_item(
 	const char *key;
 	json_t *value;
 
-	if (type_fits(first, v) || def->item->count == 1)
+	if ((!def->first_named && type_fits(first, v)) || def->item->count == 1)
 		return set_value(first, item, s, v, e);
+	if (!json_is_object(v) && def->first_named)
+		return err_set(e, -EINVAL, "got %s, expected an object", type_name(v));
 	if (!json_is_object(v))
 		return err_set(e, -EINVAL, "got %s, expected an object or %s", type_name(v),
 			first->type == OPTION_INTEGER ? "an integer" : "a string");

@@ -24,7 +24,7 @@ enum option_type {
 	OPTION_STRING,	/* char *, owned; NULL while not given */
 	OPTION_PATH,	/* a string that names a file */
 	OPTION_ENUM,	/* an enum that counts from 0 */
-	OPTION_LIST,	/* a struct option_list: may be given several times */
+	OPTION_LIST,	/* a struct option_list: may be given up to max times */
 	OPTION_TYPES
 };
 
@@ -39,7 +39,12 @@ struct option_def {
 	int64_t min, max;	   /* integers: the value; strings and paths: the bytes */
 	const char *const *values; /* enums: the names, value_count of them */
 	size_t value_count;
-	const struct option_table *item; /* lists: of an item; its first row needs no name */
+	/*
+	 * Lists: the settings of an item. The first must be given, and needs no name unless the row
+	 * says so. With a max of 1 the last item given counts, and JSON has no array around it.
+	 */
+	const struct option_table *item;
+	bool first_named;
 	size_t item_size;
 	const char *unit; /* of an integer, or NULL */
 	const char *arg;  /* what --help calls the argument; NULL for a flag */

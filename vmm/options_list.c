@@ -82,7 +82,7 @@ int option_unknown(const struct option_table *t, const char *name, struct err *e
 
 /* One of the parts after the first: a flag, or name=value. given: a bit for each row set so far. */
 static int set_part(
-	const struct option_table *t, void *item, char *part, uint64_t *given, struct err *e)
+	const struct option_table *t, void *item, char *part, unsigned long long *given, struct err *e)
 {
 	char *equals = strchr(part, '=');
 	const struct option_def *def;
@@ -129,8 +129,9 @@ static char *next_part(char *text)
 static int set_parts(const struct option_def *def, void *item, char *text, struct err *e)
 {
 	char *rest = next_part(text);
-	uint64_t given = BIT(0); /* the first setting needs no name */
-	int r = option_set_text(&def->item->defs[0], item, text, e);
+	unsigned long long given = def->first_named ? 0 : BIT(0);
+	int r = def->first_named ? set_part(def->item, item, text, &given, e)
+				 : option_set_text(&def->item->defs[0], item, text, e);
 
 	while (!r && rest) {
 		char *part = rest;
@@ -138,6 +139,8 @@ static int set_parts(const struct option_def *def, void *item, char *text, struc
 		rest = next_part(part);
 		r = set_part(def->item, item, part, &given, e);
 	}
+	if (!r && !(given & BIT(0)))
+		return err_set(e, -EINVAL, "\"%s\" is missing", def->item->defs[0].name);
 	return r;
 }
 

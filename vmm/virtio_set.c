@@ -10,6 +10,7 @@
 #include "devices/virtio_console.h"
 #include "devices/virtio_mmio.h"
 #include "devices/virtio_rng.h"
+#include "devices/virtio_vsock.h"
 #include "vmm/kvm.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
@@ -163,9 +164,36 @@ static int make_console(struct slot *s, const struct place *p, const void *confi
 	return 0;
 }
 
+static void free_vsock(void *model)
+{
+	virtio_vsock_free(model);
+}
+
+static int make_vsock(struct slot *s, const struct place *p, const void *config, struct err *e)
+{
+	const struct vsock_config *c = config;
+	const struct vsock_device_config cfg = {
+		.cid = c->cid,
+		.path = c->path,
+		.mem = p->mem,
+		.loop = p->io,
+		.irq = p->irq,
+		.is_protected = p->is_protected,
+	};
+	struct virtio_vsock *vsock;
+	int r = virtio_vsock_new(&vsock, &cfg, e);
+
+	if (r)
+		return r;
+	s->model = vsock;
+	s->free = free_vsock;
+	s->dev = virtio_vsock_dev(vsock);
+	return 0;
+}
+
 uint32_t virtio_set_count(const struct config *c)
 {
-	return c->disks.count + (c->entropy ? 1 : 0) + c->balloon.count +
+	return c->disks.count + c->vsock.count + (c->entropy ? 1 : 0) + c->balloon.count +
 	       (c->console == CONSOLE_VIRTIO ? 1 : 0);
 }
 
@@ -250,6 +278,8 @@ static int add_all(struct virtio_set *set, const struct config *c, struct err *e
 
 	for (i = 0; !r && i < c->disks.count; i++)
 		r = add(set, make_disk, &disks[i], e);
+	if (!r && c->vsock.count)
+		r = add(set, make_vsock, c->vsock.items, e);
 	if (!r && c->entropy)
 		r = add(set, make_rng, NULL, e);
 	if (!r && c->balloon.count)

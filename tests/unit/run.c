@@ -36,6 +36,7 @@ static const struct {
 	{ "virtio_console", virtio_console_suite },
 	{ "virtio_mmio", virtio_mmio_suite },
 	{ "virtio_rng", virtio_rng_suite },
+	{ "virtio_vsock", virtio_vsock_suite },
 	{ "virtq", virtq_suite },
 	{ "x86_boot", x86_boot_suite },
 	{ "x86_elf", x86_elf_suite },

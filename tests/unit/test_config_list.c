@@ -323,6 +323,60 @@ START_TEST(broken_balloon_is_refused)
 }
 END_TEST
 
+/* At most one, so the last one counts, and JSON has no list around it. */
+START_TEST(an_option_that_is_one_object)
+{
+	const char *const line[] = { "run", "-k", "Image", "--vsock", "cid=3,path=a", "--vsock",
+		"path=/b,cid=4294967294", NULL };
+	const struct vsock_config *v;
+	struct config again;
+	struct cli c;
+	char *dump;
+	struct err e;
+
+	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
+	ck_assert_uint_eq(c.config.vsock.count, 1);
+	v = c.config.vsock.items;
+	ck_assert_uint_eq(v->cid, 4294967294);
+	ck_assert_str_eq(v->path, "/b");
+	dump = dump_text(&c.config);
+	ck_assert_ptr_nonnull(strstr(dump, "\"vsock\": {"));
+	config_init(&again);
+	ck_assert_msg(config_parse(&again, "/x/y", dump, strlen(dump), &e) == 0, "%s", e.msg);
+	v = again.vsock.items;
+	ck_assert_uint_eq(v->cid, 4294967294);
+	ck_assert_str_eq(v->path, "/b");
+	free(dump);
+	config_free(&again);
+	cli_free(&c);
+}
+END_TEST
+
+static const struct {
+	const char *text, *expect;
+} refused_vsock[] = {
+	{ "", "unknown setting \"\"" },
+	{ "3", "unknown setting \"3\"" },
+	{ "cid=3", "\"path\" is missing" },
+	{ "path=a", "\"cid\" is missing" },
+	{ "cid=0,path=a", "from 3 to 4294967294" },
+	{ "cid=4294967295,path=a", "from 3 to 4294967294" },
+	{ "cid=3,path=", "empty" },
+	{ "cid,path=a", "value missing" },
+};
+
+START_TEST(broken_object_is_refused)
+{
+	const char *const line[] = { "run", "-k", "Image", "--vsock", refused_vsock[_i].text,
+		NULL };
+	struct cli c;
+	struct err e;
+
+	ck_assert_int_eq(parse_line(line, &c, &e), -EINVAL);
+	ck_assert_msg(strstr(e.msg, refused_vsock[_i].expect) != NULL, "%s", e.msg);
+}
+END_TEST
+
 TCase *config_list_case(void)
 {
 	TCase *t = tcase_create("lists");
@@ -337,6 +391,8 @@ TCase *config_list_case(void)
 	tcase_add_loop_test(t, broken_list_is_refused, 0, (int)ARRAY_SIZE(refused_json));
 	tcase_add_test(t, setting_twice_in_a_file_is_refused);
 	tcase_add_loop_test(t, balloon_from_everywhere, 0, 3);
+	tcase_add_test(t, an_option_that_is_one_object);
+	tcase_add_loop_test(t, broken_object_is_refused, 0, (int)ARRAY_SIZE(refused_vsock));
 	tcase_add_test(t, balloon_is_dumped_as_it_is_read);
 	tcase_add_loop_test(t, broken_balloon_is_refused, 0, (int)ARRAY_SIZE(refused_balloons));
 	return t;
