@@ -365,6 +365,52 @@ START_TEST(device_tree)
 }
 END_TEST
 
+/* kaslr-seed and rng-seed, one after the other, of a plan made now. */
+static void plan_seeds(uint8_t seeds[64])
+{
+	struct boot_files f = { .params = "", .kernel_path = "k", .kernel = image(MIB(2)) };
+	const void *fdt = NULL, *seed;
+	struct arch_layout l;
+	struct boot_plan p;
+	struct err e = { "" };
+	unsigned int i;
+	int len;
+
+	ck_assert_int_eq(arch_layout(&config, &l, &e), 0);
+	ck_assert_msg(arch_boot_plan(&config, &l, &f, &p, &e) == 0, "%s", e.msg);
+	for (i = 0; i < p.count; i++)
+		if (p.items[i].dst.v == p.entry.arg)
+			fdt = p.items[i].data;
+	ck_assert_ptr_nonnull(fdt);
+	seed = prop(fdt, "/chosen", "kaslr-seed", &len);
+	ck_assert_int_eq(len, 8);
+	memcpy(seeds, seed, 8);
+	seed = prop(fdt, "/chosen", "rng-seed", &len);
+	ck_assert_int_eq(len, 56);
+	memcpy(seeds + 8, seed, 56);
+	boot_plan_free(&p);
+	blob_free(&f.kernel);
+}
+
+/* Every start has its own, and rng-seed does not tell what the kernel's addresses come from. */
+START_TEST(seeds_are_random)
+{
+	uint8_t a[64], b[64];
+	uint64_t kaslr, swapped, rng;
+	unsigned int i;
+
+	plan_seeds(a);
+	plan_seeds(b);
+	memcpy(&kaslr, a, 8);
+	swapped = fdt64_to_cpu(kaslr);
+	for (i = 0; i < 64; i += 8) {
+		ck_assert_int_ne(memcmp(a + i, b + i, 8), 0);
+		memcpy(&rng, a + i, 8);
+		ck_assert(i == 0 || (rng != kaslr && rng != swapped));
+	}
+}
+END_TEST
+
 START_TEST(device_tree_of_many_cpus)
 {
 	struct arch_config many = { .cpus = ARM64_CPUS_MAX, .ram_bytes = GIB(1) };
@@ -479,6 +525,7 @@ Suite *arm64_boot_suite(void)
 	tcase_add_test(t, too_little_ram);
 	tcase_add_test(t, device_tree);
 	tcase_add_test(t, device_tree_of_many_cpus);
+	tcase_add_test(t, seeds_are_random);
 	tcase_add_test(t, ram_above_4_gib);
 	tcase_add_loop_test(t, hypercalls, 0, (int)ARRAY_SIZE(calls));
 	tcase_add_test(t, conversion_results);
