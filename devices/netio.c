@@ -74,8 +74,8 @@ void netio_want_write(struct netio *io)
 	loop_event_enable(io->writable, true);
 }
 
-int netio_send(struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov,
-	unsigned int count)
+int netio_send(
+	struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov, unsigned int count)
 {
 	return io->ops->send(io, h, iov, count);
 }

@@ -70,8 +70,8 @@ void netio_want_read(struct netio *io, bool on);
 /* NETIO_WRITABLE once. */
 void netio_want_write(struct netio *io);
 
-int netio_send(struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov,
-	unsigned int count);
+int netio_send(
+	struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov, unsigned int count);
 ssize_t netio_recv(
 	struct netio *io, struct virtio_net_hdr_v1 *h, struct iovec *iov, unsigned int count);
 void netio_offload(struct netio *io, uint64_t features);

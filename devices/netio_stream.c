@@ -70,8 +70,8 @@ static int keep_rest(struct stream *s, const struct iovec *iov, unsigned int cou
 		size_t skip = min_u64(sent, iov[i].iov_len), n = iov[i].iov_len - skip;
 
 		sent -= skip;
-		if (!guard_copy(s->out + s->out_end, (uint8_t *)iov[i].iov_base + skip, n,
-			    &fault)) {
+		if (!guard_copy(
+			    s->out + s->out_end, (uint8_t *)iov[i].iov_base + skip, n, &fault)) {
 			memset(s->out + s->out_end, 0, n);
 			r = -EFAULT;
 		}
@@ -81,8 +81,8 @@ static int keep_rest(struct stream *s, const struct iovec *iov, unsigned int cou
 	return r;
 }
 
-static int stream_send(struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov,
-	unsigned int count)
+static int stream_send(
+	struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov, unsigned int count)
 {
 	struct stream *s = (struct stream *)io;
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = count };

@@ -33,16 +33,17 @@ static int send_error(const struct netio *io, int code)
 	case EBADFD: /* the interface was deleted */
 		return -ENODEV;
 	case EIO:
-		log_limited(LOG_WARN, "%s is down: what the guest sends is lost (ip link set %s up)",
-			io->name, io->name + strlen("tap "));
+		log_limited(LOG_WARN,
+			"%s is down: what the guest sends is lost (ip link set %s up)", io->name,
+			io->name + strlen("tap "));
 		return 0;
 	default: /* EINVAL: a header that the kernel does not like; ENOBUFS, ENOMEM ... */
 		return 0;
 	}
 }
 
-static int tap_send(struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov,
-	unsigned int count)
+static int tap_send(
+	struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov, unsigned int count)
 {
 	iov[0] = (struct iovec){ (void *)(uintptr_t)h, sizeof(*h) };
 	return writev(io->fd, iov, (int)count) < 0 ? send_error(io, errno) : 0;
@@ -122,7 +123,8 @@ static int attach_error(int code, const char *name, bool exists, struct err *e)
 	err_set(e, -code, "%s interface %s: %s", exists ? "attach to" : "create", name,
 		strerror(code));
 	if (code == EPERM && exists)
-		return err_hint(e, -code, "it belongs to another user; ip tuntap shows whose it is");
+		return err_hint(
+			e, -code, "it belongs to another user; ip tuntap shows whose it is");
 	if (code == EPERM)
 		return err_hint(e, -code,
 			"it does not exist; as root, run: ip tuntap add %s mode tap user USER",

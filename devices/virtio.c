@@ -222,6 +222,12 @@ void virtio_kick(struct virtio_dev *d, unsigned int q)
 		return;
 }
 
+void virtio_listen(struct virtio_dev *d, unsigned int q, bool on)
+{
+	if (d->queues[q].kick_event)
+		loop_event_enable(d->queues[q].kick_event, on);
+}
+
 int virtio_kick_fd(const struct virtio_dev *d, unsigned int q)
 {
 	return d->queues[q].kick_fd;
@@ -434,7 +440,7 @@ void virtio_set_ready(struct virtio_dev *d, unsigned int q, bool ready)
 
 void virtio_ack(struct virtio_dev *d, uint32_t events)
 {
-	d->isr &= (uint8_t)~events;
+	d->isr = (uint8_t)((d->isr & ~events) | d->isr_kept);
 }
 
 /* ---- life ---- */

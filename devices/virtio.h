@@ -110,7 +110,8 @@ struct virtio_dev {
 	uint64_t wanted;   /* features the driver has written so far */
 	uint64_t features; /* what it got with FEATURES_OK; 0 before that */
 	uint8_t status;
-	uint8_t isr; /* events not yet acknowledged */
+	uint8_t isr;	  /* events not yet acknowledged */
+	uint8_t isr_kept; /* those that stay: who raises them past us cannot set them here */
 	uint32_t config_generation;
 	unsigned int queue_count;
 	struct virtio_queue *queues;
@@ -177,6 +178,12 @@ void virtio_serve(struct virtio_dev *d, unsigned int q, virtio_chain_fn fn);
  * true means that chains came in meanwhile, for which no notification will follow.
  */
 bool virtio_want_notify(struct virtio_dev *d, unsigned int q, bool on);
+
+/*
+ * Whether notifications come to us; off, they are for another who polls the same eventfd. One that
+ * was on its way may still come. Any thread.
+ */
+void virtio_listen(struct virtio_dev *d, unsigned int q, bool on);
 
 /* queue_notify soon, on the loop. Any thread, with or without the lock. */
 void virtio_kick(struct virtio_dev *d, unsigned int q);

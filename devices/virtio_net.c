@@ -53,8 +53,11 @@ static uint64_t offered(const struct virtio_net *n)
 static void net_activate(struct virtio_dev *d)
 {
 	struct virtio_net *n = d->model;
+	struct err e = { "" };
 
 	netio_offload(n->io, d->features);
+	if (n->vhost && vhost_net_start(n->vhost, d, &e))
+		virtio_fail(d, "%s", e.msg);
 }
 
 /* ---- the link ---- */
@@ -71,8 +74,8 @@ void net_link_down(struct virtio_net *n)
 
 /* ---- frames from the guest: 5.1.6.2 ---- */
 
-static const char *csum_flaw(const struct virtio_net *n, const struct virtio_net_hdr_v1 *h,
-	uint32_t len)
+static const char *csum_flaw(
+	const struct virtio_net *n, const struct virtio_net_hdr_v1 *h, uint32_t len)
 {
 	if (!(h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
 		return NULL;
@@ -124,8 +127,8 @@ static const char *tx_flaw(const struct virtio_net *n, struct virtio_net_hdr_v1 
 }
 
 /* 0: sent, or lost as frames may be. -EAGAIN: later. */
-static int send_frame(struct virtio_net *n, const struct virtio_net_hdr_v1 *h,
-	const struct virtq_chain *c)
+static int send_frame(
+	struct virtio_net *n, const struct virtio_net_hdr_v1 *h, const struct virtq_chain *c)
 {
 	uint32_t skip = NET_HEADER;
 	unsigned int i, count = 1; /* the first is the backend's */
@@ -190,8 +193,13 @@ static enum virtio_next send_one(struct virtio_dev *d, unsigned int q, struct vi
 
 static void net_notify(struct virtio_dev *d, unsigned int q)
 {
+	struct virtio_net *n = d->model;
+
+	/* A notification from before the kernel took over. It has got it too. */
+	if (n->vhost)
+		return;
 	if (q == NET_RX)
-		net_rx_run(d->model);
+		net_rx_run(n);
 	else
 		virtio_serve(d, q, send_one);
 }
@@ -231,6 +239,8 @@ static void net_reset(struct virtio_dev *d)
 {
 	struct virtio_net *n = d->model;
 
+	if (n->vhost)
+		vhost_net_stop(n->vhost, d);
 	net_rx_drop(n);
 	netio_offload(n->io, 0);
 }
@@ -263,6 +273,18 @@ static const struct virtio_ops net_ops = {
 	.config_read = net_config_read,
 };
 
+/* A queue that was reset alone would have to be handed over anew; drivers do without. */
+static const struct virtio_ops vhost_ops = {
+	.name = "virtio-net",
+	.id = VIRTIO_ID_NET,
+	.queue_names = queue_names,
+	.features = net_features,
+	.activate = net_activate,
+	.reset = net_reset,
+	.queue_notify = net_notify,
+	.config_read = net_config_read,
+};
+
 /* ---- life ---- */
 
 static int set_up(struct virtio_net *n, const struct nic_config *cfg, struct err *e)
@@ -275,7 +297,7 @@ static int set_up(struct virtio_net *n, const struct nic_config *cfg, struct err
 	n->space.status = VIRTIO_NET_S_LINK_UP;
 	n->space.max_virtqueue_pairs = 1;
 	n->space.mtu = cfg->mtu;
-	vc = (struct virtio_config){ .ops = &net_ops,
+	vc = (struct virtio_config){ .ops = n->vhost ? &vhost_ops : &net_ops,
 		.model = n,
 		.features = offered(n),
 		.queue_max = queue_max,
@@ -300,10 +322,12 @@ int virtio_net_new(
 
 	if (!n) {
 		r = err_set(e, -ENOMEM, "%s: out of memory", io->name);
+		vhost_net_free(cfg->vhost);
 		netio_free(io);
 		return r;
 	}
 	n->io = io;
+	n->vhost = cfg->vhost;
 	r = set_up(n, cfg, e);
 	if (r) {
 		virtio_net_free(n);
@@ -322,6 +346,7 @@ void virtio_net_free(struct virtio_net *n)
 	netio_detach(n->io);
 	ratelimit_free(&n->rx.limit);
 	ratelimit_free(&n->tx_limit);
+	vhost_net_free(n->vhost);
 	virtio_fini(&n->dev);
 	netio_free(n->io);
 	free(n);

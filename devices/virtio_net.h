@@ -4,6 +4,7 @@
 
 #include "devices/netio.h"
 #include "devices/ratelimit.h"
+#include "devices/vhost_net.h"
 #include "devices/virtio.h"
 
 /*
@@ -20,6 +21,9 @@
  * long) is dropped, as a network card would: programs in the guest can make such frames too, by
  * packet sockets, and shall not take the device away from it.
  *
+ * With vhost-net the host's kernel does all this, with its own view of what is wrong, and we only
+ * hand over the queues; there are no limits then, and no news of the link.
+ *
  * A backend that goes away takes the link down (VIRTIO_NET_F_STATUS); what the guest sends then is
  * dropped.
  */
@@ -30,13 +34,15 @@ struct nic_config {
 	uint16_t mtu; /* 0: not said to the guest (VIRTIO_NET_F_MTU) */
 	struct ratelimit_config rx_limit, tx_limit; /* of bytes and frames; rx is to the guest */
 
+	struct vhost_net *vhost; /* taken over; NULL: the queues are served here */
+
 	const struct mem *mem;
 	struct loop *loop;
 	struct irq_line irq;
 	bool is_protected;
 };
 
-/* Takes over the backend, also on error. 0 or -errno with a sentence. */
+/* Takes over the backend and vhost, also on error. 0 or -errno with a sentence. */
 int virtio_net_new(
 	struct virtio_net **out, struct netio *io, const struct nic_config *cfg, struct err *e);
 /* Accepts NULL. No vCPU may be running any more. */

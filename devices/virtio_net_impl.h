@@ -33,9 +33,9 @@ struct rx_buffer {
 struct net_rx {
 	struct ratelimit limit;
 	struct virtio_net_hdr_v1 header;
-	uint32_t frame;	  /* its length, or 0 */
+	uint32_t frame;	   /* its length, or 0 */
 	uint32_t in_guest; /* bytes of it in the driver's buffers; the others are in spill */
-	bool is_paid;	  /* it got its tokens */
+	bool is_paid;	   /* it got its tokens */
 
 	struct rx_buffer buffers[RX_BUFFERS];
 	unsigned int count, segs;
@@ -50,6 +50,7 @@ struct net_rx {
 struct virtio_net {
 	struct virtio_dev dev;
 	struct netio *io;
+	struct vhost_net *vhost; /* or NULL */
 	struct virtio_net_config space;
 	struct ratelimit tx_limit;
 	struct net_rx rx;

@@ -301,6 +301,5 @@ void net_rx_run(struct virtio_net *n)
 	/* A backend that has frames in a buffer of its own does not become readable for them. */
 	if (!budget)
 		virtio_kick(d, NET_RX);
-	netio_want_read(n->io,
-		virtio_running(d) && n->rx.count && !n->rx.frame && n->space.status);
+	netio_want_read(n->io, virtio_running(d) && n->rx.count && !n->rx.frame && n->space.status);
 }

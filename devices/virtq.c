@@ -289,8 +289,8 @@ int virtq_push_all(struct virtq *vq, const struct mem *mem, uint32_t generation,
 	for (i = 0; i < n; i++) {
 		struct vring_used_elem elem = { done[i].head, done[i].written };
 
-		r = mem_write(mem, used_at(vq, (uint16_t)(vq->used_idx + i)), &elem, sizeof(elem),
-			e);
+		r = mem_write(
+			mem, used_at(vq, (uint16_t)(vq->used_idx + i)), &elem, sizeof(elem), e);
 		if (r)
 			return err_prefix(e, r, "used ring");
 	}

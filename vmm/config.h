@@ -39,6 +39,20 @@ struct disk_config {
 	uint64_t iops;	    /* requests */
 };
 
+/* Whether the host's kernel serves a network device's queues. */
+enum net_vhost { NET_VHOST_AUTO, NET_VHOST_ON, NET_VHOST_OFF };
+
+/* One of the guest's network devices, in the order in which it finds them. */
+struct net_config {
+	char *backend; /* "tap=NAME" or "user" */
+	char *mac;     /* NULL: one that stays the same for this host and interface */
+	uint32_t mtu;  /* 0: not said to the guest */
+	/* Per second, to and from the guest; 0: no limit. */
+	uint64_t rx_bandwidth, tx_bandwidth; /* bytes */
+	uint64_t rx_pps, tx_pps;	     /* frames */
+	enum net_vhost vhost;
+};
+
 struct config {
 	/* Owned strings, NULL where not given; paths count from the working directory. */
 	char *kernel;
@@ -52,6 +66,7 @@ struct config {
 	enum private_memory private_memory;
 	enum log_level log_level;
 	struct option_list disks; /* of struct disk_config */
+	struct option_list nets;  /* of struct net_config */
 	bool entropy;		  /* add a virtio entropy device */
 	bool probe;		  /* add the probe device, for tests and demonstrations */
 	bool dump_config;	  /* print this struct as JSON and stop */
@@ -68,5 +83,14 @@ void config_free(struct config *c);
 
 /* Checks what no single setting shows: 0, or -EINVAL with what is missing or does not fit. */
 int config_check(const struct config *c, struct err *e);
+
+/* config_net.c: the part of config_check for network devices. */
+int config_check_nets(const struct config *c, struct err *e);
+/* The tap interface's name, or NULL for another backend. */
+const char *net_tap(const struct net_config *n);
+/* Whether there are limits, which vhost-net does not know. */
+bool net_is_limited(const struct net_config *n);
+/* Six bytes in hexadecimal, with colons between them. */
+bool net_parse_mac(const char *text, uint8_t mac[6]);
 
 #endif

@@ -23,6 +23,7 @@ static const struct {
 	{ "memlock", memlock_suite },
 	{ "netio", netio_suite },
 	{ "park", park_suite },
+	{ "passt", passt_suite },
 	{ "power", power_suite },
 	{ "probe", probe_suite },
 	{ "protect", protect_suite },

@@ -16,6 +16,7 @@ Suite *mem_suite(void);
 Suite *memlock_suite(void);
 Suite *netio_suite(void);
 Suite *park_suite(void);
+Suite *passt_suite(void);
 Suite *power_suite(void);
 Suite *probe_suite(void);
 Suite *protect_suite(void);

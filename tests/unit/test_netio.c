@@ -256,7 +256,8 @@ END_TEST
 
 START_TEST(memory_that_refuses_is_an_error)
 {
-	uint8_t *gone = mmap(NULL, 0x2000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *gone =
+		mmap(NULL, 0x2000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct iovec iov[2] = { { NULL, 0 }, { gone, 0x2000 } };
 
 	ck_assert_ptr_ne(gone, MAP_FAILED);
@@ -354,9 +355,9 @@ END_TEST
 /* An ARP request for an address of the interface has the kernel answer. */
 START_TEST(tap_exchanges_frames)
 {
-	static const uint8_t request[42] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8,
-		6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 9, 10, 9, 9, 2, 0, 0, 0, 0, 0, 0, 10, 9,
-		9, 1 };
+	static const uint8_t request[42] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9,
+		8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 9, 10, 9, 9, 2, 0, 0, 0, 0, 0, 0, 10,
+		9, 9, 1 };
 	struct sockaddr_in *a;
 	struct ifreq ifr = { 0 };
 	struct err e;

@@ -30,9 +30,9 @@ START_TEST(is_a_network_card)
 	nt.cfg.mtu = _i ? 9000 : 0;
 	net_start();
 	ck_assert_uint_eq(driver_get(&nt.drv, R_DEVICE_ID), 1);
-	ck_assert_uint_eq(driver_features(&nt.drv),
-		NET_BASE | NET_OFFLOADS | F_EVENT | F_INDIRECT | F_RESET |
-			(_i ? F(VIRTIO_NET_F_MTU) : 0));
+	ck_assert_uint_eq(driver_features(&nt.drv), NET_BASE | NET_OFFLOADS | F_EVENT | F_INDIRECT |
+							    F_RESET |
+							    (_i ? F(VIRTIO_NET_F_MTU) : 0));
 	get_space(&c);
 	ck_assert_mem_eq(c.mac, nt.cfg.mac, 6);
 	ck_assert_uint_eq(c.status, VIRTIO_NET_S_LINK_UP);
@@ -48,8 +48,7 @@ END_TEST
 START_TEST(features_need_others)
 {
 	static const uint64_t bad[] = {
-		F(VIRTIO_NET_F_HOST_TSO4),
-		F(VIRTIO_NET_F_GUEST_TSO4),
+		F(VIRTIO_NET_F_HOST_TSO4), F(VIRTIO_NET_F_GUEST_TSO4),
 		F(VIRTIO_NET_F_HOST_TSO6) | F(VIRTIO_NET_F_GUEST_CSUM),
 		F(VIRTIO_NET_F_GUEST_TSO6) | F(VIRTIO_NET_F_CSUM),
 		F(VIRTIO_NET_F_CSUM) | F(VIRTIO_NET_F_HOST_ECN),
@@ -61,9 +60,9 @@ START_TEST(features_need_others)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		ck_assert_uint_eq(driver_negotiate(&nt.drv, NET_BASE | bad[i]), S_ACK | S_DRIVER);
 	ck_assert_uint_eq(driver_negotiate(&nt.drv, F_VERSION), S_ACK | S_DRIVER | S_FEATURES_OK);
-	ck_assert_uint_eq(driver_negotiate(&nt.drv,
-				  NET_BASE | F(VIRTIO_NET_F_CSUM) | F(VIRTIO_NET_F_HOST_TSO6) |
-					  F(VIRTIO_NET_F_HOST_ECN)),
+	ck_assert_uint_eq(driver_negotiate(&nt.drv, NET_BASE | F(VIRTIO_NET_F_CSUM) |
+							    F(VIRTIO_NET_F_HOST_TSO6) |
+							    F(VIRTIO_NET_F_HOST_ECN)),
 		S_ACK | S_DRIVER | S_FEATURES_OK);
 }
 END_TEST
@@ -181,25 +180,21 @@ static const struct {
 	uint8_t flags, gso_type;
 	uint16_t gso_size, csum_start, csum_offset;
 } wrong[] = {
-	{ 0, 0, 0, 0, 0, 0, 0 },
-	{ 0, 1, 0, 0, 0, 0, 0 },
-	{ 0, 13, 0, 0, 0, 0, 0 },
-	{ 0, 65551, 0, 0, 0, 0, 0 },
-	{ 0, 0x1f000, 0, 0, 0, 0, 0 },
-	{ 0, 100, NEEDS, 0, 0, 34, 16 },	   /* not negotiated */
-	{ CSUM_F, 100, NEEDS, 0, 0, 99, 0 },   /* a byte beyond */
+	{ 0, 0, 0, 0, 0, 0, 0 }, { 0, 1, 0, 0, 0, 0, 0 }, { 0, 13, 0, 0, 0, 0, 0 },
+	{ 0, 65551, 0, 0, 0, 0, 0 }, { 0, 0x1f000, 0, 0, 0, 0, 0 },
+	{ 0, 100, NEEDS, 0, 0, 34, 16 },     /* not negotiated */
+	{ CSUM_F, 100, NEEDS, 0, 0, 99, 0 }, /* a byte beyond */
 	{ CSUM_F, 100, NEEDS, 0, 0, 0, 99 },
 	{ CSUM_F, 100, NEEDS, 0, 0, 0xffff, 0xffff }, /* not 16 bits */
-	{ CSUM_F, 100, NEEDS, 1, 50, 34, 16 }, /* no segmentation negotiated */
+	{ CSUM_F, 100, NEEDS, 1, 50, 34, 16 },	      /* no segmentation negotiated */
 	{ CSUM_F, 100, NEEDS, 4, 50, 34, 16 },
 	{ CSUM_F, 100, NEEDS, 3, 50, 34, 16 }, /* UFO never is */
-	{ TSO4_F, 100, NEEDS, 4, 50, 34, 16 },
-	{ TSO4_F, 100, NEEDS, 2, 50, 34, 16 },
+	{ TSO4_F, 100, NEEDS, 4, 50, 34, 16 }, { TSO4_F, 100, NEEDS, 2, 50, 34, 16 },
 	{ TSO4_F, 100, NEEDS, 0x7f, 50, 34, 16 },
 	{ TSO4_F, 100, NEEDS, 0x81, 50, 34, 16 }, /* no ECN */
 	{ TSO4_F, 100, NEEDS, 0x80, 50, 34, 16 }, /* ECN of nothing */
 	{ TSO4_F, 100, 0, 1, 50, 34, 16 },	  /* complete checksum */
-	{ TSO4_F, 100, NEEDS, 1, 0, 34, 16 },  /* segments of 0 bytes */
+	{ TSO4_F, 100, NEEDS, 1, 0, 34, 16 },	  /* segments of 0 bytes */
 };
 
 START_TEST(wrong_frame_is_dropped)

@@ -15,11 +15,11 @@
  * frames apart as a tap does. Each message there begins with virtio's header; net_wire is the other
  * end.
  */
-#define F(bit)	     (1ull << (bit))
-#define NET_OFFLOADS                                                                        \
-	(F(VIRTIO_NET_F_CSUM) | F(VIRTIO_NET_F_GUEST_CSUM) | F(VIRTIO_NET_F_HOST_TSO4) |    \
-		F(VIRTIO_NET_F_HOST_TSO6) | F(VIRTIO_NET_F_HOST_ECN) |                      \
-		F(VIRTIO_NET_F_GUEST_TSO4) | F(VIRTIO_NET_F_GUEST_TSO6) |                   \
+#define F(bit) (1ull << (bit))
+#define NET_OFFLOADS                                                                     \
+	(F(VIRTIO_NET_F_CSUM) | F(VIRTIO_NET_F_GUEST_CSUM) | F(VIRTIO_NET_F_HOST_TSO4) | \
+		F(VIRTIO_NET_F_HOST_TSO6) | F(VIRTIO_NET_F_HOST_ECN) |                   \
+		F(VIRTIO_NET_F_GUEST_TSO4) | F(VIRTIO_NET_F_GUEST_TSO6) |                \
 		F(VIRTIO_NET_F_GUEST_ECN))
 #define NET_BASE \
 	(F_VERSION | F(VIRTIO_NET_F_MAC) | F(VIRTIO_NET_F_STATUS) | F(VIRTIO_NET_F_MRG_RXBUF))
@@ -38,10 +38,10 @@ struct net_test {
 	struct virtio_net *nic;
 	struct driver drv;
 	struct ring rx, tx;
-	uint64_t features; /* the driver's choice */
-	uint64_t offload;  /* what the backend was told last */
-	unsigned int writes; /* to the backend, failed ones too */
-	uint16_t size;	   /* of the queues */
+	uint64_t features;     /* the driver's choice */
+	uint64_t offload;      /* what the backend was told last */
+	unsigned int writes;   /* to the backend, failed ones too */
+	uint16_t size;	       /* of the queues */
 	unsigned int hand_out; /* receive buffers to offer before the device starts */
 };
 extern struct net_test nt;

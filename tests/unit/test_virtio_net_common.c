@@ -16,8 +16,8 @@ struct net_test nt;
 
 /* ---- the backend ---- */
 
-static int wire_send(struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov,
-	unsigned int count)
+static int wire_send(
+	struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov, unsigned int count)
 {
 	nt.writes++;
 	iov[0] = (struct iovec){ (void *)(uintptr_t)h, sizeof(*h) };

@@ -130,9 +130,9 @@ START_TEST(frames_beyond_what_was_negotiated_are_dropped)
 		{ 0, VIRTIO_NET_HDR_F_NEEDS_CSUM, 3 },
 		{ 0, VIRTIO_NET_HDR_F_NEEDS_CSUM, 0x80 },
 	};
-	struct virtio_net_hdr_v1 h = { .flags = cases[_i].flags,
-		.gso_type = cases[_i].gso_type,
-		.gso_size = 1000 };
+	struct virtio_net_hdr_v1 h = {
+		.flags = cases[_i].flags, .gso_type = cases[_i].gso_type, .gso_size = 1000
+	};
 
 	nt.features &= ~cases[_i].without;
 	nt.hand_out = 4;
