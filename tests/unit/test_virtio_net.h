@@ -43,6 +43,7 @@ struct net_test {
 	unsigned int writes;   /* to the backend, failed ones too */
 	uint16_t size;	       /* of the queues */
 	unsigned int hand_out; /* receive buffers to offer before the device starts */
+	unsigned int sends;    /* and frames to send, of 100 bytes */
 };
 extern struct net_test nt;
 

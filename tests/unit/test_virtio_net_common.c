@@ -116,6 +116,9 @@ void net_drive(void)
 	ring_new(&nt.tx, &nt.guest, GUEST_RAM + RING_BYTES, nt.size);
 	for (unsigned int i = 0; i < nt.hand_out; i++)
 		net_offer((uint16_t)i, GUEST_DATA + 2048ull * i, 2048);
+	for (unsigned int i = 0; i < nt.sends; i++)
+		net_put((uint16_t)i, GUEST_DATA + 0x30000 + 256ull * i,
+			&(const struct virtio_net_hdr_v1){ 0 }, 100);
 	status = driver_negotiate(&nt.drv, nt.features);
 	ck_assert_uint_eq(status, S_ACK | S_DRIVER | S_FEATURES_OK);
 	ck_assert_uint_eq(driver_queue(&nt.drv, RXQ, &nt.rx), 1);
