@@ -125,6 +125,21 @@ void virtio_push(
 	settle(d);
 }
 
+void virtio_push_all(struct virtio_dev *d, unsigned int q, uint32_t generation,
+	const struct virtq_done *done, unsigned int n)
+{
+	struct err e = { "" };
+	unsigned int i;
+
+	if (!virtio_running(d)) {
+		for (i = 0; i < n; i++)
+			virtq_drop(&d->queues[q].vq);
+	} else if (virtq_push_all(&d->queues[q].vq, d->mem, generation, done, n, &e)) {
+		fail_queue(d, q, &e);
+	}
+	settle(d);
+}
+
 void virtio_notify(struct virtio_dev *d, unsigned int q)
 {
 	struct err e = { "" };
@@ -161,8 +176,7 @@ bool virtio_write(struct virtio_dev *d, unsigned int q, const struct virtq_chain
 	return false;
 }
 
-/* Switches notifications; true when there is more to pop. */
-static bool want_notify(struct virtio_dev *d, unsigned int q, bool on)
+bool virtio_want_notify(struct virtio_dev *d, unsigned int q, bool on)
 {
 	struct virtq *vq = &d->queues[q].vq;
 	struct err e = { "" };
@@ -182,7 +196,7 @@ void virtio_serve(struct virtio_dev *d, unsigned int q, virtio_chain_fn fn)
 	struct virtq_chain c;
 
 	do {
-		want_notify(d, q, false);
+		virtio_want_notify(d, q, false);
 		for (; budget && virtio_pop(d, q, &c); budget--) {
 			if (fn(d, q, &c) == VIRTIO_LATER) {
 				virtio_unpop(d, q, &c);
@@ -195,7 +209,7 @@ void virtio_serve(struct virtio_dev *d, unsigned int q, virtio_chain_fn fn)
 			virtio_kick(d, q);
 			break;
 		}
-	} while (want_notify(d, q, true));
+	} while (virtio_want_notify(d, q, true));
 	virtio_notify(d, q);
 }
 
@@ -206,6 +220,12 @@ void virtio_kick(struct virtio_dev *d, unsigned int q)
 	/* The only failure is a counter about to overflow, and then a kick is pending already. */
 	if (write(d->queues[q].kick_fd, &one, sizeof(one)) < 0)
 		return;
+}
+
+void virtio_listen(struct virtio_dev *d, unsigned int q, bool on)
+{
+	if (d->queues[q].kick_event)
+		loop_event_enable(d->queues[q].kick_event, on);
 }
 
 int virtio_kick_fd(const struct virtio_dev *d, unsigned int q)
@@ -422,7 +442,7 @@ void virtio_set_ready(struct virtio_dev *d, unsigned int q, bool ready)
 
 void virtio_ack(struct virtio_dev *d, uint32_t events)
 {
-	d->isr &= (uint8_t)~events;
+	d->isr = (uint8_t)((d->isr & ~events) | d->isr_kept);
 }
 
 /* ---- life ---- */

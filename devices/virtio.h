@@ -112,7 +112,8 @@ struct virtio_dev {
 	uint64_t wanted;   /* features the driver has written so far */
 	uint64_t features; /* what it got with FEATURES_OK; 0 before that */
 	uint8_t status;
-	uint8_t isr; /* events not yet acknowledged */
+	uint8_t isr;	  /* events not yet acknowledged */
+	uint8_t isr_kept; /* those that stay: who raises them past us cannot set them here */
 	uint32_t config_generation;
 	struct log_gate failures; /* each device may tell of its own */
 	unsigned int queue_count;
@@ -152,6 +153,9 @@ bool virtio_pop(struct virtio_dev *d, unsigned int q, struct virtq_chain *c);
 void virtio_unpop(struct virtio_dev *d, unsigned int q, const struct virtq_chain *c);
 void virtio_push(
 	struct virtio_dev *d, unsigned int q, const struct virtq_chain *c, uint32_t written);
+/* n chains of one generation at once: the driver sees all of them or none. */
+void virtio_push_all(struct virtio_dev *d, unsigned int q, uint32_t generation,
+	const struct virtq_done *done, unsigned int n);
 void virtio_drop(struct virtio_dev *d, unsigned int q);
 /* An interrupt for what was pushed since the last call, if the driver wants one. */
 void virtio_notify(struct virtio_dev *d, unsigned int q);
@@ -172,6 +176,18 @@ enum virtio_next { VIRTIO_NEXT, VIRTIO_LATER };
 typedef enum virtio_next (*virtio_chain_fn)(
 	struct virtio_dev *d, unsigned int q, struct virtq_chain *c);
 void virtio_serve(struct virtio_dev *d, unsigned int q, virtio_chain_fn fn);
+
+/*
+ * For models that serve a queue in their own way: whether the driver shall notify us. Switched on,
+ * true means that chains came in meanwhile, for which no notification will follow.
+ */
+bool virtio_want_notify(struct virtio_dev *d, unsigned int q, bool on);
+
+/*
+ * Whether notifications come to us; off, they are for another who polls the same eventfd. One that
+ * was on its way may still come. Any thread.
+ */
+void virtio_listen(struct virtio_dev *d, unsigned int q, bool on);
 
 /* queue_notify soon, on the loop. Any thread, with or without the lock. */
 void virtio_kick(struct virtio_dev *d, unsigned int q);

@@ -259,20 +259,35 @@ static int store_used(const struct mem *mem, gpa_t at, uint16_t v, struct err *e
 	return r ? err_prefix(e, r, "used ring") : 0;
 }
 
+int virtq_push_all(struct virtq *vq, const struct mem *mem, uint32_t generation,
+	const struct virtq_done *done, unsigned int n, struct err *e)
+{
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < n; i++)
+		virtq_drop(vq);
+	if (!vq->ready || generation != vq->generation)
+		return 0;
+	for (i = 0; i < n; i++) {
+		struct vring_used_elem elem = { done[i].head, done[i].written };
+
+		r = mem_write(
+			mem, used_at(vq, (uint16_t)(vq->used_idx + i)), &elem, sizeof(elem), e);
+		if (r)
+			return err_prefix(e, r, "used ring");
+	}
+	vq->used_idx = (uint16_t)(vq->used_idx + n);
+	/* With release semantics: the entries, and the data before them, are there when it is. */
+	return store_used(mem, gpa_add(vq->used, RING_IDX), vq->used_idx, e);
+}
+
 int virtq_push(struct virtq *vq, const struct mem *mem, const struct virtq_chain *c,
 	uint32_t written, struct err *e)
 {
-	struct vring_used_elem elem = { c->head, written };
-	int r;
+	const struct virtq_done done = { c->head, written };
 
-	virtq_drop(vq);
-	if (!vq->ready || c->generation != vq->generation)
-		return 0;
-	r = mem_write(mem, used_at(vq, vq->used_idx), &elem, sizeof(elem), e);
-	if (r)
-		return err_prefix(e, r, "used ring");
-	vq->used_idx++;
-	return store_used(mem, gpa_add(vq->used, RING_IDX), vq->used_idx, e);
+	return virtq_push_all(vq, mem, c->generation, &done, 1, e);
 }
 
 /* ---- notifications ---- */

@@ -97,6 +97,17 @@ void virtq_unpop(struct virtq *vq, const struct virtq_chain *c);
 int virtq_push(struct virtq *vq, const struct mem *mem, const struct virtq_chain *c,
 	uint32_t written, struct err *e);
 
+/*
+ * The same for n chains of one generation that belong together, the frame of a network device: the
+ * driver sees all of them or none (5.1.6.4), because the index moves once.
+ */
+struct virtq_done {
+	uint16_t head;
+	uint32_t written;
+};
+int virtq_push_all(struct virtq *vq, const struct mem *mem, uint32_t generation,
+	const struct virtq_done *done, unsigned int n, struct err *e);
+
 /* Gives a chain back without telling the driver: for resets. */
 void virtq_drop(struct virtq *vq);
 

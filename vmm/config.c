@@ -133,6 +133,55 @@ static const struct option_def vsock_defs[] = {
 
 static const struct option_table vsock_table = { vsock_defs, ARRAY_SIZE(vsock_defs) };
 
+#define NETS_MAX 15
+#define MTU_MAX	 65535
+#define RATE(u)	 .type = OPTION_INTEGER, .max = RATE_MAX, .unit = u " a second"
+static const char *const vhost_names[] = { "auto", "on", "off" };
+_Static_assert(sizeof(enum net_vhost) == sizeof(uint32_t), "enum net_vhost");
+#define NET(field) OPTION_FIELD(struct net_config, field)
+static const struct option_def net_defs[] = {
+	{ .name = "backend",
+		NET(backend),
+		.type = OPTION_STRING,
+		.min = 1,
+		.max = 64,
+		.help = "tap=NAME, an interface of the host, or user" },
+	{ .name = "mac",
+		NET(mac),
+		.type = OPTION_STRING,
+		.min = 1,
+		.max = 64,
+		.help = "The guest's address" },
+	{ .name = "mtu",
+		NET(mtu),
+		.type = OPTION_INTEGER,
+		.max = MTU_MAX,
+		.unit = "bytes",
+		.help = "What the guest is told of the largest packet" },
+	{ .name = "rx-bandwidth",
+		NET(rx_bandwidth),
+		RATE("bytes"),
+		.help = "Limit of what the guest receives" },
+	{ .name = "tx-bandwidth",
+		NET(tx_bandwidth),
+		RATE("bytes"),
+		.help = "Limit of what the guest sends" },
+	{ .name = "rx-pps",
+		NET(rx_pps),
+		RATE("frames"),
+		.help = "Limit of the frames that the guest receives" },
+	{ .name = "tx-pps",
+		NET(tx_pps),
+		RATE("frames"),
+		.help = "Limit of the frames that the guest sends" },
+	{ .name = "vhost",
+		NET(vhost),
+		NAMES(vhost_names),
+		.help = "Whether the host's kernel serves the queues" },
+};
+
+static const struct option_table net_table = { net_defs, ARRAY_SIZE(net_defs) };
+
 /* In the order of --help, of the dump and of the man page. */
 static const struct option_def defs[] = {
 	{ .name = "kernel",
@@ -230,6 +279,17 @@ static const struct option_def defs[] = {
 		.help = "Connect programs of host and guest by sockets, cid=N,path=SOCKET: "
 			"AF_VSOCK in "
 			"the guest, which is CID N there, Unix sockets at the host" },
+	{ .name = "net",
+		FIELD(nets),
+		.type = OPTION_LIST,
+		.item = &net_table,
+		.item_size = sizeof(struct net_config),
+		.max = NETS_MAX,
+		.arg = "NET",
+		.help = "Add a network device, tap=NAME[,KEY=VALUE]... on an interface of the "
+			"host, "
+			"or user[,KEY=VALUE]... by passt; keys: mac, mtu, rx-bandwidth, "
+			"tx-bandwidth, rx-pps, tx-pps, vhost. May be given several times" },
 	{ .name = "entropy",
 		FIELD(entropy),
 		.type = OPTION_FLAG,
@@ -407,6 +467,8 @@ int config_check(const struct config *c, struct err *e)
 			"or auto, or leave it out)",
 			protection_name(c->protection));
 	r = check_memory(c, e);
+	if (!r)
+		r = config_check_nets(c, e);
 	if (!r)
 		r = check_balloon(c, e);
 	if (!r)

@@ -57,6 +57,20 @@ struct vsock_config {
 	char *path;
 };
 
+/* Whether the host's kernel serves a network device's queues. */
+enum net_vhost { NET_VHOST_AUTO, NET_VHOST_ON, NET_VHOST_OFF };
+
+/* One of the guest's network devices, in the order in which it finds them. */
+struct net_config {
+	char *backend; /* "tap=NAME" or "user" */
+	char *mac;     /* NULL: one that stays the same for this host and interface */
+	uint32_t mtu;  /* 0: not said to the guest */
+	/* Per second, to and from the guest; 0: no limit. */
+	uint64_t rx_bandwidth, tx_bandwidth; /* bytes */
+	uint64_t rx_pps, tx_pps;	     /* frames */
+	enum net_vhost vhost;
+};
+
 struct config {
 	/* Owned strings, NULL where not given; paths count from the working directory. */
 	char *kernel;
@@ -72,6 +86,7 @@ struct config {
 	enum log_level log_level;
 	enum console console;
 	struct option_list disks;	      /* of struct disk_config */
+	struct option_list nets;	      /* of struct net_config */
 	struct option_list balloon;	      /* none, or one struct balloon_options */
 	struct option_list vsock;	      /* none, or one struct vsock_config */
 	struct option_list hide_cpu_features; /* of char *: names for arch_feature_hide */
@@ -104,5 +119,14 @@ int config_check(const struct config *c, struct err *e);
 
 /* The features to hide as the set that arch_config wants; *hidden counts only when 0 is returned. */
 int config_hidden(const struct config *c, uint64_t *hidden, struct err *e);
+
+/* config_net.c: the part of config_check for network devices. */
+int config_check_nets(const struct config *c, struct err *e);
+/* The tap interface's name, or NULL for another backend. */
+const char *net_tap(const struct net_config *n);
+/* Whether there are limits, which vhost-net does not know. */
+bool net_is_limited(const struct net_config *n);
+/* Six bytes in hexadecimal, with colons between them. */
+bool net_parse_mac(const char *text, uint8_t mac[6]);
 
 #endif

@@ -9,11 +9,14 @@
 #include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_mmio.h"
+#include "devices/virtio_net.h"
 #include "devices/virtio_rng.h"
 #include "devices/virtio_vsock.h"
 #include "vmm/kvm.h"
+#include "vmm/passt.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
+#include "vmm/util/log.h"
 
 /* What a device model needs of the machine. */
 struct place {
@@ -32,6 +35,7 @@ struct slot {
 	struct virtio_dev *dev;
 	void *model;
 	void (*free)(void *model);
+	struct passt *passt; /* a network device's, or NULL */
 };
 
 struct virtio_set {
@@ -191,10 +195,103 @@ static int make_vsock(struct slot *s, const struct place *p, const void *config,
 	return 0;
 }
 
+static void free_net(void *model)
+{
+	virtio_net_free(model);
+}
+
+/*
+ * An address for a device that was given none: the same each time for this host and this interface,
+ * different from those of other hosts and interfaces as far as chance goes, and locally
+ * administered. Of user networks nobody sees it but their own passt.
+ */
+static void default_mac(const struct net_config *n, uint8_t mac[6])
+{
+	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+	struct blob id = { 0 };
+	struct err ignored;
+	const char *p;
+	unsigned int i;
+
+	if (!blob_read("/etc/machine-id", 256, &id, &ignored))
+		for (p = (const char *)id.data; *p; p++)
+			hash = (hash ^ (uint8_t)*p) * 0x100000001b3;
+	blob_free(&id);
+	for (p = n->backend; *p; p++)
+		hash = (hash ^ (uint8_t)*p) * 0x100000001b3;
+	for (i = 0; i < 6; i++, hash >>= 8)
+		mac[i] = (uint8_t)hash;
+	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
+}
+
+static int open_netio(struct slot *s, const struct net_config *n, struct netio **io, struct err *e)
+{
+	int fd, r;
+
+	if (net_tap(n))
+		return netio_tap_new(io, net_tap(n), n->mtu, e);
+	r = passt_start(&s->passt, &fd, n->mtu, e);
+	return r ? r : netio_stream_new(io, fd, "passt", e);
+}
+
+/* Leaves *v NULL where the queues are to be served here. */
+static int open_vhost(struct vhost_net **v, const struct net_config *n, const struct netio *io,
+	bool is_protected, struct err *e)
+{
+	struct err why = { "" };
+	int r;
+
+	if (n->vhost == NET_VHOST_ON && is_protected)
+		return err_set(e, -EINVAL, "net %s: vhost=on is for guests that are not protected",
+			n->backend);
+	if (n->vhost == NET_VHOST_OFF || !net_tap(n) || net_is_limited(n) || is_protected)
+		return 0;
+	r = vhost_net_new(v, io->fd, &why);
+	if (r && n->vhost == NET_VHOST_ON)
+		return err_set(e, r, "net %s: %s", n->backend, why.msg);
+	if (r)
+		log_info("%s: without vhost: %s", io->name, why.msg);
+	return 0;
+}
+
+static int make_net(struct slot *s, const struct place *p, const void *config, struct err *e)
+{
+	const struct net_config *n = config;
+	struct nic_config cfg = {
+		.mtu = (uint16_t)n->mtu,
+		.rx_limit = { per_second(n->rx_bandwidth), per_second(n->rx_pps) },
+		.tx_limit = { per_second(n->tx_bandwidth), per_second(n->tx_pps) },
+		.mem = p->mem,
+		.loop = p->io,
+		.irq = p->irq,
+		.is_protected = p->is_protected,
+	};
+	struct virtio_net *nic;
+	struct netio *io;
+	int r = open_netio(s, n, &io, e);
+
+	if (r)
+		return r;
+	r = open_vhost(&cfg.vhost, n, io, p->is_protected, e);
+	if (r) {
+		netio_free(io);
+		return r;
+	}
+	if (!n->mac || !net_parse_mac(n->mac, cfg.mac))
+		default_mac(n, cfg.mac);
+	r = virtio_net_new(&nic, io, &cfg, e);
+	if (r)
+		return r;
+	s->model = nic;
+	s->free = free_net;
+	s->dev = virtio_net_dev(nic);
+	return 0;
+}
+
 uint32_t virtio_set_count(const struct config *c)
 {
-	return c->disks.count + c->vsock.count + (c->entropy ? 1 : 0) + c->balloon.count +
-	       (c->console == CONSOLE_VIRTIO ? 1 : 0);
+	return c->disks.count + c->nets.count + c->vsock.count + (c->entropy ? 1 : 0) +
+	       c->balloon.count + (c->console == CONSOLE_VIRTIO ? 1 : 0);
 }
 
 /* ---- joining them to the VM ---- */
@@ -273,11 +370,14 @@ static int add(struct virtio_set *set, make_fn make, const void *config, struct 
 static int add_all(struct virtio_set *set, const struct config *c, struct err *e)
 {
 	const struct disk_config *disks = c->disks.items;
+	const struct net_config *nets = c->nets.items;
 	uint32_t i;
 	int r = 0;
 
 	for (i = 0; !r && i < c->disks.count; i++)
 		r = add(set, make_disk, &disks[i], e);
+	for (i = 0; !r && i < c->nets.count; i++)
+		r = add(set, make_net, &nets[i], e);
 	if (!r && c->vsock.count)
 		r = add(set, make_vsock, c->vsock.items, e);
 	if (!r && c->entropy)
@@ -330,6 +430,7 @@ void virtio_set_free(struct virtio_set *set)
 	for (i = 0; i < set->used; i++) {
 		if (set->slots[i].free)
 			set->slots[i].free(set->slots[i].model);
+		passt_free(set->slots[i].passt);
 		fd_close(&set->slots[i].irq.fd);
 	}
 	free(set);

@@ -52,3 +52,24 @@ nobody_left() {
 	done
 	return 0
 }
+
+# guest NAME SCRIPT OPTION...: boots $kernel with $initrd (tests/rig/guest-initrd), runs the script in
+# the guest; its output is in $work/out. $guest_limit seconds, or 120.
+guest() {
+	name=$1 script=$(printf '%s\n' "$2" | base64 | tr -d '\n')
+	shift 2
+	timeout "${guest_limit:-120}" nacre run --kernel "${kernel:?}" --initrd "${initrd:?}" --mem 256 "$@" \
+		--params "console=ttyS0 quiet panic=-1 nacre.run=$script" \
+		</dev/null >"$work/out" 2>"$work/err"
+	status=$?
+}
+
+# expect PATTERN...: status 0, and a line of the output for each.
+expect() {
+	[ $status = 0 ] || { fail "$name (status $status)" "$work/out" "$work/err"; return; }
+	for pattern; do
+		grep -qE "$pattern" "$work/out" ||
+			{ fail "$name: no line like $pattern" "$work/out" "$work/err"; return; }
+	done
+	pass "$name"
+}

@@ -69,6 +69,62 @@ START_TEST(disks_from_a_file)
 }
 END_TEST
 
+START_TEST(networks)
+{
+	const char *const line[] = { "run", "-k", "Image", "--net", "tap=tap0,mtu=9000,vhost=off",
+		"--net", "user,mac=02:00:00:12:34:aF,rx-bandwidth=5,tx-pps=7", NULL };
+	const char *text = "{ \"kernel\": \"k\", \"net\": [ \"user\",\n"
+			   "{ \"backend\": \"tap=a\", \"vhost\": \"on\" } ] }";
+	const struct net_config *n;
+	struct config config, again;
+	uint8_t mac[6];
+	struct cli c;
+	struct err e;
+	char *dump;
+
+	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
+	ck_assert_uint_eq(c.config.nets.count, 2);
+	n = c.config.nets.items;
+	ck_assert_str_eq(net_tap(&n[0]), "tap0");
+	ck_assert_uint_eq(n[0].mtu, 9000);
+	ck_assert_int_eq((int)n[0].vhost, NET_VHOST_OFF);
+	ck_assert(!net_is_limited(&n[0]));
+	ck_assert_ptr_null(net_tap(&n[1]));
+	ck_assert(net_parse_mac(n[1].mac, mac));
+	ck_assert_mem_eq(mac, "\x02\0\0\x12\x34\xaf", 6);
+	ck_assert_uint_eq(n[1].rx_bandwidth, 5);
+	ck_assert_uint_eq(n[1].tx_pps, 7);
+	ck_assert(net_is_limited(&n[1]));
+	cli_free(&c);
+	config_init(&config);
+	ck_assert_msg(!config_parse(&config, "/dir/vm.json", text, strlen(text), &e), "%s", e.msg);
+	ck_assert_int_eq(config_check(&config, &e), 0);
+	/* What is dumped is read again, defaults included. */
+	dump = dump_text(&config);
+	config_init(&again);
+	ck_assert_msg(!config_parse(&again, "/x/y", dump, strlen(dump), &e), "%s", e.msg);
+	n = again.nets.items;
+	ck_assert_str_eq(n[0].backend, "user");
+	ck_assert_int_eq((int)n[1].vhost, NET_VHOST_ON);
+	ck_assert_int_eq(config_check(&again, &e), 0);
+	free(dump);
+	config_free(&config);
+	config_free(&again);
+}
+END_TEST
+
+START_TEST(macs)
+{
+	static const char *const bad[] = { "", "02:00:00:12:34", "02:00:00:12:34:5",
+		"02:00:00:12:34:567", "02-00-00-12-34-56", "0g:00:00:12:34:56",
+		"02:00:00:12:34:5:", "+2:00:00:12:34:56", " 2:00:00:12:34:56" };
+	uint8_t mac[6];
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		ck_assert_msg(!net_parse_mac(bad[i], mac), "%s", bad[i]);
+}
+END_TEST
+
 /* The command line is read before the file, which it names, and again after it. */
 START_TEST(file_comes_first_and_nothing_twice)
 {
@@ -386,6 +442,8 @@ TCase *config_list_case(void)
 	tcase_add_test(t, feature_objects_are_refused);
 	tcase_add_test(t, disks_from_the_command_line);
 	tcase_add_test(t, disks_from_a_file);
+	tcase_add_test(t, networks);
+	tcase_add_test(t, macs);
 	tcase_add_test(t, file_comes_first_and_nothing_twice);
 	tcase_add_loop_test(t, broken_disk_is_refused, 0, (int)ARRAY_SIZE(refused));
 	tcase_add_loop_test(t, broken_list_is_refused, 0, (int)ARRAY_SIZE(refused_json));

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The child process, with a script in its place. That the real one understands us: tests/e2e/net. */
+#include <check.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/suites.h"
+#include "vmm/passt.h"
+#include "vmm/util/fd.h"
+
+static char dir[] = "/tmp/nacre-passt.XXXXXX";
+static char script[64];
+static struct passt *passt;
+static int sock = -1;
+
+static void setup(void)
+{
+	char path[256];
+
+	strcpy(dir + sizeof(dir) - 7, "XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(script, sizeof(script), "%s/passt", dir);
+	snprintf(path, sizeof(path), "%s:/usr/bin:/bin", dir);
+	setenv("PATH", path, 1);
+}
+
+static void teardown(void)
+{
+	passt_free(passt);
+	passt = NULL;
+	fd_close(&sock);
+	unlink(script);
+	rmdir(dir);
+}
+
+static void write_script(const char *text, mode_t mode)
+{
+	FILE *f = fopen(script, "w");
+
+	ck_assert_ptr_nonnull(f);
+	fprintf(f, "#!/bin/sh\n%s\n", text);
+	fclose(f);
+	ck_assert_int_eq(chmod(script, mode), 0);
+}
+
+static void start(unsigned int mtu)
+{
+	struct err e = { "" };
+
+	ck_assert_msg(!passt_start(&passt, &sock, mtu, &e), "%s", e.msg);
+}
+
+/* All that the child says until it ends. */
+static void hear(char *buf, size_t size)
+{
+	size_t at = 0;
+	ssize_t n;
+
+	while ((n = read(sock, buf + at, size - 1 - at)) > 0)
+		at += (size_t)n;
+	buf[at] = '\0';
+}
+
+START_TEST(gets_its_end_of_the_socket)
+{
+	char text[256];
+
+	write_script("echo \"$@\" >&3", 0700);
+	start(_i ? 9000 : 0);
+	hear(text, sizeof(text));
+	ck_assert_str_eq(text,
+		_i ? "--foreground --quiet --fd 3 --mtu 9000\n" : "--foreground --quiet --fd 3\n");
+}
+END_TEST
+
+/* Nothing of ours: not memory, not KVM, not the other end of the socket, which would keep it alive. */
+START_TEST(gets_nothing_else)
+{
+	char text[256], *open;
+	int leak = dup(STDOUT_FILENO);
+
+	ck_assert_int_gt(leak, 3);
+	write_script("cd /proc/$$/fd && for i in 0 1 2 3 4 5 6 7 8 9 11 12; do [ -e $i ] && "
+		     "printf '%s ' $i >&3; done; readlink 0 >&3; "
+		     "grep SigIgn /proc/$$/status >&3; exit 0",
+		0700);
+	signal(SIGPIPE, SIG_IGN);
+	start(0);
+	hear(text, sizeof(text));
+	signal(SIGPIPE, SIG_DFL);
+	close(leak);
+	open = strstr(text, "0 1 2 3 ");
+	ck_assert_msg(open != NULL, "%s", text);
+	/* 10 is the shell's own, for the script. */
+	ck_assert_msg(strstr(text, "0 1 2 3 /dev/null") != NULL, "%s", text);
+	ck_assert_msg(
+		strstr(text, "0000000000000000") || strstr(text, "0000000000000006"), "%s", text);
+}
+END_TEST
+
+START_TEST(what_cannot_start_is_a_sentence)
+{
+	struct err e = { "" };
+
+	if (_i == 0)
+		setenv("PATH", dir, 1);
+	else
+		write_script("exit 0", 0600);
+	if (_i && !geteuid())
+		setenv("PATH", dir, 1);
+	ck_assert_int_eq(passt_start(&passt, &sock, 0, &e), _i ? -EACCES : -ENOENT);
+	ck_assert_msg(
+		strstr(e.msg, _i ? "start passt: Permission denied" : "not installed") != NULL,
+		"%s", e.msg);
+	ck_assert_int_eq(sock, -1);
+	/* No child is left. */
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+}
+END_TEST
+
+START_TEST(ends_with_us)
+{
+	char text[64];
+
+	write_script("echo $$ >&3; while :; do sleep 60; done", 0700);
+	start(0);
+	ck_assert_int_gt(read(sock, text, sizeof(text) - 1), 0);
+	ck_assert_int_eq(kill(atoi(text), 0), 0);
+	passt_free(passt);
+	passt = NULL;
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	ck_assert_int_eq(errno, ECHILD);
+	passt_free(NULL);
+}
+END_TEST
+
+/* The socket's end tells it; and where it does not listen, a signal does. */
+START_TEST(ends_when_we_are_killed)
+{
+	char text[64] = "";
+	int report[2], i;
+	pid_t us, it;
+
+	write_script(_i ? "exec sleep 60" : "cat <&3 >/dev/null; echo eof >&4 2>/dev/null", 0700);
+	ck_assert_int_eq(pipe(report), 0);
+	us = fork();
+	if (!us) {
+		FILE *f;
+		char path[64];
+
+		start(0);
+		snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+		f = fopen(path, "r");
+		if (f && fgets(text, sizeof(text), f) && write(report[1], text, strlen(text)) < 0)
+			_exit(1);
+		if (!f && write(report[1], "0", 1) < 0)
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	ck_assert_int_gt(read(report[0], text, sizeof(text) - 1), 0);
+	it = atoi(text);
+	kill(us, SIGKILL);
+	waitpid(us, NULL, 0);
+	close(report[0]);
+	close(report[1]);
+	if (!it)
+		return; /* a kernel that does not list children */
+	for (i = 0; i < 1000; i++) {
+		char stat[64], state[64] = "Z";
+		FILE *f;
+
+		snprintf(stat, sizeof(stat), "/proc/%d/stat", it);
+		f = fopen(stat, "r");
+		if (!f)
+			break;
+		if (fscanf(f, "%*d %*s %63s", state) != 1)
+			strcpy(state, "Z");
+		fclose(f);
+		/* Dead, and nobody has asked for it: an init's business. */
+		if (state[0] == 'Z' || state[0] == 'X')
+			break;
+		usleep(10000);
+	}
+	ck_assert_int_lt(i, 1000);
+}
+END_TEST
+
+Suite *passt_suite(void)
+{
+	Suite *s = suite_create("passt");
+	TCase *t = tcase_create("child");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_loop_test(t, gets_its_end_of_the_socket, 0, 2);
+	tcase_add_test(t, gets_nothing_else);
+	tcase_add_loop_test(t, what_cannot_start_is_a_sentence, 0, 2);
+	tcase_add_test(t, ends_with_us);
+	tcase_add_loop_test(t, ends_when_we_are_killed, 0, 2);
+	tcase_set_timeout(t, 30);
+	suite_add_tcase(s, t);
+	return s;
+}

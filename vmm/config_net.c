@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What is said of network devices, as far as it can be checked without opening anything. */
+#include <errno.h>
+#include <linux/if.h>
+#include <string.h>
+#include <strings.h>
+
+#include "vmm/config.h"
+#include "vmm/util/text.h"
+
+#define MTU_MIN 68 /* virtio 1.2, 5.1.4.1 */
+
+const char *net_tap(const struct net_config *n)
+{
+	return strncmp(n->backend, "tap=", 4) ? NULL : n->backend + 4;
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 'a' - 'A';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool net_parse_mac(const char *text, uint8_t mac[6])
+{
+	unsigned int i;
+
+	if (strlen(text) != 17)
+		return false;
+	for (i = 0; i < 6; i++, text += 3) {
+		int high = hex(text[0]), low = hex(text[1]);
+
+		if (high < 0 || low < 0 || (i < 5 && text[2] != ':'))
+			return false;
+		mac[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
+
+/* What the kernel accepts, but for % which stands for a number of its choice. */
+static bool is_interface_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (!len || len >= IFNAMSIZ || !strcmp(name, ".") || !strcmp(name, ".."))
+		return false;
+	return !strpbrk(name, "/:% \t\n\v\f\r");
+}
+
+static int check_backend(const struct net_config *n, struct err *e)
+{
+	const char *tap = net_tap(n);
+	char shown[TEXT_SHOWN];
+
+	if (!tap && strcmp(n->backend, "user"))
+		return err_set(e, -EINVAL, "\"%s\" is neither tap=NAME nor user",
+			text_show(shown, sizeof(shown), n->backend));
+	if (tap && !is_interface_name(tap))
+		return err_set(e, -EINVAL,
+			"\"%s\" is no name of an interface, expected 1 to 15 bytes without "
+			"blanks, /, : and %%",
+			text_show(shown, sizeof(shown), tap));
+	return 0;
+}
+
+static int check_mac(const struct net_config *n, struct err *e)
+{
+	static const uint8_t zero[6];
+	char shown[TEXT_SHOWN];
+	uint8_t mac[6];
+
+	if (!n->mac)
+		return 0;
+	text_show(shown, sizeof(shown), n->mac);
+	if (!net_parse_mac(n->mac, mac))
+		return err_set(e, -EINVAL, "mac: \"%s\" is not like 02:00:00:12:34:56", shown);
+	if (mac[0] & 1 || !memcmp(mac, zero, sizeof(mac)))
+		return err_set(e, -EINVAL,
+			"mac: %s is no address of one interface (the first byte must be even)",
+			shown);
+	return 0;
+}
+
+static int check_mtu(const struct net_config *n, struct err *e)
+{
+	if (n->mtu && n->mtu < MTU_MIN)
+		return err_set(e, -EINVAL, "mtu: %u is less than %u", n->mtu, MTU_MIN);
+	return 0;
+}
+
+bool net_is_limited(const struct net_config *n)
+{
+	return n->rx_bandwidth || n->tx_bandwidth || n->rx_pps || n->tx_pps;
+}
+
+static int check_vhost(const struct net_config *n, enum protection p, struct err *e)
+{
+	if (n->vhost != NET_VHOST_ON)
+		return 0;
+	if (!net_tap(n))
+		return err_set(e, -EINVAL, "vhost=on is for a tap interface");
+	if (net_is_limited(n))
+		return err_set(e, -EINVAL, "vhost=on does not go together with limits");
+	if (p != PROTECTION_NONE && p != PROTECTION_AUTO)
+		return err_set(e, -EINVAL,
+			"vhost=on does not fit protection %s: the host's kernel "
+			"would have to reach guest memory through this process",
+			protection_name(p));
+	return 0;
+}
+
+static int check_pair(
+	const struct net_config *n, const struct net_config *other, uint32_t i, struct err *e)
+{
+	if (net_tap(n) && !strcmp(n->backend, other->backend))
+		return err_set(
+			e, -EINVAL, "interface %s is that of item %u already", net_tap(n), i + 1);
+	if (n->mac && other->mac && !strcasecmp(n->mac, other->mac))
+		return err_set(e, -EINVAL, "mac: %s is that of item %u already", n->mac, i + 1);
+	return 0;
+}
+
+int config_check_nets(const struct config *c, struct err *e)
+{
+	const struct net_config *nets = c->nets.items;
+	uint32_t i, k;
+	int r = 0;
+
+	for (i = 0; i < c->nets.count; i++) {
+		r = check_backend(&nets[i], e);
+		if (!r)
+			r = check_mac(&nets[i], e);
+		if (!r)
+			r = check_mtu(&nets[i], e);
+		if (!r)
+			r = check_vhost(&nets[i], c->protection, e);
+		for (k = 0; !r && k < i; k++)
+			r = check_pair(&nets[i], &nets[k], k, e);
+		if (r)
+			return err_prefix(e, r, "net, item %u", i + 1);
+	}
+	return 0;
+}

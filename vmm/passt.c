@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/passt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vmm/util/fd.h"
+
+/* What the child has besides the standard descriptors. */
+enum { CHILD_SOCKET = 3, CHILD_REPORT, CHILD_FDS };
+
+struct passt {
+	pid_t pid;
+};
+
+/* The child after fork: nothing but system calls. Returns only when something failed, with errno. */
+static void become_passt(int sock, int report, pid_t parent, char *const argv[])
+{
+	/* Past what is about to be overwritten. */
+	int s = fcntl(sock, F_DUPFD, CHILD_FDS), r = fcntl(report, F_DUPFD, CHILD_FDS);
+	int null = open("/dev/null", O_RDWR);
+
+	if (s < 0 || r < 0 || null < 0)
+		return;
+	/* Keys of our terminal are not for it; standard error is, for what it has to say. */
+	setsid();
+	if (dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+		dup2(s, CHILD_SOCKET) < 0 || dup3(r, CHILD_REPORT, O_CLOEXEC) < 0 ||
+		close_range(CHILD_FDS, ~0u, 0))
+		return;
+	signal(SIGPIPE, SIG_DFL);
+	/* A second rope: the closed socket ends it too, and also where it has changed its user. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	execvp(argv[0], argv);
+}
+
+static _Noreturn void child(int sock, int report, pid_t parent, char *const argv[])
+{
+	int code;
+
+	become_passt(sock, report, parent, argv);
+	code = errno;
+	/* Wherever the report is by now; one of the two is not open for writing, or not there. */
+	if (write(CHILD_REPORT, &code, sizeof(code)) < 0 && write(report, &code, sizeof(code)) < 0)
+		_exit(2);
+	_exit(1);
+}
+
+/* 0 when it runs, or why it does not. */
+static int wait_for_exec(int report)
+{
+	int code = 0;
+	ssize_t n;
+
+	do
+		n = read(report, &code, sizeof(code));
+	while (n < 0 && errno == EINTR);
+	return n == sizeof(code) ? -code : 0;
+}
+
+static int start(struct passt *p, int sock, unsigned int mtu, struct err *e)
+{
+	_close int from = -1, to = -1;
+	char fd_text[12], mtu_text[12];
+	char *argv[] = { "passt", "--foreground", "--quiet", "--fd", fd_text, mtu ? "--mtu" : NULL,
+		mtu_text, NULL };
+	pid_t parent = getpid();
+	int pipe_fds[2], r;
+
+	snprintf(fd_text, sizeof(fd_text), "%d", CHILD_SOCKET);
+	snprintf(mtu_text, sizeof(mtu_text), "%u", mtu);
+	if (pipe2(pipe_fds, O_CLOEXEC))
+		return err_sys(e, "pipe");
+	from = pipe_fds[0];
+	to = pipe_fds[1];
+	p->pid = fork();
+	if (p->pid < 0)
+		return err_sys(e, "fork");
+	if (!p->pid)
+		child(sock, to, parent, argv);
+	fd_close(&to);
+	r = wait_for_exec(from);
+	if (r == -ENOENT)
+		return err_set(e, r,
+			"passt is not installed (apt-get install passt, or use a tap interface: "
+			"--net tap=NAME)");
+	return r ? err_set(e, r, "start passt: %s", strerror(-r)) : 0;
+}
+
+int passt_start(struct passt **out, int *fd, unsigned int mtu, struct err *e)
+{
+	struct passt *p = calloc(1, sizeof(*p));
+	_close int ours = -1, theirs = -1;
+	int pair[2], r;
+
+	if (!p)
+		return err_set(e, -ENOMEM, "passt: out of memory");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
+		free(p);
+		return err_sys(e, "socketpair");
+	}
+	ours = pair[0];
+	theirs = pair[1];
+	r = start(p, theirs, mtu, e);
+	if (r) {
+		passt_free(p);
+		return r;
+	}
+	*out = p;
+	*fd = fd_steal(&ours);
+	return 0;
+}
+
+void passt_free(struct passt *p)
+{
+	if (!p)
+		return;
+	if (p->pid > 0) {
+		/* It holds nothing that would have to be saved. */
+		kill(p->pid, SIGKILL);
+		while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	}
+	free(p);
+}
