@@ -359,6 +359,32 @@ START_TEST(guest_closes_one_direction)
 }
 END_TEST
 
+/* Its end comes behind its data, also when the reader is slow. */
+START_TEST(guest_closes_one_direction_of_a_full_one)
+{
+	struct vs_conn c = vs_from_host(1234);
+	uint32_t sent, n = 0;
+	struct vs_packet p;
+
+	fill_bytes();
+	sent = fill_up(&c);
+	vs_shutdown(&c, VIRTIO_VSOCK_SHUTDOWN_SEND);
+	while (n < sent) {
+		uint32_t piece = min_u32(sent - n, 4096);
+
+		ck_assert_uint_eq(vs_read(c.fd, got, piece), piece);
+		ck_assert_mem_eq(got, bytes + n % 200000, piece);
+		n += piece;
+	}
+	ck_assert(vs_at_end(c.fd));
+	while (vs_take(&p, 5))
+		ck_assert_uint_eq(p.h.op, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+	ck_assert_int_eq(send(c.fd, "answer", 6, MSG_NOSIGNAL), 6);
+	vs_expect(VIRTIO_VSOCK_OP_RW);
+	close(c.fd);
+}
+END_TEST
+
 START_TEST(guest_reads_no_more)
 {
 	struct vs_conn c = vs_from_host(1234);
@@ -571,6 +597,7 @@ Suite *virtio_vsock_suite(void)
 	tcase_add_test(t, stalled_reader_holds_up_nobody);
 	tcase_add_test(t, host_closes_one_direction);
 	tcase_add_test(t, guest_closes_one_direction);
+	tcase_add_test(t, guest_closes_one_direction_of_a_full_one);
 	tcase_add_test(t, guest_reads_no_more);
 	tcase_add_test(t, host_reads_no_more);
 	tcase_add_test(t, host_closes_with_data_on_the_way);
