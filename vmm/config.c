@@ -2,17 +2,14 @@
 #include "vmm/config.h"
 
 #include <errno.h>
-#include <limits.h>
 
 #include "arch/features.h"
-#include "devices/virtio_vsock.h"
-#include "devices/vsock_unix.h"
+#include "vmm/config_impl.h"
 #include "vmm/util/bits.h"
 
 #define CPUS_MAX 512
 /* Below this not even a bare test guest has room next to the boot blocks. */
 #define MEM_MIB_MIN 4
-#define MEM_MIB_MAX (16LL << 20)
 /* Linux keeps 2048 bytes on both architectures, the end mark included, and cuts silently. */
 #define PARAMS_MAX 2047
 
@@ -21,63 +18,16 @@ const char *const private_memory_names[PRIVATE_MEMORY_KINDS] = {
 	[PRIVATE_MEMORY_OPEN] = "open",
 };
 
+static const char *const console_names[CONSOLE_KINDS] = { "serial", "virtio" };
+
 /* options.c stores enums by their size. */
 _Static_assert(sizeof(enum protection) == sizeof(uint32_t), "enum protection");
 _Static_assert(sizeof(enum private_memory) == sizeof(uint32_t), "enum private_memory");
-static const char *const console_names[CONSOLE_KINDS] = { "serial", "virtio" };
-
 _Static_assert(sizeof(enum console) == sizeof(uint32_t), "enum console");
 _Static_assert(sizeof(enum log_level) == sizeof(uint32_t), "enum log_level");
 _Static_assert(sizeof(enum hugepages) == sizeof(uint32_t), "enum hugepages");
 
 #define FIELD(field) OPTION_FIELD(struct config, field)
-#define FILE_ARG     .type = OPTION_PATH, .min = 1, .max = PATH_MAX - 1, .arg = "FILE"
-#define NAMES(names) .type = OPTION_ENUM, .values = names, .value_count = ARRAY_SIZE(names)
-
-#define DISKS_MAX  15
-#define SERIAL_MAX 20 /* virtio 1.2, 5.2.6: the bytes of an id */
-#define RATE_MAX   INT64_MAX
-
-static const char *const cache_names[] = { "writeback", "unsafe", "direct" };
-static const char *const engine_names[] = { "auto", "io_uring", "aio", "sync" };
-
-_Static_assert(sizeof(enum blk_cache) == sizeof(uint32_t), "enum blk_cache");
-_Static_assert(sizeof(enum blk_engine) == sizeof(uint32_t), "enum blk_engine");
-
-/* The first is the one that needs no name; all others are 0 or NULL while not given. */
-#define DISK(field) OPTION_FIELD(struct disk_config, field)
-static const struct option_def disk_defs[] = {
-	{ .name = "path", FILE_ARG, DISK(path), .help = "Raw image or block device" },
-	{ .name = "readonly",
-		DISK(read_only),
-		.type = OPTION_FLAG,
-		.help = "The guest cannot write" },
-	{ .name = "cache", DISK(cache), NAMES(cache_names), .help = "How the host caches" },
-	{ .name = "engine",
-		DISK(engine),
-		NAMES(engine_names),
-		.help = "How requests are carried out" },
-	{ .name = "serial",
-		DISK(serial),
-		.type = OPTION_STRING,
-		.max = SERIAL_MAX,
-		.help = "What the guest sees as the disk's serial number" },
-	{ .name = "bandwidth",
-		DISK(bandwidth),
-		.type = OPTION_INTEGER,
-		.max = RATE_MAX,
-		.unit = "bytes a second",
-		.help = "Limit of the bytes read and written" },
-	{ .name = "iops",
-		DISK(iops),
-		.type = OPTION_INTEGER,
-		.max = RATE_MAX,
-		.unit = "requests a second",
-		.help = "Limit of the requests" },
-};
-
-static const struct option_table disk_table = { disk_defs, ARRAY_SIZE(disk_defs) };
-
 #define FEATURES_MAX 64
 
 /* One setting only: an item is its value. */
@@ -86,101 +36,6 @@ static const struct option_def feature_defs[] = {
 };
 
 static const struct option_table feature_table = { feature_defs, ARRAY_SIZE(feature_defs) };
-
-#define STATS_SECONDS_MAX 86400
-#define BALLOON(field)	  OPTION_FIELD(struct balloon_options, field)
-static const struct option_def balloon_defs[] = {
-	{ .name = "size",
-		BALLOON(size_mib),
-		.type = OPTION_INTEGER,
-		.max = MEM_MIB_MAX,
-		.unit = "MiB",
-		.help = "Memory that the guest shall give up to begin with" },
-	{ .name = "deflate-on-oom",
-		BALLOON(deflate_on_oom),
-		.type = OPTION_FLAG,
-		.help = "The guest may take memory back when it has no other" },
-	{ .name = "reporting",
-		BALLOON(reporting),
-		.type = OPTION_FLAG,
-		.help = "The guest reports free pages all the time" },
-	{ .name = "stats",
-		BALLOON(stats_seconds),
-		.type = OPTION_INTEGER,
-		.max = STATS_SECONDS_MAX,
-		.unit = "seconds",
-		.help = "How often the guest shall tell about its memory" },
-};
-
-static const struct option_table balloon_table = { balloon_defs, ARRAY_SIZE(balloon_defs) };
-
-#define VSOCK(field) OPTION_FIELD(struct vsock_config, field)
-static const struct option_def vsock_defs[] = {
-	{ .name = "cid",
-		VSOCK(cid),
-		.type = OPTION_INTEGER,
-		.min = VSOCK_CID_MIN,
-		.max = VSOCK_CID_MAX,
-		.help = "The guest's context id" },
-	{ .name = "path",
-		VSOCK(path),
-		.type = OPTION_PATH,
-		.min = 1,
-		.max = VSOCK_PATH_MAX,
-		.arg = "SOCKET",
-		.help = "Unix socket to make for the host's programs" },
-};
-
-static const struct option_table vsock_table = { vsock_defs, ARRAY_SIZE(vsock_defs) };
-
-#define NETS_MAX 15
-#define MTU_MAX	 65535
-#define RATE(u)	 .type = OPTION_INTEGER, .max = RATE_MAX, .unit = u " a second"
-static const char *const vhost_names[] = { "auto", "on", "off" };
-_Static_assert(sizeof(enum net_vhost) == sizeof(uint32_t), "enum net_vhost");
-#define NET(field) OPTION_FIELD(struct net_config, field)
-static const struct option_def net_defs[] = {
-	{ .name = "backend",
-		NET(backend),
-		.type = OPTION_STRING,
-		.min = 1,
-		.max = 64,
-		.help = "tap=NAME, an interface of the host, or user" },
-	{ .name = "mac",
-		NET(mac),
-		.type = OPTION_STRING,
-		.min = 1,
-		.max = 64,
-		.help = "The guest's address" },
-	{ .name = "mtu",
-		NET(mtu),
-		.type = OPTION_INTEGER,
-		.max = MTU_MAX,
-		.unit = "bytes",
-		.help = "What the guest is told of the largest packet" },
-	{ .name = "rx-bandwidth",
-		NET(rx_bandwidth),
-		RATE("bytes"),
-		.help = "Limit of what the guest receives" },
-	{ .name = "tx-bandwidth",
-		NET(tx_bandwidth),
-		RATE("bytes"),
-		.help = "Limit of what the guest sends" },
-	{ .name = "rx-pps",
-		NET(rx_pps),
-		RATE("frames"),
-		.help = "Limit of the frames that the guest receives" },
-	{ .name = "tx-pps",
-		NET(tx_pps),
-		RATE("frames"),
-		.help = "Limit of the frames that the guest sends" },
-	{ .name = "vhost",
-		NET(vhost),
-		NAMES(vhost_names),
-		.help = "Whether the host's kernel serves the queues" },
-};
-
-static const struct option_table net_table = { net_defs, ARRAY_SIZE(net_defs) };
 
 /* In the order of --help, of the dump and of the man page. */
 static const struct option_def defs[] = {
@@ -261,7 +116,7 @@ static const struct option_def defs[] = {
 	{ .name = "disk",
 		FIELD(disks),
 		.type = OPTION_LIST,
-		.item = &disk_table,
+		.item = &config_disk_table,
 		.item_size = sizeof(struct disk_config),
 		.max = DISKS_MAX,
 		.arg = "DISK",
@@ -271,7 +126,7 @@ static const struct option_def defs[] = {
 	{ .name = "vsock",
 		FIELD(vsock),
 		.type = OPTION_LIST,
-		.item = &vsock_table,
+		.item = &config_vsock_table,
 		.first_named = true,
 		.item_size = sizeof(struct vsock_config),
 		.max = 1,
@@ -282,7 +137,7 @@ static const struct option_def defs[] = {
 	{ .name = "net",
 		FIELD(nets),
 		.type = OPTION_LIST,
-		.item = &net_table,
+		.item = &config_net_table,
 		.item_size = sizeof(struct net_config),
 		.max = NETS_MAX,
 		.arg = "NET",
@@ -306,7 +161,7 @@ static const struct option_def defs[] = {
 	{ .name = "balloon",
 		FIELD(balloon),
 		.type = OPTION_LIST,
-		.item = &balloon_table,
+		.item = &config_balloon_table,
 		.item_size = sizeof(struct balloon_options),
 		.max = 1,
 		.arg = "BALLOON",
@@ -399,51 +254,6 @@ static int check_memory(const struct config *c, struct err *e)
 	return 0;
 }
 
-const struct balloon_options *config_balloon(const struct config *c)
-{
-	return c->balloon.count ? c->balloon.items : NULL;
-}
-
-int config_check_balloon(const struct balloon_options *b, enum protection protection, struct err *e)
-{
-	if (protection == PROTECTION_PKVM)
-		return err_set(e, -EINVAL,
-			"balloon does not fit protection pkvm: the host cannot get back memory "
-			"that "
-			"is pinned for the guest (leave it out)");
-	/* Only shared memory may be pointed to by a queue, and what is free is private. */
-	if (b->reporting && protection != PROTECTION_NONE)
-		return err_set(e, -EINVAL,
-			"balloon: reporting does not fit protection %s: the guest's free pages are "
-			"private (leave reporting out)",
-			protection_name(protection));
-	return 0;
-}
-
-static int check_balloon(const struct config *c, struct err *e)
-{
-	const struct balloon_options *b = config_balloon(c);
-
-	if (!b)
-		return 0;
-	if (b->size_mib >= c->mem_mib)
-		return err_set(e, -EINVAL,
-			"balloon: %llu MiB of the %llu MiB that mem gives to the guest leave it "
-			"nothing (make the balloon smaller)",
-			(unsigned long long)b->size_mib, (unsigned long long)c->mem_mib);
-	return config_check_balloon(b, c->protection, e);
-}
-
-static int check_vsock(const struct config *c, struct err *e)
-{
-	const struct vsock_config *s = c->vsock.items;
-
-	if (c->vsock.count && !s->path)
-		return err_set(e, -EINVAL,
-			"vsock: \"path\" is missing (add path=SOCKET, the Unix socket to make)");
-	return 0;
-}
-
 int config_check(const struct config *c, struct err *e)
 {
 	uint64_t ignored;
@@ -468,10 +278,6 @@ int config_check(const struct config *c, struct err *e)
 			protection_name(c->protection));
 	r = check_memory(c, e);
 	if (!r)
-		r = config_check_nets(c, e);
-	if (!r)
-		r = check_balloon(c, e);
-	if (!r)
-		r = check_vsock(c, e);
+		r = config_check_devices(c, e);
 	return r ? r : config_hidden(c, &ignored, e);
 }

@@ -114,14 +114,16 @@ const struct balloon_options *config_balloon(const struct config *c);
 int config_check_balloon(
 	const struct balloon_options *b, enum protection protection, struct err *e);
 
+/* How many virtio devices it asks for; config_check sees to it that they fit. */
+#define CONFIG_VIRTIO_MAX 16u
+uint32_t config_virtio_count(const struct config *c);
+
 /* Checks what no single setting shows: 0, or -EINVAL with what is missing or does not fit. */
 int config_check(const struct config *c, struct err *e);
 
 /* The features to hide as the set that arch_config wants; *hidden counts only when 0 is returned. */
 int config_hidden(const struct config *c, uint64_t *hidden, struct err *e);
 
-/* config_net.c: the part of config_check for network devices. */
-int config_check_nets(const struct config *c, struct err *e);
 /* The tap interface's name, or NULL for another backend. */
 const char *net_tap(const struct net_config *n);
 /* Whether there are limits, which vhost-net does not know. */

@@ -6,10 +6,57 @@
 #include <string.h>
 #include <strings.h>
 
-#include "vmm/config.h"
+#include "vmm/config_impl.h"
 #include "vmm/util/text.h"
 
 #define MTU_MIN 68 /* virtio 1.2, 5.1.4.1 */
+#define MTU_MAX 65535
+#define RATE(u) .type = OPTION_INTEGER, .max = RATE_MAX, .unit = u " a second"
+static const char *const vhost_names[] = { "auto", "on", "off" };
+_Static_assert(sizeof(enum net_vhost) == sizeof(uint32_t), "enum net_vhost");
+#define NET(field) OPTION_FIELD(struct net_config, field)
+static const struct option_def net_defs[] = {
+	{ .name = "backend",
+		NET(backend),
+		.type = OPTION_STRING,
+		.min = 1,
+		.max = 64,
+		.help = "tap=NAME, an interface of the host, or user" },
+	{ .name = "mac",
+		NET(mac),
+		.type = OPTION_STRING,
+		.min = 1,
+		.max = 64,
+		.help = "The guest's address" },
+	{ .name = "mtu",
+		NET(mtu),
+		.type = OPTION_INTEGER,
+		.max = MTU_MAX,
+		.unit = "bytes",
+		.help = "What the guest is told of the largest packet" },
+	{ .name = "rx-bandwidth",
+		NET(rx_bandwidth),
+		RATE("bytes"),
+		.help = "Limit of what the guest receives" },
+	{ .name = "tx-bandwidth",
+		NET(tx_bandwidth),
+		RATE("bytes"),
+		.help = "Limit of what the guest sends" },
+	{ .name = "rx-pps",
+		NET(rx_pps),
+		RATE("frames"),
+		.help = "Limit of the frames that the guest receives" },
+	{ .name = "tx-pps",
+		NET(tx_pps),
+		RATE("frames"),
+		.help = "Limit of the frames that the guest sends" },
+	{ .name = "vhost",
+		NET(vhost),
+		NAMES(vhost_names),
+		.help = "Whether the host's kernel serves the queues" },
+};
+
+const struct option_table config_net_table = { net_defs, ARRAY_SIZE(net_defs) };
 
 const char *net_tap(const struct net_config *n)
 {
