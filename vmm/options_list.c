@@ -81,8 +81,8 @@ int option_unknown(const struct option_table *t, const char *name, struct err *e
 }
 
 /* One of the parts after the first: a flag, or name=value. given: a bit for each row set so far. */
-static int set_part(
-	const struct option_table *t, void *item, char *part, unsigned long long *given, struct err *e)
+static int set_part(const struct option_table *t, void *item, char *part, unsigned long long *given,
+	struct err *e)
 {
 	char *equals = strchr(part, '=');
 	const struct option_def *def;
