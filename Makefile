@@ -82,7 +82,7 @@ VMM_SRC  := $(filter-out vmm/kvm_x86.c vmm/kvm_arm64.c,$(wildcard vmm/*.c)) vmm/
 VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o
 NACRE    := $(BUILD)/nacre
 
-.PHONY: FORCE all deps demo check check-unit check-rig lint fuzz bench soak install clean help tags format
+.PHONY: FORCE all deps demo demo-linux check check-unit check-rig lint fuzz bench soak install clean help tags format
 .DELETE_ON_ERROR:
 
 all: $(NACRE) ## build nacre (ARCH=arm64 crosses, STATIC=1 gives one static binary)
@@ -189,6 +189,9 @@ fuzz: deps-quiet ## fuzz for SECONDS (600) per target
 
 bench: deps-quiet ## start-up, memory and conversions against the bare ioctls and QEMU
 	$(Q)tests/bench/run
+
+demo-linux: deps-quiet ## make a Debian system and boot it to a login prompt, with network
+	$(Q)examples/demo-linux
 
 demo: deps-quiet ## boot a protected guest and show that the VMM cannot read it
 	$(Q)examples/demo

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The results of tests/bench/inside as JSON. Times in microseconds (start-up) and nanoseconds
-# (conversions), memory in KiB, disk reads a second.
+# (conversions), memory in KiB, disk reads a second, network
+# in megabits a second.
 
 function quoted(s) { gsub(/["\\]/, "\\\\&", s); gsub(/[\t\r]/, " ", s); return "\"" s "\"" }
 
@@ -32,6 +33,9 @@ $1 == "boot" {
 $1 == "guestdisk" {
 	row("guest-disk", place() "\"program\": " quoted($3) ", \"what\": " quoted($4) ", \"ms\": " $5)
 }
+$1 == "guestnet" {
+	row("guest-net", place() "\"program\": " quoted($3) ", \"guest\": " quoted($4) ", \"mbit\": " $5)
+}
 $1 == "disk" {
 	row("disk", place() "\"cache\": " quoted($3) ", \"model\": " $4 ", \"io_uring\": " $5)
 }
@@ -43,6 +47,7 @@ $1 == "note" {
 END {
 	printf "{\n  \"startup\": [\n%s\n  ],\n  \"memory\": [\n%s\n  ],\n", rows["startup"], rows["memory"]
 	printf "  \"boot\": [\n%s\n  ],\n  \"guest-disk\": [\n%s\n  ],\n", rows["boot"], rows["guest-disk"]
+	printf "  \"guest-net\": [\n%s\n  ],\n", rows["guest-net"]
 	printf "  \"disk\": [\n%s\n  ],\n", rows["disk"]
 	printf "  \"convert\": [\n%s\n  ],\n  \"notes\": [\n%s\n  ]\n}\n", rows["convert"], rows["notes"]
 }

@@ -8,6 +8,7 @@ function ratio(a, b) { return b > 0 ? sprintf("%.2f", a / b) : "-" }
 $1 == "startup" && $4 == "floor" { start[$2, $3] = $6; start10[$2, $3] = $7; cpu[$2, $3] = $9 }
 $1 == "boot" && $4 == "qemu" { boot[$2] = $6 }
 $1 == "guestdisk" && $3 == "qemu" { disk[$2, $4] = $5 }
+$1 == "guestnet" { net[$2, $3, $4] = $5 }
 $1 == "memory" && $4 == "qemu" { qemu[$2] = $5 }
 
 # Fields of a convert line: where name, then pages P history H cpus C ram MIB calls N ns S U.
@@ -92,6 +93,15 @@ END {
 		if (f[1] == "guestdisk")
 			printf "%-22s %-13s %-10s %8d %10s\n", f[2], f[3], f[4], f[5],
 				ratio(f[5], disk[f[2], f[4]])
+	}
+	print "\nLinux and its host by iperf3 over a tap; Mbit/s"
+	printf "%-22s %-24s %-10s %8s %10s\n", "where", "program", "guest", "Mbit/s", "of QEMU's"
+	for (i = 1; i <= NR; i++) {
+		n = split(line[i], f)
+		if (f[1] != "guestnet") continue
+		split(f[3], program, "/")
+		printf "%-22s %-24s %-10s %8d %10s\n", f[2], f[3], f[4], f[5],
+			ratio(f[5], net[f[2], "qemu/" program[2], f[4]])
 	}
 	print "\nDisk: 4 KiB random reads at depth 32, through the device model and straight to io_uring; a second"
 	printf "%-22s %-10s %10s %10s %8s\n", "where", "cache", "model", "io_uring", "ratio"
