@@ -2,6 +2,7 @@
 
 /* Frames to the guest: virtio 1.2, 5.1.6.3 and 5.1.6.4. */
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -468,6 +469,22 @@ START_TEST(many_frames)
 }
 END_TEST
 
+/* Whatever a backend may come up with. */
+START_TEST(frame_of_an_impossible_length_is_dropped)
+{
+	static const size_t lengths[] = { 1, 13, NETIO_FRAME_MAX + 1, 0x12000, 0x1ffff };
+	struct virtio_net_hdr_v1 h;
+
+	nt.hand_out = 200;
+	net_start();
+	net_feed(&plain, 1, lengths[_i]);
+	net_feed(&plain, 2, 100);
+	net_pump(2);
+	ck_assert_uint_eq(got(2048, &h), 100);
+	ck_assert(net_same(buf, 2, 100));
+}
+END_TEST
+
 /* What such a backend has read ahead makes no descriptor readable. */
 START_TEST(frames_in_the_backends_buffer)
 {
@@ -492,6 +509,24 @@ START_TEST(frames_in_the_backends_buffer)
 }
 END_TEST
 
+/* A stream out of step is given up, though the socket would take more. */
+START_TEST(backend_that_talks_nonsense)
+{
+	nt.is_stream = true;
+	nt.features = NET_BASE;
+	nt.hand_out = 4;
+	net_start();
+	net_pump(1);
+	ck_assert_int_eq(write(nt.wire, "\xff\xff\xff\xff", 4), 4);
+	net_pump(2);
+	net_put(0, GUEST_DATA + 0x10000, &plain, 100);
+	net_kick(TXQ);
+	ck_assert_uint_eq(ring_used_idx(&nt.tx), 1);
+	ck_assert_int_eq(recv(nt.wire, buf, sizeof(buf), MSG_DONTWAIT), -1);
+	ck_assert(!net_broken());
+}
+END_TEST
+
 void net_add_rx_tests(Suite *s)
 {
 	TCase *t = tcase_create("rx");
@@ -513,7 +548,9 @@ void net_add_rx_tests(Suite *s)
 	tcase_add_loop_test(t, stopped_queue_gets_no_frames, 0, 6);
 	tcase_add_loop_test(t, receiving_is_limited, 0, 2);
 	tcase_add_test(t, many_frames);
+	tcase_add_loop_test(t, frame_of_an_impossible_length_is_dropped, 0, 5);
 	tcase_add_test(t, frames_in_the_backends_buffer);
+	tcase_add_test(t, backend_that_talks_nonsense);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 }
