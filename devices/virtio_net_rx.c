@@ -105,17 +105,16 @@ void net_rx_drop(struct virtio_net *n)
 }
 
 /*
- * Buffers that an earlier callback took: of a queue that was stopped since they are no longer ours,
- * and a page may have become private.
+ * Buffers that an earlier callback took: a page may have become private since. Those of a queue that
+ * was stopped are no longer ours to look at, and a reset takes them away before it starts again.
  */
 static bool look_up_again(struct virtio_net *n)
 {
-	const struct virtq *vq = &n->dev.queues[NET_RX].vq;
 	struct net_rx *rx = &n->rx;
 	unsigned int i;
 
-	if (rx->count && (!vq->ready || vq->generation != rx->generation))
-		net_rx_drop(n);
+	if (!virtio_running(&n->dev) || !n->dev.queues[NET_RX].vq.ready)
+		return false;
 	for (i = 0; i < rx->segs; i++) {
 		rx->iov[i].iov_base = mem_host(n->dev.mem, rx->gpa[i], rx->iov[i].iov_len);
 		if (!rx->iov[i].iov_base) {
@@ -124,7 +123,7 @@ static bool look_up_again(struct virtio_net *n)
 			return false;
 		}
 	}
-	return vq->ready && virtio_running(&n->dev);
+	return true;
 }
 
 /* Into the buffers at hand, off bytes behind their start; they are long enough. */

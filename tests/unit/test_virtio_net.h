@@ -41,6 +41,7 @@ struct net_test {
 	uint64_t features;     /* the driver's choice */
 	uint64_t offload;      /* what the backend was told last */
 	unsigned int writes;   /* to the backend, failed ones too */
+	bool is_stream;	       /* the backend is a stream, as passt's */
 	uint16_t size;	       /* of the queues */
 	unsigned int hand_out; /* receive buffers to offer before the device starts */
 	unsigned int sends;    /* and frames to send, of 100 bytes */

@@ -54,6 +54,19 @@ static const struct netio_ops wire_ops = {
 	.send = wire_send, .recv = wire_recv, .offload = wire_offload, .free = wire_free
 };
 
+static struct netio *stream_new(void)
+{
+	struct netio *io;
+	struct err e = { "" };
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	ck_assert_int_eq(netio_stream_new(&io, pair[0], "stream", &e), 0);
+	fd_close(&nt.wire);
+	nt.wire = pair[1];
+	return io;
+}
+
 static struct netio *wire_new(void)
 {
 	struct netio *io = calloc(1, sizeof(*io));
@@ -133,7 +146,7 @@ void net_start(void)
 
 	virtio_net_free(nt.nic);
 	nt.nic = NULL;
-	nt.io = wire_new();
+	nt.io = nt.is_stream ? stream_new() : wire_new();
 	ck_assert_msg(!virtio_net_new(&nt.nic, nt.io, &nt.cfg, &e), "%s", e.msg);
 	driver_new(&nt.drv, virtio_net_dev(nt.nic));
 	net_drive();

@@ -2,6 +2,7 @@
 
 /* Frames to the guest: virtio 1.2, 5.1.6.3 and 5.1.6.4. */
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -316,7 +317,9 @@ START_TEST(wrong_buffer_breaks_the_device)
 	nt.hand_out = 4;
 	net_drive();
 	net_pump(2);
+	/* Nothing was read by a device that could not give it away. */
 	ck_assert_uint_eq(got(2048, &h), 100);
+	ck_assert(net_same(buf, 1, 100));
 }
 END_TEST
 
@@ -466,6 +469,64 @@ START_TEST(many_frames)
 }
 END_TEST
 
+/* Whatever a backend may come up with. */
+START_TEST(frame_of_an_impossible_length_is_dropped)
+{
+	static const size_t lengths[] = { 1, 13, NETIO_FRAME_MAX + 1, 0x12000, 0x1ffff };
+	struct virtio_net_hdr_v1 h;
+
+	nt.hand_out = 200;
+	net_start();
+	net_feed(&plain, 1, lengths[_i]);
+	net_feed(&plain, 2, 100);
+	net_pump(2);
+	ck_assert_uint_eq(got(2048, &h), 100);
+	ck_assert(net_same(buf, 2, 100));
+}
+END_TEST
+
+/* What such a backend has read ahead makes no descriptor readable. */
+START_TEST(frames_in_the_backends_buffer)
+{
+	static uint8_t all[150][64];
+	struct virtio_net_hdr_v1 h;
+
+	nt.is_stream = true;
+	nt.features = NET_BASE;
+	nt.hand_out = 200;
+	for (unsigned int i = 0; i < 150; i++) {
+		memcpy(all[i], "\0\0\0\x3c", 4);
+		net_fill(all[i] + 4, i, 60);
+	}
+	net_start();
+	net_pump(1);
+	ck_assert_int_eq(write(nt.wire, all, sizeof(all)), sizeof(all));
+	net_pump(5);
+	for (unsigned int i = 0; i < 150; i++) {
+		ck_assert_uint_eq(got(2048, &h), 60);
+		ck_assert(net_same(buf, i, 60));
+	}
+}
+END_TEST
+
+/* A stream out of step is given up, though the socket would take more. */
+START_TEST(backend_that_talks_nonsense)
+{
+	nt.is_stream = true;
+	nt.features = NET_BASE;
+	nt.hand_out = 4;
+	net_start();
+	net_pump(1);
+	ck_assert_int_eq(write(nt.wire, "\xff\xff\xff\xff", 4), 4);
+	net_pump(2);
+	net_put(0, GUEST_DATA + 0x10000, &plain, 100);
+	net_kick(TXQ);
+	ck_assert_uint_eq(ring_used_idx(&nt.tx), 1);
+	ck_assert_int_eq(recv(nt.wire, buf, sizeof(buf), MSG_DONTWAIT), -1);
+	ck_assert(!net_broken());
+}
+END_TEST
+
 void net_add_rx_tests(Suite *s)
 {
 	TCase *t = tcase_create("rx");
@@ -487,6 +548,9 @@ void net_add_rx_tests(Suite *s)
 	tcase_add_loop_test(t, stopped_queue_gets_no_frames, 0, 6);
 	tcase_add_loop_test(t, receiving_is_limited, 0, 2);
 	tcase_add_test(t, many_frames);
+	tcase_add_loop_test(t, frame_of_an_impossible_length_is_dropped, 0, 5);
+	tcase_add_test(t, frames_in_the_backends_buffer);
+	tcase_add_test(t, backend_that_talks_nonsense);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 }
