@@ -6,7 +6,7 @@
 
 /*
  * What we change about descriptors that others share with us (the shell's terminal above all), and
- * how it is put back. Only devices/tty.c uses this.
+ * how it is put back. Only devices/tty*.c use this.
  *
  * The saved settings are the one piece of file-scope state in devices/: a terminal belongs to the
  * process and its shell, not to a VM, and a signal handler that must restore it is handed nothing.

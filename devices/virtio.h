@@ -16,7 +16,8 @@
 /*
  * A virtio device (virtio 1.2, 2): what a device model and a transport know of each other. The
  * model (virtio_rng.c, ...) fills a struct virtio_ops and knows no registers; the transport
- * (virtio_mmio.c) decodes registers and knows no model; virtio.c between them keeps the rules.
+ * (virtio_mmio.c) decodes registers and knows no model; between them virtio.c keeps the rules, and
+ * virtio_queue.c the queues.
  *
  * The life of a device:
  *   1. reset     status 0. The driver acknowledges, reads and accepts features, sets up queues.

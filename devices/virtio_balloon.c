@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "devices/virtio_balloon.h"
+#include "devices/virtio_balloon_impl.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -12,26 +12,7 @@
 #include "vmm/util/bits.h"
 #include "vmm/util/log.h"
 
-/*
- * Queues (5.5.2). Those behind deflateq exist with their feature only, and drivers do not agree
- * whether a missing one keeps its number: Linux counts on without it, the specification does not.
- * There is no free page hinting, so without doubt queue 2 is statsq if statistics were negotiated,
- * and any other of the three can only mean the reporting queue.
- */
-enum { INFLATEQ, DEFLATEQ, STATSQ, QUEUES = 5 };
-
 #define QUEUE_SIZE 128
-
-/*
- * A turn on the loop, in pages: to give one back takes a fraction of a microsecond, and each call
- * into the kernel as long as CALL_COST pages. So a turn takes a few milliseconds.
- */
-#define TURN_COST 32768
-#define CALL_COST 16
-
-#define PFN_SIZE  sizeof(uint32_t)
-#define PFN_BATCH 1024u	  /* numbers read at once, to be sorted into runs */
-#define PIECE	  MIB(32) /* of a reported range, given back at once */
 
 #define STATS_MAX 32u /* entries of a report that we read: twice what there is */
 
@@ -41,158 +22,6 @@ struct config_space {
 	uint32_t hint_id;
 	uint32_t poison_val;
 };
-
-struct virtio_balloon {
-	struct virtio_dev dev;
-	struct loop_event *timer; /* to ask for the next statistics */
-	uint64_t ram_bytes;
-	uint32_t stats_seconds;
-	bool stats_held; /* stats_chain is to be given back when the time comes */
-	struct virtq_chain stats_chain;
-	int64_t budget;	       /* what is left of this turn */
-	uint32_t done[QUEUES]; /* bytes of the next chain that earlier turns have worked off */
-	uint32_t batch[PFN_BATCH];
-	uint32_t target, actual; /* in pages */
-	uint32_t poison;
-	struct virtio_balloon_state state; /* all but those two */
-};
-
-/* ---- giving memory back ---- */
-
-/* False when the device failed. */
-static bool give_back(struct virtio_balloon *b, unsigned int q, uint64_t at, uint64_t len)
-{
-	struct err e = { "" };
-	int r = mem_discard(b->dev.mem, gpa(at), len, &e);
-
-	b->budget -= CALL_COST + (int64_t)(len / PAGE_SIZE);
-	if (r == -EFAULT) {
-		virtio_fail(&b->dev, "queue %u: %s", q, e.msg);
-		return false;
-	}
-	/* The guest did nothing wrong, and its page is as good as before; only nothing is gained. */
-	if (r)
-		log_limited(LOG_WARN, "virtio-balloon: %s", e.msg);
-	else
-		b->state.given_back += len;
-	return true;
-}
-
-static int compare(const void *a, const void *b)
-{
-	const uint32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-/* Gives back the n pages of the batch, in runs as long as possible. */
-static bool give_back_batch(struct virtio_balloon *b, unsigned int q, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		b->batch[i] = le32toh(b->batch[i]);
-	qsort(b->batch, n, sizeof(b->batch[0]), compare);
-	for (i = 0; i < n;) {
-		uint64_t first = b->batch[i], end = first + 1;
-
-		for (i++; i < n && b->batch[i] <= end; i++)
-			end = max_u64(end, b->batch[i] + 1ull);
-		if (!give_back(b, q, first * PAGE_SIZE, (end - first) * PAGE_SIZE))
-			return false;
-	}
-	return true;
-}
-
-/* The turn is over in the middle of a chain: the rest of it comes with the next one. */
-static enum virtio_next go_on_later(struct virtio_dev *d, unsigned int q)
-{
-	virtio_kick(d, q);
-	return VIRTIO_LATER;
-}
-
-static enum virtio_next finish(struct virtio_dev *d, unsigned int q, struct virtq_chain *c)
-{
-	struct virtio_balloon *b = d->model;
-
-	b->done[q] = 0;
-	virtio_push(d, q, c, 0);
-	return VIRTIO_NEXT;
-}
-
-/* An array of page numbers, le32 (5.5.6.1). */
-static bool is_page_list(struct virtio_dev *d, unsigned int q, const struct virtq_chain *c)
-{
-	if (!c->writable && c->read_len % PFN_SIZE == 0)
-		return true;
-	virtio_fail(d,
-		"queue %u: expected an array of page numbers to read, got %" PRIu32
-		" bytes to read and %" PRIu32 " to write",
-		q, c->read_len, c->write_len);
-	return false;
-}
-
-static enum virtio_next inflate(struct virtio_dev *d, unsigned int q, struct virtq_chain *c)
-{
-	struct virtio_balloon *b = d->model;
-	uint32_t n;
-
-	if (!is_page_list(d, q, c))
-		return finish(d, q, c);
-	while (b->done[q] < c->read_len) {
-		if (b->budget <= 0)
-			return go_on_later(d, q);
-		n = min_u32(c->read_len - b->done[q], sizeof(b->batch));
-		if (!virtio_read(d, q, c, b->done[q], b->batch, n) ||
-			!give_back_batch(b, q, n / PFN_SIZE))
-			break;
-		b->done[q] += n;
-	}
-	return finish(d, q, c);
-}
-
-/* Nothing to do: a page comes back when it is touched. */
-static enum virtio_next deflate(struct virtio_dev *d, unsigned int q, struct virtq_chain *c)
-{
-	is_page_list(d, q, c);
-	return finish(d, q, c);
-}
-
-/* The next piece of a reported range: from byte *off of the chain on. False when the device failed. */
-static bool report_piece(
-	struct virtio_balloon *b, unsigned int q, const struct virtq_chain *c, uint32_t *off)
-{
-	uint64_t within = *off, len, from, to;
-	unsigned int i = 0;
-
-	for (; within >= c->iov[i].iov_len; i++)
-		within -= c->iov[i].iov_len;
-	len = min_u64(c->iov[i].iov_len - within, PIECE);
-	*off += (uint32_t)len;
-	/* Whole pages only. */
-	from = align_up(c->gpa[i].v + within, PAGE_SIZE);
-	to = align_down(c->gpa[i].v + within + len, PAGE_SIZE);
-	return from >= to || give_back(b, q, from, to - from);
-}
-
-/* Each buffer is a free range (5.5.6.8); it is ours until we push the chain. */
-static enum virtio_next report(struct virtio_dev *d, unsigned int q, struct virtq_chain *c)
-{
-	struct virtio_balloon *b = d->model;
-
-	if (c->readable)
-		virtio_fail(d, "queue %u: reported pages that the device may only read", q);
-	/* The guest will look for a pattern in its free pages, and ours are zero. */
-	if (c->readable || (virtio_has(d, VIRTIO_BALLOON_F_PAGE_POISON) && b->poison))
-		return finish(d, q, c);
-	while (b->done[q] < c->write_len) {
-		if (b->budget <= 0)
-			return go_on_later(d, q);
-		if (!report_piece(b, q, c, &b->done[q]))
-			break;
-	}
-	return finish(d, q, c);
-}
 
 /* ---- statistics (5.5.6.3) ---- */
 
@@ -230,7 +59,7 @@ static enum virtio_next take_stats(struct virtio_dev *d, unsigned int q, struct 
 	else if (virtio_read(d, q, c, 0, entries, n * sizeof(entries[0])))
 		keep_stats(b, entries, n);
 	if (!virtio_running(d))
-		return finish(d, q, c);
+		return balloon_finish(d, q, c);
 	b->stats_chain = *c;
 	b->stats_held = true;
 	loop_timer_set(b->timer, b->stats_seconds * 1000000ull);
@@ -257,15 +86,15 @@ static void balloon_notify(struct virtio_dev *d, unsigned int q)
 {
 	struct virtio_balloon *b = d->model;
 
-	b->budget = TURN_COST;
+	b->budget = BALLOON_TURN_COST;
 	if (q == INFLATEQ)
-		virtio_serve(d, q, inflate);
+		virtio_serve(d, q, balloon_inflate);
 	else if (q == DEFLATEQ)
-		virtio_serve(d, q, deflate);
+		virtio_serve(d, q, balloon_deflate);
 	else if (q == STATSQ && virtio_has(d, VIRTIO_BALLOON_F_STATS_VQ))
 		virtio_serve(d, q, take_stats);
 	else if (virtio_has(d, VIRTIO_BALLOON_F_REPORTING))
-		virtio_serve(d, q, report);
+		virtio_serve(d, q, balloon_report);
 	else
 		virtio_fail(d, "queue %u is used without its feature", q);
 }
@@ -319,8 +148,8 @@ static void balloon_config_write(
 		b->poison = le32toh(value);
 }
 
-static const char *const queue_names[QUEUES] = { "inflateq", "deflateq", "statsq", "reporting_vq",
-	"reporting_vq" };
+static const char *const queue_names[BALLOON_QUEUES] = { "inflateq", "deflateq", "statsq",
+	"reporting_vq", "reporting_vq" };
 
 static const struct virtio_ops balloon_ops = {
 	.name = "virtio-balloon",
@@ -375,14 +204,14 @@ static uint64_t features(const struct balloon_config *cfg)
 static unsigned int queue_count(const struct balloon_config *cfg)
 {
 	if (cfg->reporting)
-		return QUEUES;
+		return BALLOON_QUEUES;
 	return cfg->stats_seconds ? STATSQ + 1 : STATSQ;
 }
 
 static int init(struct virtio_balloon *b, const struct balloon_config *cfg, struct err *e)
 {
-	static const uint16_t queue_max[QUEUES] = { QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE,
-		QUEUE_SIZE };
+	static const uint16_t queue_max[BALLOON_QUEUES] = { QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE,
+		QUEUE_SIZE, QUEUE_SIZE };
 	const struct virtio_config vc = { .ops = &balloon_ops,
 		.model = b,
 		.features = features(cfg),

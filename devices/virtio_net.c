@@ -56,7 +56,7 @@ static void net_activate(struct virtio_dev *d)
 	struct err e = { "" };
 
 	netio_offload(n->io, d->features);
-	if (n->vhost && vhost_net_start(n->vhost, d, &e))
+	if (n->vhost && vhost_start(vhost_net_base(n->vhost), &e))
 		virtio_fail(d, "%s", e.msg);
 }
 
@@ -240,7 +240,7 @@ static void net_reset(struct virtio_dev *d)
 	struct virtio_net *n = d->model;
 
 	if (n->vhost)
-		vhost_net_stop(n->vhost, d);
+		vhost_stop(vhost_net_base(n->vhost));
 	net_rx_drop(n);
 	netio_offload(n->io, 0);
 }
@@ -307,6 +307,8 @@ static int set_up(struct virtio_net *n, const struct nic_config *cfg, struct err
 		.irq = cfg->irq,
 		.is_protected = cfg->is_protected };
 	r = virtio_init(&n->dev, &vc, e);
+	if (!r && n->vhost)
+		r = vhost_join(vhost_net_base(n->vhost), &n->dev, e);
 	if (!r)
 		r = ratelimit_init(&n->rx.limit, &cfg->rx_limit, cfg->loop, on_rx_tokens, n, e);
 	if (!r)

@@ -131,9 +131,9 @@ static const struct option_def defs[] = {
 		.item_size = sizeof(struct vsock_config),
 		.max = 1,
 		.arg = "VSOCK",
-		.help = "Connect programs of host and guest by sockets, cid=N,path=SOCKET: "
-			"AF_VSOCK in "
-			"the guest, which is CID N there, Unix sockets at the host" },
+		.help = "Connect programs of host and guest by sockets, cid=N[,path=SOCKET]: "
+			"AF_VSOCK in the guest, which is CID N; at the host Unix sockets, or "
+			"without path AF_VSOCK too" },
 	{ .name = "net",
 		FIELD(nets),
 		.type = OPTION_LIST,

@@ -54,7 +54,7 @@ struct balloon_options {
 /* The guest's sockets. */
 struct vsock_config {
 	uint64_t cid;
-	char *path;
+	char *path; /* NULL: AF_VSOCK at the host too, by vhost-vsock */
 };
 
 /* Whether the host's kernel serves a network device's queues. */
@@ -113,6 +113,9 @@ const struct balloon_options *config_balloon(const struct config *c);
  */
 int config_check_balloon(
 	const struct balloon_options *b, enum protection protection, struct err *e);
+
+/* The same for sockets. */
+int config_check_vsock(const struct vsock_config *s, enum protection protection, struct err *e);
 
 /* How many virtio devices it asks for; config_check sees to it that they fit. */
 #define CONFIG_VIRTIO_MAX 16u

@@ -90,7 +90,8 @@ static const struct option_def vsock_defs[] = {
 		.min = 1,
 		.max = VSOCK_PATH_MAX,
 		.arg = "SOCKET",
-		.help = "Unix socket to make for the host's programs" },
+		.help = "Unix socket to make for the host's programs, which use AF_VSOCK without "
+			"it" },
 };
 
 const struct option_table config_vsock_table = { vsock_defs, ARRAY_SIZE(vsock_defs) };
@@ -129,13 +130,15 @@ static int check_balloon(const struct config *c, struct err *e)
 	return config_check_balloon(b, c->protection, e);
 }
 
-static int check_vsock(const struct config *c, struct err *e)
+int config_check_vsock(const struct vsock_config *s, enum protection protection, struct err *e)
 {
-	const struct vsock_config *s = c->vsock.items;
-
-	if (c->vsock.count && !s->path)
+	/* Also auto, which ends in a mode that protects, or not at all. */
+	if (!s->path && protection != PROTECTION_NONE)
 		return err_set(e, -EINVAL,
-			"vsock: \"path\" is missing (add path=SOCKET, the Unix socket to make)");
+			"vsock: without path the host's kernel moves the data (vhost-vsock), which "
+			"does not fit protection %s: it would have to reach guest memory through "
+			"this process (add path=SOCKET, the Unix socket to make)",
+			protection_name(protection));
 	return 0;
 }
 
@@ -152,8 +155,8 @@ int config_check_devices(const struct config *c, struct err *e)
 
 	if (!r)
 		r = check_balloon(c, e);
-	if (!r)
-		r = check_vsock(c, e);
+	if (!r && c->vsock.count)
+		r = config_check_vsock(c->vsock.items, c->protection, e);
 	if (!r && count > CONFIG_VIRTIO_MAX)
 		return err_set(e, -EINVAL,
 			"%u virtio devices are asked for, and a machine has room for %u (disks, "

@@ -1,59 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/machine.h"
+#include "vmm/machine_impl.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include "devices/pl031.h"
-#include "devices/power.h"
-#include "devices/probe.h"
-#include "devices/serial.h"
 #include "devices/tty.h"
 #include "mem/guard.h"
 #include "vmm/bootfiles.h"
-#include "vmm/kvm.h"
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
-#include "vmm/virtio_set.h"
 #include "vmm/util/bits.h"
-#include "vmm/util/fd.h"
 #include "vmm/util/log.h"
-#include "vmm/util/loop.h"
+#include "vmm/virtio_set.h"
 
-static const int end_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+static const int end_signals[MACHINE_END_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 
 /* How often we look whether the console's reader has taken the rest of the output. */
 #define DRAIN_TICK_US 20000
 /* How long it may take when we were asked to stop: nobody shall have to ask twice. */
 #define DRAIN_STOPPED_MS 200
-
-struct machine {
-	const struct config *config;
-	struct vm *vm;
-	struct loop *control;
-	struct loop *console;
-	struct loop_event *signals[ARRAY_SIZE(end_signals)];
-	struct loop_event *resumed;
-	struct loop_event *resized;
-	struct loop_event *drain_tick;
-	struct tty *tty;
-	struct serial *serial;
-	struct irq_line serial_irq;
-	struct pl031 *rtc;
-	struct irq_line rtc_irq;
-	struct probe_dev *probe;
-	struct power power;
-	struct loop *io; /* of the virtio devices; NULL without any */
-	struct virtio_set *virtio;
-	struct boot_entry entry;
-	_Atomic bool staged;
-	atomic_bool cancel; /* asked to stop once more: do not wait for the console's reader */
-	_Atomic int signo;
-};
 
 /* ---- requests of the guest ---- */
 
@@ -96,154 +63,13 @@ static void on_power(void *ctx, enum power_cmd cmd)
 
 static const struct power_ops power_ops = { .request = on_power };
 
-static void on_quit(void *ctx)
+void machine_quit(void *ctx)
 {
 	struct machine *m = ctx;
 
 	if (vm_ended(m->vm))
 		atomic_store(&m->cancel, true);
 	vm_end(m->vm, VM_STOPPED, "stopped by Ctrl-A x");
-}
-
-/* ---- devices ---- */
-
-static int add_irq(struct machine *m, uint32_t gsi, struct irq_line *irq, struct err *e)
-{
-	irq->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (irq->fd < 0)
-		return err_sys(e, "eventfd for interrupt %u", gsi);
-	return kvm_irqfd(m->vm->fd, irq->fd, gsi, e);
-}
-
-static int make_serial(
-	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
-{
-	struct tty_config tc = { m->console, STDIN_FILENO, STDOUT_FILENO, on_quit, m };
-	struct serial_config sc;
-	int r = tty_new(&m->tty, &tc, e);
-
-	if (!r)
-		r = add_irq(m, row->irq, &m->serial_irq, e);
-	if (r)
-		return r;
-	sc = (struct serial_config){ .irq = m->serial_irq,
-		.tty = m->tty,
-		.output_only = m->config->console == CONSOLE_VIRTIO };
-	r = serial_new(&m->serial, &sc, e);
-	if (r)
-		return r;
-	*d = (struct bus_dev){ .name = "serial",
-		.ops = &serial_ops,
-		.dev = m->serial,
-		.lock = serial_lock(m->serial) };
-	return 0;
-}
-
-static int make_rtc(
-	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
-{
-	struct pl031_config c = { .loop = m->control };
-	int r = add_irq(m, row->irq, &m->rtc_irq, e);
-
-	c.irq = m->rtc_irq;
-	if (!r)
-		r = pl031_new(&m->rtc, &c, e);
-	if (r)
-		return r;
-	*d = (struct bus_dev){
-		.name = "rtc", .ops = &pl031_ops, .dev = m->rtc, .lock = pl031_lock(m->rtc)
-	};
-	return 0;
-}
-
-static int make_power(
-	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
-{
-	(void)e;
-	*d = (struct bus_dev){ .name = "power", .ops = &power_bus_ops, .dev = &m->power };
-	if (row->kind == PLATFORM_I8042)
-		*d = (struct bus_dev){ .name = "i8042", .ops = &i8042_ops, .dev = &m->power };
-	if (row->kind == PLATFORM_ACPI)
-		*d = (struct bus_dev){ .name = "acpi", .ops = &acpi_ops, .dev = &m->power };
-	if (row->kind == PLATFORM_PVPANIC)
-		*d = (struct bus_dev){ .name = "pvpanic", .ops = &pvpanic_ops, .dev = &m->power };
-	return 0;
-}
-
-static int make_probe(
-	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
-{
-	int r;
-
-	(void)row;
-	if (!m->config->probe)
-		return 0;
-	r = probe_dev_new(&m->probe, m->vm->mem, e);
-	if (r)
-		return r;
-	*d = (struct bus_dev){ .name = "probe",
-		.ops = &probe_dev_ops,
-		.dev = m->probe,
-		.lock = probe_dev_lock(m->probe) };
-	return 0;
-}
-
-/* The devices. Each fills its bus row, or leaves it empty when the config does not want it. */
-static int (*const makers[PLATFORM_KINDS])(
-	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e) = {
-	[PLATFORM_SERIAL] = make_serial,
-	[PLATFORM_POWER] = make_power,
-	[PLATFORM_PROBE] = make_probe,
-	[PLATFORM_I8042] = make_power,
-	[PLATFORM_ACPI] = make_power,
-	[PLATFORM_PVPANIC] = make_power,
-	[PLATFORM_RTC] = make_rtc,
-};
-
-static int add_devices(struct machine *m, struct err *e)
-{
-	const struct platform *p = &m->vm->layout.platform;
-	unsigned int i;
-	int r;
-
-	for (i = 0; i < p->count; i++) {
-		const struct platform_dev *row = &p->devs[i];
-		struct bus_dev d = { 0 };
-
-		if (row->kind == PLATFORM_VIRTIO)
-			continue; /* see add_virtio */
-		r = makers[row->kind](m, row, &d, e);
-		if (!r && d.ops) {
-			d.base = row->base;
-			d.size = row->size;
-			r = bus_add(row->port ? &m->vm->port : &m->vm->mmio, &d, e);
-		}
-		if (r)
-			return r;
-	}
-	return 0;
-}
-
-static void on_resized(void *arg, int signo, short events)
-{
-	struct machine *m = arg;
-
-	(void)signo;
-	(void)events;
-	virtio_set_resized(m->virtio);
-}
-
-/* Their loop is a member of the park: they look at guest memory. */
-static int add_virtio(struct machine *m, struct err *e)
-{
-	int r;
-
-	if (!virtio_set_count(m->config))
-		return 0;
-	r = loop_new(&m->io, &m->vm->park, e);
-	if (!r)
-		r = virtio_set_new(&m->virtio, m->vm, m->io, m->tty, m->config, e);
-	return r ? r : loop_add_signal(m->control, SIGWINCH, on_resized, m, &m->resized, e);
 }
 
 /* ---- building ---- */
@@ -378,9 +204,7 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 	/* Before the terminal becomes raw: whatever ends us from here on restores it. */
 	if (!r)
 		r = catch_signals(m, e);
-	if (!r)
-		r = add_devices(m, e);
-	return r ? r : add_virtio(m, e);
+	return r ? r : machine_add_devices(m, e);
 }
 
 int machine_build(struct machine **out, const struct config *c, struct err *e)
@@ -392,8 +216,7 @@ int machine_build(struct machine **out, const struct config *c, struct err *e)
 	if (!m)
 		return err_set(e, -ENOMEM, "machine: out of memory");
 	m->config = c;
-	m->serial_irq.fd = -1;
-	m->rtc_irq.fd = -1;
+	machine_init_devices(m);
 	m->power = (struct power){ &power_ops, m };
 	r = guard_init(e);
 	if (!r)
@@ -417,13 +240,7 @@ void machine_free(struct machine *m)
 
 	if (!m)
 		return;
-	virtio_set_free(m->virtio);
-	serial_free(m->serial);
-	tty_free(m->tty);
-	fd_close(&m->serial_irq.fd);
-	pl031_free(m->rtc);
-	fd_close(&m->rtc_irq.fd);
-	probe_dev_free(m->probe);
+	machine_free_devices(m);
 	loop_free(m->io);
 	for (i = 0; i < ARRAY_SIZE(m->signals); i++)
 		loop_event_free(m->signals[i]);

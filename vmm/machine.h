@@ -9,7 +9,7 @@
 /*
  * A machine: one VM with its devices, loops and boot files, built from a config. This is the one
  * place that knows both devices and architecture; it joins them by platform rows. Control thread
- * only. To add a device: its file, a row in the architecture's layout, a line in machine.c.
+ * only. To add a device: its file, a row in the architecture's layout, a line in machine_devices.c.
  */
 struct machine;
 

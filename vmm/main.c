@@ -11,6 +11,7 @@
 #include "vmm/config_json.h"
 #include "vmm/doctor.h"
 #include "vmm/machine.h"
+#include "vmm/nofile.h"
 #include "vmm/util/log.h"
 #include "vmm/util/text.h"
 
@@ -60,6 +61,7 @@ static int run(const struct config *config)
 
 	log_set_level(config->log_level);
 	signal(SIGPIPE, SIG_IGN);
+	nofile_raise();
 	if (machine_build(&machine, config, &e))
 		return complain(&e, EXIT_NO_START);
 	if (machine_run(machine, &e)) {

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "vmm/nofile.h"
 #include "vmm/util/fd.h"
 
 /* What the child has besides the standard descriptors. */
@@ -37,6 +38,7 @@ static void become_passt(int sock, int report, pid_t parent, char *const argv[])
 		close_range(CHILD_FDS, ~0u, 0))
 		return;
 	signal(SIGPIPE, SIG_DFL);
+	nofile_restore();
 	/* A second rope: the closed socket ends it too, and also where it has changed its user. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/virtio_make.h"
 
+#include "devices/vhost_vsock.h"
 #include "devices/virtio_balloon.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_console.h"
@@ -129,6 +130,32 @@ static void free_vsock(void *model)
 	virtio_vsock_free(model);
 }
 
+static void free_vhost_vsock(void *model)
+{
+	vhost_vsock_free(model);
+}
+
+static int make_vhost_vsock(struct virtio_made *s, const struct virtio_place *p,
+	const struct vsock_config *c, struct err *e)
+{
+	const struct vhost_vsock_config cfg = {
+		.device = VHOST_VSOCK_DEVICE,
+		.cid = c->cid,
+		.mem = p->mem,
+		.loop = p->io,
+		.irq = p->irq,
+	};
+	struct vhost_vsock *vsock;
+	int r = vhost_vsock_new(&vsock, &cfg, e);
+
+	if (r)
+		return err_hint(e, err_prefix(e, r, "vsock"), "path=SOCKET does without vhost");
+	s->model = vsock;
+	s->free = free_vhost_vsock;
+	s->dev = vhost_vsock_dev(vsock);
+	return 0;
+}
+
 int virtio_make_vsock(
 	struct virtio_made *s, const struct virtio_place *p, const void *config, struct err *e)
 {
@@ -142,8 +169,12 @@ int virtio_make_vsock(
 		.is_protected = p->is_protected,
 	};
 	struct virtio_vsock *vsock;
-	int r = virtio_vsock_new(&vsock, &cfg, e);
+	int r = config_check_vsock(c, p->protection, e);
 
+	if (!r && !c->path)
+		return make_vhost_vsock(s, p, c, e);
+	if (!r)
+		r = virtio_vsock_new(&vsock, &cfg, e);
 	if (r)
 		return r;
 	s->model = vsock;

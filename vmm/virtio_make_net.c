@@ -60,7 +60,7 @@ static int open_vhost(struct vhost_net **v, const struct net_config *n, const st
 			n->backend);
 	if (n->vhost == NET_VHOST_OFF || !net_tap(n) || net_is_limited(n) || is_protected)
 		return 0;
-	r = vhost_net_new(v, io->fd, &why);
+	r = vhost_net_new(v, VHOST_NET_DEVICE, io->fd, &why);
 	if (r && n->vhost == NET_VHOST_ON)
 		return err_set(e, r, "net %s: %s", n->backend, why.msg);
 	if (r)

@@ -16,7 +16,7 @@
 
 /*
  * A virtual machine: KVM's descriptors, memory, buses and vCPUs, and the two things that concern
- * all of them: conversions, and the end. What devices it has is machine.c's business.
+ * all of them: conversions, and the end. What devices it has is machine_devices.c's business.
  *
  * Life: vm_new -> vm_add_vcpus -> (machine fills buses and memory) -> vm_start -> ... vm_end ...
  * -> vm_join -> vm_free. Set-up and join on the control thread; vm_convert and vm_end from anywhere

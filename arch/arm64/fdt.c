@@ -108,7 +108,13 @@ static void put_chosen(struct writer *w, const struct fdt_params *p)
 		prop_u64(w, "linux,initrd-end", p->initrd_base + p->initrd_size);
 	}
 	prop_u64(w, "kaslr-seed", p->seed[0]);
-	keep(w, fdt_property(w->fdt, "rng-seed", &p->seed[1], 7 * sizeof(p->seed[0])));
+	/*
+	 * Linux counts rng-seed as entropy and believes its generator seeded. Where the host is not
+	 * trusted that would be a secret the host knows; such a guest waits for its own sources.
+	 * Addresses that the host may know are no worse than the fixed ones it would have else.
+	 */
+	if (p->config->protection != PROTECTION_PKVM)
+		keep(w, fdt_property(w->fdt, "rng-seed", &p->seed[1], 7 * sizeof(p->seed[0])));
 	end(w);
 }
 

@@ -66,7 +66,7 @@ guest() {
 
 # expect PATTERN...: status 0, and a line of the output for each.
 expect() {
-	[ $status = 0 ] || { fail "$name (status $status)" "$work/out" "$work/err"; return; }
+	[ "$status" = 0 ] || { fail "$name (status $status)" "$work/out" "$work/err"; return; }
 	for pattern; do
 		grep -qE "$pattern" "$work/out" ||
 			{ fail "$name: no line like $pattern" "$work/out" "$work/err"; return; }

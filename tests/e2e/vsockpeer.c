@@ -5,10 +5,10 @@
  * vsockpeer test ADDRESS  - is such a server's client, and says whether all went well
  * vsockpeer quit ADDRESS  - ends the server
  *
- * The same program on both sides of a vsock device. ADDRESS is vsock:CID:PORT in the guest, and
- * unix:PATH, or unix:PATH:PORT with the CONNECT line, on the host. The first byte of a connection
- * says what the server shall do with it: E echo; H read to the end, then answer with the number and
- * the sum of the bytes; S read nothing; Q quit.
+ * The same program on both sides of a vsock device. ADDRESS is vsock:CID:PORT in the guest, and with
+ * vhost on the host too; else there unix:PATH, or unix:PATH:PORT with the CONNECT line. The first
+ * byte of a connection says what the server shall do with it: E echo; H read to the end, then answer
+ * with the number and the sum of the bytes; S read nothing; Q quit.
  */
 #include <errno.h>
 #include <fcntl.h>

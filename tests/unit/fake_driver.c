@@ -16,9 +16,9 @@ static void need(bool ok)
 		abort();
 }
 
-void guest_new(struct guest *g)
+static void make_guest(struct guest *g, enum mem_kind kind)
 {
-	const struct mem_region_desc ram = { MEM_SPLIT, "ram", { GUEST_RAM }, GUEST_SIZE };
+	const struct mem_region_desc ram = { kind, "ram", { GUEST_RAM }, GUEST_SIZE };
 	static struct fake_kvm kvm;
 	struct err e;
 
@@ -28,6 +28,16 @@ void guest_new(struct guest *g)
 	need(g->table);
 	need(!mem_new(&g->mem, g->table, &e));
 	need(!mem_add(g->mem, &ram, &e));
+}
+
+void guest_new_open(struct guest *g)
+{
+	make_guest(g, MEM_OPEN);
+}
+
+void guest_new(struct guest *g)
+{
+	make_guest(g, MEM_SPLIT);
 	guest_convert(g, GUEST_RAM, GUEST_PRIVATE - GUEST_RAM, true);
 }
 

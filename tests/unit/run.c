@@ -39,6 +39,7 @@ static const struct {
 	{ "virtio_mmio", virtio_mmio_suite },
 	{ "virtio_net", virtio_net_suite },
 	{ "virtio_rng", virtio_rng_suite },
+	{ "vhost", vhost_suite },
 	{ "virtio_vsock", virtio_vsock_suite },
 	{ "virtq", virtq_suite },
 	{ "x86_boot", x86_boot_suite },

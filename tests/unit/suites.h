@@ -32,6 +32,7 @@ Suite *virtio_console_suite(void);
 Suite *virtio_mmio_suite(void);
 Suite *virtio_net_suite(void);
 Suite *virtio_rng_suite(void);
+Suite *vhost_suite(void);
 Suite *virtio_vsock_suite(void);
 Suite *virtq_suite(void);
 Suite *x86_boot_suite(void);

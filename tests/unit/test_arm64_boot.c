@@ -411,6 +411,27 @@ START_TEST(seeds_are_random)
 }
 END_TEST
 
+/* Where the host is not trusted, its numbers are not to count as entropy. */
+START_TEST(rng_seed_but_not_under_pkvm)
+{
+	struct arch_config c = config;
+	struct fdt_params p = { .config = &c, .bootargs = "" };
+	struct arch_layout l;
+	struct err e = { "" };
+	size_t size;
+	void *fdt;
+	int len;
+
+	c.protection = (enum protection)_i;
+	ck_assert_int_eq(arch_layout(&c, &l, &e), 0);
+	p.layout = &l;
+	ck_assert_msg(arm64_fdt_build(&p, &fdt, &size, &e) == 0, "%s", e.msg);
+	ck_assert_ptr_nonnull(prop(fdt, "/chosen", "kaslr-seed", &len));
+	ck_assert_int_eq(prop(fdt, "/chosen", "rng-seed", &len) != NULL, _i != PROTECTION_PKVM);
+	free(fdt);
+}
+END_TEST
+
 START_TEST(device_tree_of_many_cpus)
 {
 	struct arch_config many = { .cpus = ARM64_CPUS_MAX, .ram_bytes = GIB(1) };
@@ -526,6 +547,7 @@ Suite *arm64_boot_suite(void)
 	tcase_add_test(t, device_tree);
 	tcase_add_test(t, device_tree_of_many_cpus);
 	tcase_add_test(t, seeds_are_random);
+	tcase_add_loop_test(t, rng_seed_but_not_under_pkvm, PROTECTION_NONE, PROTECTION_PKVM + 1);
 	tcase_add_test(t, ram_above_4_gib);
 	tcase_add_loop_test(t, hypercalls, 0, (int)ARRAY_SIZE(calls));
 	tcase_add_test(t, conversion_results);

@@ -413,7 +413,6 @@ static const struct {
 } refused_vsock[] = {
 	{ "", "unknown setting \"\"" },
 	{ "3", "unknown setting \"3\"" },
-	{ "cid=3", "\"path\" is missing" },
 	{ "path=a", "\"cid\" is missing" },
 	{ "cid=0,path=a", "from 3 to 4294967294" },
 	{ "cid=4294967295,path=a", "from 3 to 4294967294" },
@@ -430,6 +429,25 @@ START_TEST(broken_object_is_refused)
 
 	ck_assert_int_eq(parse_line(line, &c, &e), -EINVAL);
 	ck_assert_msg(strstr(e.msg, refused_vsock[_i].expect) != NULL, "%s", e.msg);
+}
+END_TEST
+
+/* The kernel of the host serves the sockets then, and auto ends in a mode that protects or fails. */
+START_TEST(without_path_only_without_protection)
+{
+	static const char *const modes[] = { "none", "private", "pkvm", "auto" };
+	const char *const line[] = { "run", "-k", "Image", "--vsock", "cid=3", "--protection",
+		modes[_i], NULL };
+	struct cli c;
+	struct err e;
+
+	ck_assert_int_eq(parse_line(line, &c, &e), _i ? -EINVAL : 0);
+	if (_i)
+		ck_assert_msg(strstr(e.msg, "vsock: without path") != NULL, "%s", e.msg);
+	else
+		ck_assert_ptr_null(((struct vsock_config *)c.config.vsock.items)->path);
+	if (!_i)
+		cli_free(&c);
 }
 END_TEST
 
@@ -451,6 +469,7 @@ TCase *config_list_case(void)
 	tcase_add_loop_test(t, balloon_from_everywhere, 0, 3);
 	tcase_add_test(t, an_option_that_is_one_object);
 	tcase_add_loop_test(t, broken_object_is_refused, 0, (int)ARRAY_SIZE(refused_vsock));
+	tcase_add_loop_test(t, without_path_only_without_protection, 0, 4);
 	tcase_add_test(t, balloon_is_dumped_as_it_is_read);
 	tcase_add_loop_test(t, broken_balloon_is_refused, 0, (int)ARRAY_SIZE(refused_balloons));
 	return t;

@@ -38,6 +38,7 @@
 #define bootfiles_free	   fake_bootfiles_free
 #define bootfiles_load	   fake_bootfiles_load
 #include "vmm/machine.c"
+#include "vmm/machine_devices.c"
 
 #include "tests/unit/suites.h"
 #include "tests/unit/test_machine.h"

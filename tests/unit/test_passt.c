@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/suites.h"
+#include "vmm/nofile.h"
 #include "vmm/passt.h"
 #include "vmm/util/fd.h"
 
@@ -103,6 +105,30 @@ START_TEST(gets_nothing_else)
 	ck_assert_msg(strstr(text, "0 1 2 3 /dev/null") != NULL, "%s", text);
 	ck_assert_msg(
 		strstr(text, "0000000000000000") || strstr(text, "0000000000000006"), "%s", text);
+}
+END_TEST
+
+/* We may have more files open than usual; what that is for others is not ours to change. */
+START_TEST(limit_of_open_files_is_raised_for_us_alone)
+{
+	struct rlimit was, lim;
+	char text[64];
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &was), 0);
+	ck_assert_uint_gt(was.rlim_max, 250);
+	lim = (struct rlimit){ 250, was.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &lim), 0);
+	nofile_raise();
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &lim), 0);
+	ck_assert_uint_eq(lim.rlim_cur, was.rlim_max);
+	ck_assert_uint_eq(lim.rlim_max, was.rlim_max);
+	/* Once more must not take the raised one for what it was. */
+	nofile_raise();
+	write_script("ulimit -Sn >&3", 0700);
+	start(0);
+	hear(text, sizeof(text));
+	ck_assert_str_eq(text, "250\n");
+	setrlimit(RLIMIT_NOFILE, &was);
 }
 END_TEST
 
@@ -202,6 +228,7 @@ Suite *passt_suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, gets_its_end_of_the_socket, 0, 2);
 	tcase_add_test(t, gets_nothing_else);
+	tcase_add_test(t, limit_of_open_files_is_raised_for_us_alone);
 	tcase_add_loop_test(t, what_cannot_start_is_a_sentence, 0, 2);
 	tcase_add_test(t, ends_with_us);
 	tcase_add_loop_test(t, ends_when_we_are_killed, 0, 2);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_VIRTIO_BALLOON_IMPL_H
+#define NACRE_VIRTIO_BALLOON_IMPL_H
+
+#include "devices/virtio_balloon.h"
+
+/* What virtio_balloon.c (statistics, registers, life) and virtio_balloon_pages.c (giving memory
+ * back) share. */
+
+/*
+ * Queues (5.5.2). Those behind deflateq exist with their feature only, and drivers do not agree
+ * whether a missing one keeps its number: Linux counts on without it, the specification does not.
+ * There is no free page hinting, so without doubt queue 2 is statsq if statistics were negotiated,
+ * and any other of the three can only mean the reporting queue.
+ */
+enum { INFLATEQ, DEFLATEQ, STATSQ, BALLOON_QUEUES = 5 };
+
+/*
+ * A turn on the loop, in pages: to give one back takes a fraction of a microsecond, and each call
+ * into the kernel as long as BALLOON_CALL_COST pages. So a turn takes a few milliseconds.
+ */
+#define BALLOON_TURN_COST 32768
+#define BALLOON_CALL_COST 16
+
+#define BALLOON_BATCH 1024u /* page numbers read at once, to be sorted into runs */
+
+struct virtio_balloon {
+	struct virtio_dev dev;
+	struct loop_event *timer; /* to ask for the next statistics */
+	uint64_t ram_bytes;
+	uint32_t stats_seconds;
+	bool stats_held; /* stats_chain is to be given back when the time comes */
+	struct virtq_chain stats_chain;
+	int64_t budget; /* what is left of this turn */
+	uint32_t done
+		[BALLOON_QUEUES]; /* bytes of the next chain that earlier turns have worked off */
+	uint32_t batch[BALLOON_BATCH];
+	uint32_t target, actual; /* in pages */
+	uint32_t poison;
+	struct virtio_balloon_state state; /* all but those two */
+};
+
+/* What virtio_serve calls for a chain of those queues. */
+enum virtio_next balloon_inflate(struct virtio_dev *d, unsigned int q, struct virtq_chain *c);
+enum virtio_next balloon_deflate(struct virtio_dev *d, unsigned int q, struct virtq_chain *c);
+enum virtio_next balloon_report(struct virtio_dev *d, unsigned int q, struct virtq_chain *c);
+/* Pushes it; the next one begins at its start. */
+enum virtio_next balloon_finish(struct virtio_dev *d, unsigned int q, struct virtq_chain *c);
+
+#endif

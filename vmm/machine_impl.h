@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_MACHINE_IMPL_H
+#define NACRE_MACHINE_IMPL_H
+
+#include <stdatomic.h>
+
+#include "devices/pl031.h"
+#include "devices/power.h"
+#include "devices/probe.h"
+#include "devices/serial.h"
+#include "vmm/machine.h"
+#include "vmm/util/loop.h"
+
+/* What machine.c (life) and machine_devices.c share. */
+
+#define MACHINE_END_SIGNALS 4
+
+struct machine {
+	const struct config *config;
+	struct vm *vm;
+	struct loop *control;
+	struct loop *console;
+	struct loop_event *signals[MACHINE_END_SIGNALS];
+	struct loop_event *resumed;
+	struct loop_event *resized;
+	struct loop_event *drain_tick;
+	struct tty *tty;
+	struct serial *serial;
+	struct irq_line serial_irq;
+	struct pl031 *rtc;
+	struct irq_line rtc_irq;
+	struct probe_dev *probe;
+	struct power power;
+	struct loop *io; /* of the virtio devices; NULL without any */
+	struct virtio_set *virtio;
+	struct boot_entry entry;
+	_Atomic bool staged;
+	atomic_bool cancel; /* asked to stop once more: do not wait for the console's reader */
+	_Atomic int signo;
+};
+
+/* ---- machine.c ---- */
+
+/* Ctrl-A x: tty_config.quit. */
+void machine_quit(void *machine);
+
+/* ---- machine_devices.c ---- */
+
+/* First of all; then machine_free_devices does no harm. */
+void machine_init_devices(struct machine *m);
+/* Makes those that the config wants and registers them in the buses. The VM and all loops but that of
+ * the virtio devices, which is made here, exist. */
+int machine_add_devices(struct machine *m, struct err *e);
+/* Their loops must still exist, and no vCPU be running. */
+void machine_free_devices(struct machine *m);
+
+#endif
