@@ -64,7 +64,10 @@ void vhost_net_free(struct vhost_net *v)
 	free(v);
 }
 
-/* The guest's RAM. Not the staging area, which goes away while the guest runs. */
+/*
+ * The guest's RAM. Not the staging area, which goes away while the guest runs. A driver may have put
+ * its rings there all the same; mem_remove keeps their addresses, so then the kernel meets a fault.
+ */
 static int set_memory(const struct vhost_net *v, const struct mem *mem, struct err *e)
 {
 	_free struct vhost_memory *table =

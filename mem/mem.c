@@ -36,10 +36,15 @@ static void region_free(struct mem_region *r)
 
 void mem_free(struct mem *m)
 {
+	struct mem_region *next;
 	unsigned int i;
 
 	if (!m)
 		return;
+	for (; m->removed; m->removed = next) {
+		next = m->removed->next;
+		region_free(m->removed);
+	}
 	for (i = 0; i < m->count; i++)
 		region_free(m->regions[i]);
 	free(m);
@@ -89,7 +94,7 @@ static int make_region(struct mem *m, struct mem_region *r, const struct mem_reg
 	int ret;
 
 	*r = (struct mem_region){ d->kind, d->name, d->base, d->size, { .fd = -1 }, { .fd = -1 },
-		NULL, NULL };
+		NULL, NULL, NULL };
 	if (d->kind == MEM_SPLIT)
 		ret = backing_memfd(&r->shared, "nacre-shared", r->size, e);
 	else
@@ -135,8 +140,17 @@ int mem_add_ram(struct mem *m, const struct mem_region_desc *d, const struct bac
 	return 0;
 }
 
+/* Both sides, as far as there are two. */
+static int retire(struct mem_region *r, struct err *e)
+{
+	int ret = backing_retire(&r->shared, e);
+
+	return ret ? ret : backing_retire(&r->private, e);
+}
+
 int mem_remove(struct mem *m, gpa_t base, struct err *e)
 {
+	struct mem_region *r;
 	unsigned int i;
 	int ret;
 
@@ -145,14 +159,18 @@ int mem_remove(struct mem *m, gpa_t base, struct err *e)
 	if (i == m->count)
 		return err_set(
 			e, -ENOENT, "no memory region at 0x%llx", (unsigned long long)base.v);
-	ret = slot_range_clear(m->regions[i]->slots, e);
+	r = m->regions[i];
+	ret = slot_range_clear(r->slots, e);
 	if (ret)
-		return err_prefix(e, ret, "remove memory region %s", m->regions[i]->name);
-	region_free(m->regions[i]);
+		return err_prefix(e, ret, "remove memory region %s", r->name);
+	/* From here on the gate knows nothing of it, whether or not the rest succeeds. */
 	m->count--;
 	for (; i < m->count; i++)
 		m->regions[i] = m->regions[i + 1];
-	return 0;
+	r->next = m->removed;
+	m->removed = r;
+	ret = retire(r, e);
+	return ret ? err_prefix(e, ret, "remove memory region %s", r->name) : 0;
 }
 
 struct mem_region *mem_find(const struct mem *m, gpa_t a, uint64_t len)

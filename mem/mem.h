@@ -41,12 +41,14 @@ struct mem_region {
 	struct backing private;	 /* MEM_SPLIT only */
 	struct share_map *share; /* MEM_SPLIT only */
 	struct slot_range *slots;
+	struct mem_region *next; /* of those removed */
 };
 
 struct mem {
 	struct slot_table *table;
 	struct mem_region *regions[MEM_REGIONS_MAX]; /* sorted by base */
 	unsigned int count;
+	struct mem_region *removed; /* their addresses are kept, see mem_remove */
 };
 
 struct mem_region_desc {
@@ -71,7 +73,11 @@ int mem_add(struct mem *m, const struct mem_region_desc *desc, struct err *e);
  */
 int mem_add_ram(struct mem *m, const struct mem_region_desc *desc, const struct backing_options *o,
 	struct err *e);
-/* Removes a whole region by its base (the staging area after the loader is done). */
+/*
+ * Removes a whole region by its base (the staging area after the loader is done). Its memory goes
+ * back to the host. Its host addresses stay taken until mem_free: I/O that a device has under way
+ * there ends with EFAULT, where an address used again would have it read and write memory of ours.
+ */
 int mem_remove(struct mem *m, gpa_t base, struct err *e);
 
 /* The region that holds all of [a, a + len), or NULL. */
