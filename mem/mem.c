@@ -211,11 +211,15 @@ static int refused(const struct mem *m, gpa_t a, size_t len, struct err *e)
 		known ? "private page" : "not guest memory");
 }
 
-static int faulted(gpa_t a, const struct guard_fault *f, struct err *e)
+/* Of memory that is all ours only the host can fall short. */
+static int faulted(const struct mem *m, gpa_t a, const struct guard_fault *f, struct err *e)
 {
-	return err_set(e, -EFAULT, "gpa 0x%llx: private page (%s at host address 0x%llx)",
-		(unsigned long long)a.v, f->signo == SIGBUS ? "SIGBUS" : "SIGSEGV",
-		(unsigned long long)f->addr);
+	enum mem_kind kind = mem_find(m, a, 1)->kind;
+	bool is_open = kind == MEM_OPEN || kind == MEM_STAGING;
+
+	return err_set(e, -EFAULT, "gpa 0x%llx: %s (%s at host address 0x%llx)",
+		(unsigned long long)a.v, is_open ? "the host has no memory for it" : "private page",
+		f->signo == SIGBUS ? "SIGBUS" : "SIGSEGV", (unsigned long long)f->addr);
 }
 
 int mem_read(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e)
@@ -225,7 +229,7 @@ int mem_read(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e)
 
 	if (!p)
 		return refused(m, a, len, e);
-	return guard_copy(buf, p, len, &f) ? 0 : faulted(a, &f, e);
+	return guard_copy(buf, p, len, &f) ? 0 : faulted(m, a, &f, e);
 }
 
 int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct err *e)
@@ -235,7 +239,7 @@ int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct 
 
 	if (!p)
 		return refused(m, a, len, e);
-	return guard_copy(p, buf, len, &f) ? 0 : faulted(a, &f, e);
+	return guard_copy(p, buf, len, &f) ? 0 : faulted(m, a, &f, e);
 }
 
 static int misaligned(gpa_t a, struct err *e)
@@ -253,7 +257,7 @@ int mem_load16(const struct mem *m, gpa_t a, uint16_t *v, struct err *e)
 		return misaligned(a, e);
 	if (!p)
 		return refused(m, a, sizeof(*v), e);
-	return guard_load16(v, p, &f) ? 0 : faulted(a, &f, e);
+	return guard_load16(v, p, &f) ? 0 : faulted(m, a, &f, e);
 }
 
 int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e)
@@ -265,7 +269,7 @@ int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e)
 		return misaligned(a, e);
 	if (!p)
 		return refused(m, a, sizeof(v), e);
-	return guard_store16(p, v, &f) ? 0 : faulted(a, &f, e);
+	return guard_store16(p, v, &f) ? 0 : faulted(m, a, &f, e);
 }
 
 /* ---- giving back ---- */
@@ -287,6 +291,10 @@ static int check_discard(const struct mem *m, gpa_t a, uint64_t len, struct err 
 				(unsigned long long)a.v);
 		if (r->kind == MEM_NATIVE)
 			return err_set(e, -EOPNOTSUPP, "gpa 0x%llx: pinned by the hypervisor",
+				(unsigned long long)a.v);
+		/* Nor are smaller pieces of a huge page: the kernel only fills them with zeroes. */
+		if (r->shared.kind == BACKING_HUGE)
+			return err_set(e, -EOPNOTSUPP, "gpa 0x%llx: a reserved huge page",
 				(unsigned long long)a.v);
 		here = min_u64(len, r->size - (a.v - r->base.v));
 		a = gpa_add(a, here);

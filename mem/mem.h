@@ -91,7 +91,8 @@ void *mem_host(const struct mem *m, gpa_t a, uint64_t len);
 
 /*
  * Guarded copies through the gate. 0, -EFAULT when the gate refuses or the host kernel did; the
- * message then names address and reason ("gpa 0x...: private page", "... not guest memory").
+ * message then names address and reason ("gpa 0x...: private page", "... not guest memory", "... the
+ * host has no memory for it").
  */
 int mem_read(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e);
 int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct err *e);
@@ -111,7 +112,8 @@ int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e);
  * running; the caller keeps the ranges small, because the world cannot stop meanwhile.
  *
  * 0; -EINVAL when the range is empty, misaligned or wraps; -EFAULT when not all of it is RAM;
- * -EOPNOTSUPP when the hypervisor has pinned it (MEM_NATIVE). Then nothing has happened. Any other
+ * -EOPNOTSUPP when the hypervisor has pinned it (MEM_NATIVE), or when it is out of a pool of huge
+ * pages, where one that was given back is no longer reserved for the guest. Then nothing has happened. Any other
  * -errno is the host kernel's; some of the range may have been given back.
  */
 int mem_discard(const struct mem *m, gpa_t a, uint64_t len, struct err *e);

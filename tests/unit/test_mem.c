@@ -439,6 +439,37 @@ START_TEST(kernel_that_takes_nothing_back)
 }
 END_TEST
 
+/* A pool of huge pages need not be there: to mem.c ordinary ones that are called so are the same. */
+START_TEST(huge_pages_stay_reserved)
+{
+	struct mem_region *r = mem_find(mem, gpa(OPEN), 1);
+	struct err e = { "" };
+	uint64_t len = _i ? MIB(1) : PAGE_SIZE;
+
+	r->shared.kind = BACKING_HUGE;
+	memset(r->shared.hva, 0x55, MIB(1));
+	ck_assert_int_eq(mem_discard(mem, gpa(OPEN), len, &e), -EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(e.msg, "reserved huge page"));
+	ck_assert_int_eq(r->shared.hva[0], 0x55);
+	r->shared.kind = BACKING_ANON;
+}
+END_TEST
+
+/* Where nothing is private, a fault is no guest's doing. */
+START_TEST(fault_in_open_memory_says_so)
+{
+	struct mem_region *r = mem_find(mem, gpa(OPEN), 1);
+	struct err e = { "" };
+	uint16_t word = 0;
+
+	ck_assert_int_eq(mprotect(r->shared.hva, PAGE_SIZE, PROT_NONE), 0);
+	ck_assert_int_eq(_i ? mem_load16(mem, gpa(OPEN), &word, &e)
+			    : mem_write(mem, gpa(OPEN), &word, sizeof(word), &e),
+		-EFAULT);
+	ck_assert_ptr_nonnull(strstr(e.msg, "the host has no memory for it (SIGSEGV"));
+}
+END_TEST
+
 Suite *mem_suite(void)
 {
 	Suite *s = suite_create("mem");
@@ -458,6 +489,8 @@ Suite *mem_suite(void)
 	tcase_add_test(t, probe_goes_past_the_gate);
 	tcase_add_loop_test(t, pages_are_given_back, 0, (int)ARRAY_SIZE(discards));
 	tcase_add_test(t, kernel_that_takes_nothing_back);
+	tcase_add_loop_test(t, huge_pages_stay_reserved, 0, 2);
+	tcase_add_loop_test(t, fault_in_open_memory_says_so, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }
