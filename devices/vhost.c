@@ -56,7 +56,7 @@ void vhost_close(struct vhost *v)
 
 /*
  * Only this may be in the kernel's hands. Not the staging area, which goes away while the guest
- * runs: something else of ours may be mapped in its place.
+ * runs; mem_remove keeps its addresses, so a driver that has rings there meets a fault.
  */
 static bool is_ram(const struct mem_region *r)
 {

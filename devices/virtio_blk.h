@@ -10,9 +10,10 @@
 /*
  * The block device (virtio 1.2, 5.2): a raw file or a block device of the host as a guest's disk.
  *
- * Where the data goes. An unprotected guest's memory stays mapped for as long as the device lives,
- * so its requests run on its own buffers, beyond the callback that found them; a reset is reported
- * as done only after the last one ended. A protected guest may take a page back meanwhile, so its
+ * Where the data goes. The addresses of an unprotected guest's memory stay its own for as long as
+ * the device lives, also those of a region that was removed (mem_remove), so its requests run on its
+ * own buffers, beyond the callback that found them. A reset is reported as done only after the last
+ * one ended; one whose buffers are gone ends with EFAULT. A protected guest may take a page back meanwhile, so its
  * data goes through a buffer of ours: writes are copied out when they start, reads are copied in
  * when they end, and each copy asks the gate again. Direct I/O does the same where the guest's
  * buffers are not aligned as the file wants it. A large request goes in pieces then, one by one.

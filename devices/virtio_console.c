@@ -19,6 +19,8 @@ enum { RECEIVEQ, TRANSMITQ, QUEUES };
 /* A buffer may say that it has 4 GiB: the tty takes all of it once its reader is gone. */
 #define CHUNK	   4096u
 #define TURN_BYTES 65536u
+/* Of a guest that is gone; more than a driver has under way that waits for what it writes. */
+#define LAST_BYTES 1048576u
 
 struct virtio_console {
 	struct virtio_dev dev;
@@ -27,7 +29,10 @@ struct virtio_console {
 	uint16_t cols, rows;
 	uint32_t sent;	 /* bytes of the next chain of transmitq that went out already */
 	uint32_t budget; /* bytes that may yet go out in this turn */
-	bool starved;	 /* the tty has input that found no room here */
+	uint32_t last;	 /* bytes that may yet go out when the guest is gone */
+	bool finishing;
+	bool held_up; /* a chain of transmitq waits for a turn, or for the tty */
+	bool starved; /* the tty has input that found no room here */
 	uint32_t input_count;
 	uint8_t input[INPUT_SIZE];
 };
@@ -52,6 +57,7 @@ static bool send(struct virtio_console *c, const struct virtq_chain *chain)
 		took = tty_write(c->tty, chunk, n);
 		c->sent += (uint32_t)took;
 		c->budget -= min_u32(c->budget, n);
+		c->last -= min_u32(c->last, (uint32_t)took);
 		/* After a no it promises to call drained; room may also have come just now. */
 		if (took < n && !tty_can_take(c->tty, 1))
 			return false;
@@ -63,10 +69,12 @@ static enum virtio_next transmit(struct virtio_dev *d, unsigned int q, struct vi
 {
 	struct virtio_console *c = d->model;
 
+	c->held_up = true;
 	if (chain->writable)
 		virtio_fail(d, "transmitq: a buffer to write to");
 	else if (!send(c, chain))
 		return VIRTIO_LATER;
+	c->held_up = false;
 	c->sent = 0;
 	virtio_push(d, q, chain, 0);
 	return VIRTIO_NEXT;
@@ -78,6 +86,24 @@ static void tty_has_room(void *dev)
 	struct virtio_console *c = dev;
 
 	virtio_kick(&c->dev, TRANSMITQ);
+}
+
+bool virtio_console_finish(struct virtio_console *c)
+{
+	bool more = false;
+
+	pthread_mutex_lock(&c->dev.lock);
+	if (!c->finishing)
+		c->last = LAST_BYTES;
+	c->finishing = true;
+	if (c->last && virtio_running(&c->dev)) {
+		c->budget = TURN_BYTES;
+		c->held_up = false;
+		virtio_serve(&c->dev, TRANSMITQ, transmit);
+		more = c->held_up && c->last && virtio_running(&c->dev);
+	}
+	pthread_mutex_unlock(&c->dev.lock);
+	return more;
 }
 
 /* ---- input ---- */

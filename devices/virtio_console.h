@@ -37,6 +37,13 @@ void virtio_console_free(struct virtio_console *c);
  */
 void virtio_console_resized(struct virtio_console *c);
 
+/*
+ * The guest is gone and the loop is not running: on with the output that the driver left in its
+ * queue, as far as the tty has room. True when there is more, for a further call when the tty has
+ * written some; false in the end, which comes after a megabyte or so whatever the driver left.
+ */
+bool virtio_console_finish(struct virtio_console *c);
+
 /* For a transport. */
 struct virtio_dev *virtio_console_dev(struct virtio_console *c);
 

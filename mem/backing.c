@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "vmm/util/bits.h"
+#include "vmm/util/fd.h"
 
 #ifndef MFD_HUGE_SHIFT
 #define MFD_HUGE_SHIFT 26
@@ -177,6 +178,20 @@ void backing_free(struct backing *b)
 	if (b->fd >= 0)
 		close(b->fd);
 	*b = (struct backing){ .fd = -1 };
+}
+
+int backing_retire(struct backing *b, struct err *e)
+{
+	void *p;
+
+	if (b->kind == BACKING_NONE)
+		return 0;
+	p = mmap(b->hva, b->size, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	if (p == MAP_FAILED)
+		return err_sys(e, "keep the addresses of guest memory");
+	fd_close(&b->fd);
+	return 0;
 }
 
 int backing_discard(const struct backing *b, uint64_t off, uint64_t len)

@@ -47,6 +47,13 @@ int backing_gmem(struct backing *b, int fd, uint64_t size, struct err *e);
 void backing_free(struct backing *b); /* accepts BACKING_NONE */
 
 /*
+ * The memory goes back to the host, the addresses stay ours: whoever works on them by a pointer from
+ * before, the kernel for I/O under way, gets a fault (EFAULT) and never what we map next. Of the
+ * backing only backing_free may follow. 0 or -errno, and then only that as well.
+ */
+int backing_retire(struct backing *b, struct err *e);
+
+/*
  * Memory for a guest that is not protected: anonymous, or out of the pool of huge pages, of which
  * size must be a multiple. The pool's pages are reserved here, so that a fault cannot fail later.
  */

@@ -36,10 +36,15 @@ static void region_free(struct mem_region *r)
 
 void mem_free(struct mem *m)
 {
+	struct mem_region *next;
 	unsigned int i;
 
 	if (!m)
 		return;
+	for (; m->removed; m->removed = next) {
+		next = m->removed->next;
+		region_free(m->removed);
+	}
 	for (i = 0; i < m->count; i++)
 		region_free(m->regions[i]);
 	free(m);
@@ -89,7 +94,7 @@ static int make_region(struct mem *m, struct mem_region *r, const struct mem_reg
 	int ret;
 
 	*r = (struct mem_region){ d->kind, d->name, d->base, d->size, { .fd = -1 }, { .fd = -1 },
-		NULL, NULL };
+		NULL, NULL, NULL };
 	if (d->kind == MEM_SPLIT)
 		ret = backing_memfd(&r->shared, "nacre-shared", r->size, e);
 	else
@@ -135,8 +140,17 @@ int mem_add_ram(struct mem *m, const struct mem_region_desc *d, const struct bac
 	return 0;
 }
 
+/* Both sides, as far as there are two. */
+static int retire(struct mem_region *r, struct err *e)
+{
+	int ret = backing_retire(&r->shared, e);
+
+	return ret ? ret : backing_retire(&r->private, e);
+}
+
 int mem_remove(struct mem *m, gpa_t base, struct err *e)
 {
+	struct mem_region *r;
 	unsigned int i;
 	int ret;
 
@@ -145,14 +159,18 @@ int mem_remove(struct mem *m, gpa_t base, struct err *e)
 	if (i == m->count)
 		return err_set(
 			e, -ENOENT, "no memory region at 0x%llx", (unsigned long long)base.v);
-	ret = slot_range_clear(m->regions[i]->slots, e);
+	r = m->regions[i];
+	ret = slot_range_clear(r->slots, e);
 	if (ret)
-		return err_prefix(e, ret, "remove memory region %s", m->regions[i]->name);
-	region_free(m->regions[i]);
+		return err_prefix(e, ret, "remove memory region %s", r->name);
+	/* From here on the gate knows nothing of it, whether or not the rest succeeds. */
 	m->count--;
 	for (; i < m->count; i++)
 		m->regions[i] = m->regions[i + 1];
-	return 0;
+	r->next = m->removed;
+	m->removed = r;
+	ret = retire(r, e);
+	return ret ? err_prefix(e, ret, "remove memory region %s", r->name) : 0;
 }
 
 struct mem_region *mem_find(const struct mem *m, gpa_t a, uint64_t len)
@@ -193,11 +211,15 @@ static int refused(const struct mem *m, gpa_t a, size_t len, struct err *e)
 		known ? "private page" : "not guest memory");
 }
 
-static int faulted(gpa_t a, const struct guard_fault *f, struct err *e)
+/* Of memory that is all ours only the host can fall short. */
+static int faulted(const struct mem *m, gpa_t a, const struct guard_fault *f, struct err *e)
 {
-	return err_set(e, -EFAULT, "gpa 0x%llx: private page (%s at host address 0x%llx)",
-		(unsigned long long)a.v, f->signo == SIGBUS ? "SIGBUS" : "SIGSEGV",
-		(unsigned long long)f->addr);
+	enum mem_kind kind = mem_find(m, a, 1)->kind;
+	bool is_open = kind == MEM_OPEN || kind == MEM_STAGING;
+
+	return err_set(e, -EFAULT, "gpa 0x%llx: %s (%s at host address 0x%llx)",
+		(unsigned long long)a.v, is_open ? "the host has no memory for it" : "private page",
+		f->signo == SIGBUS ? "SIGBUS" : "SIGSEGV", (unsigned long long)f->addr);
 }
 
 int mem_read(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e)
@@ -207,7 +229,7 @@ int mem_read(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e)
 
 	if (!p)
 		return refused(m, a, len, e);
-	return guard_copy(buf, p, len, &f) ? 0 : faulted(a, &f, e);
+	return guard_copy(buf, p, len, &f) ? 0 : faulted(m, a, &f, e);
 }
 
 int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct err *e)
@@ -217,7 +239,7 @@ int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct 
 
 	if (!p)
 		return refused(m, a, len, e);
-	return guard_copy(p, buf, len, &f) ? 0 : faulted(a, &f, e);
+	return guard_copy(p, buf, len, &f) ? 0 : faulted(m, a, &f, e);
 }
 
 static int misaligned(gpa_t a, struct err *e)
@@ -235,7 +257,7 @@ int mem_load16(const struct mem *m, gpa_t a, uint16_t *v, struct err *e)
 		return misaligned(a, e);
 	if (!p)
 		return refused(m, a, sizeof(*v), e);
-	return guard_load16(v, p, &f) ? 0 : faulted(a, &f, e);
+	return guard_load16(v, p, &f) ? 0 : faulted(m, a, &f, e);
 }
 
 int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e)
@@ -247,7 +269,7 @@ int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e)
 		return misaligned(a, e);
 	if (!p)
 		return refused(m, a, sizeof(v), e);
-	return guard_store16(p, v, &f) ? 0 : faulted(a, &f, e);
+	return guard_store16(p, v, &f) ? 0 : faulted(m, a, &f, e);
 }
 
 /* ---- giving back ---- */
@@ -269,6 +291,10 @@ static int check_discard(const struct mem *m, gpa_t a, uint64_t len, struct err 
 				(unsigned long long)a.v);
 		if (r->kind == MEM_NATIVE)
 			return err_set(e, -EOPNOTSUPP, "gpa 0x%llx: pinned by the hypervisor",
+				(unsigned long long)a.v);
+		/* Nor are smaller pieces of a huge page: the kernel only fills them with zeroes. */
+		if (r->shared.kind == BACKING_HUGE)
+			return err_set(e, -EOPNOTSUPP, "gpa 0x%llx: a reserved huge page",
 				(unsigned long long)a.v);
 		here = min_u64(len, r->size - (a.v - r->base.v));
 		a = gpa_add(a, here);

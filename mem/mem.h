@@ -41,12 +41,14 @@ struct mem_region {
 	struct backing private;	 /* MEM_SPLIT only */
 	struct share_map *share; /* MEM_SPLIT only */
 	struct slot_range *slots;
+	struct mem_region *next; /* of those removed */
 };
 
 struct mem {
 	struct slot_table *table;
 	struct mem_region *regions[MEM_REGIONS_MAX]; /* sorted by base */
 	unsigned int count;
+	struct mem_region *removed; /* their addresses are kept, see mem_remove */
 };
 
 struct mem_region_desc {
@@ -71,7 +73,11 @@ int mem_add(struct mem *m, const struct mem_region_desc *desc, struct err *e);
  */
 int mem_add_ram(struct mem *m, const struct mem_region_desc *desc, const struct backing_options *o,
 	struct err *e);
-/* Removes a whole region by its base (the staging area after the loader is done). */
+/*
+ * Removes a whole region by its base (the staging area after the loader is done). Its memory goes
+ * back to the host. Its host addresses stay taken until mem_free: I/O that a device has under way
+ * there ends with EFAULT, where an address used again would have it read and write memory of ours.
+ */
 int mem_remove(struct mem *m, gpa_t base, struct err *e);
 
 /* The region that holds all of [a, a + len), or NULL. */
@@ -85,7 +91,8 @@ void *mem_host(const struct mem *m, gpa_t a, uint64_t len);
 
 /*
  * Guarded copies through the gate. 0, -EFAULT when the gate refuses or the host kernel did; the
- * message then names address and reason ("gpa 0x...: private page", "... not guest memory").
+ * message then names address and reason ("gpa 0x...: private page", "... not guest memory", "... the
+ * host has no memory for it").
  */
 int mem_read(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e);
 int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct err *e);
@@ -105,7 +112,8 @@ int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e);
  * running; the caller keeps the ranges small, because the world cannot stop meanwhile.
  *
  * 0; -EINVAL when the range is empty, misaligned or wraps; -EFAULT when not all of it is RAM;
- * -EOPNOTSUPP when the hypervisor has pinned it (MEM_NATIVE). Then nothing has happened. Any other
+ * -EOPNOTSUPP when the hypervisor has pinned it (MEM_NATIVE), or when it is out of a pool of huge
+ * pages, where one that was given back is no longer reserved for the guest. Then nothing has happened. Any other
  * -errno is the host kernel's; some of the range may have been given back.
  */
 int mem_discard(const struct mem *m, gpa_t a, uint64_t len, struct err *e);

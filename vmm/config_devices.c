@@ -127,6 +127,12 @@ static int check_balloon(const struct config *c, struct err *e)
 			"balloon: %llu MiB of the %llu MiB that mem gives to the guest leave it "
 			"nothing (make the balloon smaller)",
 			(unsigned long long)b->size_mib, (unsigned long long)c->mem_mib);
+	/* A page that is given back is no longer reserved: taken again, it may be missing (SIGBUS). */
+	if (huge_page_size(c->memory.hugepages))
+		return err_set(e, -EINVAL,
+			"balloon does not fit hugepages %s: the host cannot keep those pages for "
+			"the guest (leave one of them out)",
+			hugepages_names[c->memory.hugepages]);
 	return config_check_balloon(b, c->protection, e);
 }
 

@@ -94,12 +94,25 @@ static void on_resumed(void *arg, int signo, short events)
 	tty_resume(m->tty);
 }
 
+/* True when all is written. What virtio devices still have of the output follows as there is room. */
+static bool output_is_out(struct machine *m)
+{
+	bool more = true;
+
+	while (more) {
+		more = m->virtio && virtio_set_finish(m->virtio);
+		if (tty_drain(m->tty, 0))
+			return false;
+	}
+	return true;
+}
+
 /* The guest is gone; what it wrote is not. The console's loop writes it, and here we look. */
 static void on_drain_tick(void *arg)
 {
 	struct machine *m = arg;
 
-	if (atomic_load(&m->cancel) || !tty_drain(m->tty, 0))
+	if (atomic_load(&m->cancel) || output_is_out(m))
 		loop_stop(m->control);
 	else
 		loop_timer_set(m->drain_tick, DRAIN_TICK_US);
@@ -261,8 +274,11 @@ void machine_free(struct machine *m)
  */
 static void drain_console(struct machine *m)
 {
+	/* Else more could come while we look whether all is out. */
+	if (m->io)
+		loop_finish(m->io);
 	/* Most often nothing is left, or it fits. */
-	if (!tty_drain(m->tty, 0))
+	if (output_is_out(m))
 		return;
 	if (machine_end(m, NULL, NULL) == VM_STOPPED) {
 		tty_drain(m->tty, DRAIN_STOPPED_MS);

@@ -158,6 +158,11 @@ void virtio_set_resized(struct virtio_set *set)
 		virtio_console_resized(set->console);
 }
 
+bool virtio_set_finish(struct virtio_set *set)
+{
+	return set->console && virtio_console_finish(set->console);
+}
+
 void virtio_set_free(struct virtio_set *set)
 {
 	unsigned int i;

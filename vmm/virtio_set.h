@@ -28,6 +28,12 @@ int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, stru
 /* The terminal's size has changed. Control thread. */
 void virtio_set_resized(struct virtio_set *s);
 
+/*
+ * The last of the guest's output goes to the tty, as far as there is room. True when there is more
+ * for another call. Control thread, after vm_join and with the devices' loop at its end.
+ */
+bool virtio_set_finish(struct virtio_set *s);
+
 /* Control thread, after vm_join and before loops and tty are freed. Accepts NULL. */
 void virtio_set_free(struct virtio_set *s);
 

@@ -67,7 +67,7 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 	int r;
 
 	*out = (struct boot_plan){ .count = 0 };
-	r = arm64_image_parse(&f->kernel, f->kernel_path, &img, e);
+	r = arm64_image_parse(&f->kernel, f->kernel_path, c->ram_bytes, &img, e);
 	if (r)
 		return r;
 	at = find_places(&img, f->initrd.len);

@@ -146,24 +146,30 @@ static int zboot_payload(const struct blob *f, struct blob *out, struct err *e)
 		text_show(shown, sizeof(shown), type));
 }
 
-/* *out stays empty when the file is not compressed. */
-static int unpack(const struct blob *file, struct blob *out, struct err *e)
+/*
+ * *out stays empty when the file is not compressed. A file of some KiB may unpack to as much as it
+ * likes, so what the guest could not hold is refused while it grows.
+ */
+static int unpack(const struct blob *file, uint64_t ram_bytes, struct blob *out, struct err *e)
 {
+	uint64_t max = min_u64(ram_bytes, IMAGE_MAX);
 	struct blob packed = *file;
 	int r = is_zboot(file) ? zboot_payload(file, &packed, e) : 0;
 
 	if (r)
 		return r;
 	if (gunzip_is(&packed))
-		return gunzip(&packed, IMAGE_MAX, out, e);
-	return unzstd_is(&packed) ? unzstd(&packed, IMAGE_MAX, out, e) : 0;
+		r = gunzip(&packed, max, out, e);
+	else if (unzstd_is(&packed))
+		r = unzstd(&packed, max, out, e);
+	return r == -EFBIG && max < IMAGE_MAX ? err_hint(e, r, "raise --mem") : r;
 }
 
-int arm64_image_parse(
-	const struct blob *file, const char *path, struct arm64_image *out, struct err *e)
+int arm64_image_parse(const struct blob *file, const char *path, uint64_t ram_bytes,
+	struct arm64_image *out, struct err *e)
 {
 	struct blob plain = { 0 };
-	int r = unpack(file, &plain, e);
+	int r = unpack(file, ram_bytes, &plain, e);
 
 	*out = (struct arm64_image){ .owned = plain.data };
 	if (r)

@@ -19,10 +19,10 @@ struct arm64_image {
 /*
  * Recognises an Image, plain, compressed by gzip or zstd, or as an EFI zboot image that holds such a
  * one; path is for messages. -ENOEXEC with a sentence for anything else: an ELF file, a kernel of
- * another architecture, a truncated or big-endian one. -EBADMSG for damaged data, -EFBIG for too
- * much of it.
+ * another architecture, a truncated or big-endian one. -EBADMSG for damaged data, -EFBIG when it
+ * unpacks to more than the guest's RAM of so many bytes, or than any kernel has.
  */
-int arm64_image_parse(
-	const struct blob *file, const char *path, struct arm64_image *out, struct err *e);
+int arm64_image_parse(const struct blob *file, const char *path, uint64_t ram_bytes,
+	struct arm64_image *out, struct err *e);
 
 #endif

@@ -216,18 +216,25 @@ static int add_tables(const struct places *at, uint64_t top, struct boot_plan *o
 static int find_places(const struct arch_layout *l, const struct x86_kernel *k,
 	const struct boot_files *f, uint64_t top, struct places *at, struct err *e)
 {
+	const char *other = f->initrd.len ? "use a smaller initrd" : "link the kernel lower";
 	uint64_t ram = l->ram[0].size;
 
+	/* No --mem helps there; and from an end near 2^64 on nothing could be added up. */
+	if (k->end > X86_HOLE)
+		return err_set(e, -E2BIG,
+			"kernel %s loads up to 0x%llx, and RAM ends at 3 GiB there (link it lower)",
+			f->kernel_path, (unsigned long long)k->end);
 	at->tables = align_up(k->end, MIB(2));
 	at->tables_len = x86_identity_tables(top, 0, NULL);
 	at->initrd = at->tables + at->tables_len;
 	at->end = at->initrd + align_up(f->initrd.len, PAGE_SIZE);
-	if (k->end > X86_HOLE || at->end > ram)
+	if (at->end > ram)
 		return err_set(e, -E2BIG,
 			"kernel and initrd need %llu MiB of RAM below 3 GiB, the guest has %llu "
-			"(raise --mem)",
+			"(%s)",
 			(unsigned long long)((at->end + MIB(1) - 1) >> 20),
-			(unsigned long long)(ram >> 20));
+			(unsigned long long)(ram >> 20),
+			at->end > X86_HOLE ? other : "raise --mem");
 	if (f->initrd.data && at->end - 1 > k->initrd_max)
 		return err_set(e, -E2BIG, "initrd: this kernel wants it to end below 0x%llx",
 			(unsigned long long)k->initrd_max);
@@ -271,7 +278,7 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 {
 	uint64_t top = l->ram[l->ram_count - 1].base.v + l->ram[l->ram_count - 1].size;
 	struct x86_kernel k;
-	struct places at;
+	struct places at = { 0 };
 	unsigned int i;
 	int r;
 

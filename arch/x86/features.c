@@ -81,8 +81,11 @@ static const struct {
 	{ X86_X2APIC, 0x1, .ecx = B(21) },
 	{ X86_TSC_DEADLINE, 0x1, .ecx = B(24) },
 	{ X86_INVTSC, 0x80000007, .edx = B(8) },
-	/* The capabilities' MSR; Intel's counters and branch records; AMD's extended counters. */
-	{ X86_PMU, 0x1, .ecx = B(15) },
+	/*
+	 * The capabilities' MSR, the debug store in which samples land, its 64-bit form and its filter
+	 * by privilege; Intel's counters and branch records; AMD's extended counters.
+	 */
+	{ X86_PMU, 0x1, .ecx = B(15) | B(2) | B(4), .edx = B(21) },
 	{ X86_PMU, 0x7, .edx = B(19) },
 	{ X86_PMU, 0xa, .every_index = true },
 	{ X86_PMU, 0x1c, .every_index = true },
@@ -94,6 +97,9 @@ static const struct {
 	{ X86_SVM, 0x8000000a, .every_index = true },
 	{ X86_XSAVE, 0x1, .ecx = B(26) | B(27) },
 	{ X86_XSAVE, LEAF_XSAVE, .every_index = true },
+	/* APX, whose registers are a component. */
+	{ X86_XSAVE, 0x7, 1, .edx = B(21) },
+	{ X86_XSAVE, 0x29, .every_index = true },
 	/* AVX, FMA, F16C; VAES, VPCLMULQDQ; SHA512, SM3, SM4; XOP, FMA4. */
 	{ X86_AVX, 0x1, .ecx = B(28) | B(12) | B(29) },
 	{ X86_AVX, 0x7, .ecx = B(9) | B(10) },
@@ -109,11 +115,13 @@ static const struct {
 	{ X86_AVX512, 0x24, .every_index = true },
 	{ X86_AMX, 0x7, .edx = B(22) | B(24) | B(25) },
 	{ X86_AMX, 0x7, 1, .eax = B(21), .edx = B(8) },
+	/* XFD, by which a kernel learns who uses the tiles; nothing else is switched off by it. */
+	{ X86_AMX, LEAF_XSAVE, 1, .eax = B(4) },
 	{ X86_AMX, 0x1d, .every_index = true },
 	{ X86_AMX, 0x1e, .every_index = true },
 	{ X86_PKU, 0x7, .ecx = B(3) | B(4) },
-	/* HLE, RTM, and the bits that say how RTM is restrained. */
-	{ X86_TSX, 0x7, .ebx = B(4) | B(11), .edx = B(11) | B(13) },
+	/* HLE, RTM, the bits that say how RTM is restrained, and TSXLDTRK. */
+	{ X86_TSX, 0x7, .ebx = B(4) | B(11), .edx = B(11) | B(13) | B(16) },
 	{ X86_LA57, 0x7, .ecx = B(16) },
 	{ X86_RDRAND, 0x1, .ecx = B(30) },
 	{ X86_RDSEED, 0x7, .ebx = B(18) },

@@ -7,6 +7,7 @@
 
 #include "arch/arm64/image.h"
 #include "arch/x86/kernel.h"
+#include "vmm/util/bits.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (i = 0; i < size; i++)
 		b.data[i] = data[i];
 	check_x86(&b);
-	if (!arm64_image_parse(&b, "k", &img, &e))
+	if (!arm64_image_parse(&b, "k", GIB(1), &img, &e))
 		free(img.owned);
 	else if (!e.msg[0])
 		abort();

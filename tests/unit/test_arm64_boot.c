@@ -53,7 +53,7 @@ START_TEST(plain_image)
 	struct arm64_image img;
 	struct err e = { "" };
 
-	ck_assert_msg(arm64_image_parse(&b, "k", &img, &e) == 0, "%s", e.msg);
+	ck_assert_msg(arm64_image_parse(&b, "k", GIB(1), &img, &e) == 0, "%s", e.msg);
 	ck_assert_ptr_eq(img.data, b.data);
 	ck_assert_uint_eq(img.image_size, IMAGE_SIZE);
 	ck_assert_ptr_null(img.owned);
@@ -125,7 +125,7 @@ START_TEST(packed_image)
 	for (i = MIB(1); i < MIB(2); i++)
 		plain.data[i] = (uint8_t)(i * i >> 7);
 	b = packed(&plain, _i);
-	ck_assert_msg(arm64_image_parse(&b, "k", &img, &e) == 0, "%s", e.msg);
+	ck_assert_msg(arm64_image_parse(&b, "k", GIB(1), &img, &e) == 0, "%s", e.msg);
 	ck_assert_uint_eq(img.file_size, plain.len);
 	ck_assert_int_eq(memcmp(img.data, plain.data, plain.len), 0);
 	free(img.owned);
@@ -133,7 +133,7 @@ START_TEST(packed_image)
 	for (i = 1; i < 8; i++) {
 		cut = (struct blob){ malloc(b.len * i / 8), b.len * i / 8 };
 		memcpy(cut.data, b.data, cut.len);
-		ck_assert_int_lt(arm64_image_parse(&cut, "k", &img, &e), 0);
+		ck_assert_int_lt(arm64_image_parse(&cut, "k", GIB(1), &img, &e), 0);
 		ck_assert_msg(strstr(e.msg, "cut short") != NULL, "%s", e.msg);
 		ck_assert_ptr_null(img.owned);
 		blob_free(&cut);
@@ -151,7 +151,7 @@ START_TEST(damaged_image)
 	uint64_t at = _i < 2 ? 0 : 512;
 
 	memset(b.data + at + 12, 0xff, 16);
-	ck_assert_int_eq(arm64_image_parse(&b, "k", &img, &e), -EBADMSG);
+	ck_assert_int_eq(arm64_image_parse(&b, "k", GIB(1), &img, &e), -EBADMSG);
 	ck_assert_msg(strstr(e.msg, "damaged") != NULL, "%s", e.msg);
 	blob_free(&b);
 	blob_free(&plain);
@@ -183,6 +183,27 @@ START_TEST(image_that_claims_to_be_huge)
 }
 END_TEST
 
+/* What does not fit into the guest is not unpacked as a whole first. */
+START_TEST(image_larger_than_the_guest)
+{
+	struct blob plain = image(MIB(24)), b;
+	struct arm64_image img;
+	struct err e = { "" };
+	uint64_t size = MIB(32);
+
+	memcpy(plain.data + 16, &size, 8);
+	b = packed(&plain, _i);
+	ck_assert_int_eq(arm64_image_parse(&b, "k", MIB(16), &img, &e), -EFBIG);
+	ck_assert_ptr_null(img.owned);
+	ck_assert_msg(
+		strstr(e.msg, "unpacks to more than 16 MiB (raise --mem)") != NULL, "%s", e.msg);
+	ck_assert_int_eq(arm64_image_parse(&b, "k", MIB(32), &img, &e), 0);
+	free(img.owned);
+	blob_free(&b);
+	blob_free(&plain);
+}
+END_TEST
+
 /* At byte `at` of a zboot image, four bytes; what the sentence then says. */
 static const struct {
 	uint64_t at;
@@ -204,7 +225,7 @@ START_TEST(broken_zboot)
 	struct err e = { "" };
 
 	memcpy(b.data + zboots[_i].at, &zboots[_i].value, 4);
-	ck_assert_int_eq(arm64_image_parse(&b, "k", &img, &e), -ENOEXEC);
+	ck_assert_int_eq(arm64_image_parse(&b, "k", GIB(1), &img, &e), -ENOEXEC);
 	ck_assert_msg(strstr(e.msg, zboots[_i].expect) != NULL, "%s", e.msg);
 	blob_free(&b);
 	blob_free(&plain);
@@ -237,7 +258,7 @@ START_TEST(broken_image)
 	memcpy(b.data + broken[_i].at, broken[_i].bytes, broken[_i].n);
 	if (strcmp(broken[_i].what, "elf") == 0 || broken[_i].at == 0x202 || broken[_i].at == 0)
 		memset(b.data + 56, 0, 4);
-	ck_assert_int_eq(arm64_image_parse(&b, "k", &img, &e), -ENOEXEC);
+	ck_assert_int_eq(arm64_image_parse(&b, "k", GIB(1), &img, &e), -ENOEXEC);
 	ck_assert_msg(strstr(e.msg, broken[_i].expect) != NULL, "%s: %s", broken[_i].what, e.msg);
 	blob_free(&b);
 }
@@ -255,9 +276,9 @@ START_TEST(truncated_image)
 
 	memcpy(cut.data, b.data, cut.len);
 	if (cut.len > 120)
-		ck_assert_int_eq(arm64_image_parse(&cut, "k", &img, &e), -ENOEXEC);
+		ck_assert_int_eq(arm64_image_parse(&cut, "k", GIB(1), &img, &e), -ENOEXEC);
 	else
-		arm64_image_parse(&cut, "k", &img, &e);
+		arm64_image_parse(&cut, "k", GIB(1), &img, &e);
 	blob_free(&cut);
 	blob_free(&b);
 }
@@ -537,6 +558,7 @@ Suite *arm64_boot_suite(void)
 
 	tcase_add_test(t, plain_image);
 	tcase_add_loop_test(t, packed_image, 0, 4);
+	tcase_add_loop_test(t, image_larger_than_the_guest, 0, 4);
 	tcase_add_loop_test(t, damaged_image, 0, 4);
 	tcase_add_test(t, image_that_claims_to_be_huge);
 	tcase_add_loop_test(t, broken_zboot, 0, (int)ARRAY_SIZE(zboots));

@@ -219,6 +219,31 @@ START_TEST(removed_region_is_gone)
 }
 END_TEST
 
+/* A device may have I/O under way there, by a pointer that it got while it could. */
+START_TEST(removed_region_keeps_its_addresses)
+{
+	unsigned char resident[MIB(1) / PAGE_SIZE];
+	char *hva = mem_host(mem, gpa(OPEN), 1), *again;
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	struct guard_fault fault;
+	struct err e = { "" };
+	uint8_t byte;
+
+	memset(hva, 0x5a, MIB(1));
+	ck_assert_int_eq(mem_remove(mem, gpa(OPEN), &e), 0);
+	ck_assert(!guard_copy(&byte, hva, 1, &fault));
+	ck_assert_ptr_eq(mmap(hva, MIB(1), PROT_READ, flags, -1, 0), MAP_FAILED);
+	/* The memory is the host's again. */
+	ck_assert_int_eq(mincore(hva, MIB(1), resident), 0);
+	ck_assert_ptr_null(memchr(resident, 1, sizeof(resident)));
+	mem_free(mem);
+	mem = NULL;
+	again = mmap(hva, MIB(1), PROT_READ, flags, -1, 0);
+	ck_assert_ptr_eq(again, hva);
+	munmap(again, MIB(1));
+}
+END_TEST
+
 /* A page whose access really faults, of either kind. */
 static void *page_that_faults(int signo)
 {
@@ -414,6 +439,37 @@ START_TEST(kernel_that_takes_nothing_back)
 }
 END_TEST
 
+/* A pool of huge pages need not be there: to mem.c ordinary ones that are called so are the same. */
+START_TEST(huge_pages_stay_reserved)
+{
+	struct mem_region *r = mem_find(mem, gpa(OPEN), 1);
+	struct err e = { "" };
+	uint64_t len = _i ? MIB(1) : PAGE_SIZE;
+
+	r->shared.kind = BACKING_HUGE;
+	memset(r->shared.hva, 0x55, MIB(1));
+	ck_assert_int_eq(mem_discard(mem, gpa(OPEN), len, &e), -EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(e.msg, "reserved huge page"));
+	ck_assert_int_eq(r->shared.hva[0], 0x55);
+	r->shared.kind = BACKING_ANON;
+}
+END_TEST
+
+/* Where nothing is private, a fault is no guest's doing. */
+START_TEST(fault_in_open_memory_says_so)
+{
+	struct mem_region *r = mem_find(mem, gpa(OPEN), 1);
+	struct err e = { "" };
+	uint16_t word = 0;
+
+	ck_assert_int_eq(mprotect(r->shared.hva, PAGE_SIZE, PROT_NONE), 0);
+	ck_assert_int_eq(_i ? mem_load16(mem, gpa(OPEN), &word, &e)
+			    : mem_write(mem, gpa(OPEN), &word, sizeof(word), &e),
+		-EFAULT);
+	ck_assert_ptr_nonnull(strstr(e.msg, "the host has no memory for it (SIGSEGV"));
+}
+END_TEST
+
 Suite *mem_suite(void)
 {
 	Suite *s = suite_create("mem");
@@ -427,11 +483,14 @@ Suite *mem_suite(void)
 	tcase_add_test(t, limit_of_file_sizes_is_named);
 	tcase_add_loop_test(t, region_edges, 0, (int)ARRAY_SIZE(regions));
 	tcase_add_test(t, removed_region_is_gone);
+	tcase_add_test(t, removed_region_keeps_its_addresses);
 	tcase_add_loop_test(t, guard_turns_faults_into_results, 0, 2);
 	tcase_add_loop_test(t, fault_elsewhere_is_a_crash, 0, 2);
 	tcase_add_test(t, probe_goes_past_the_gate);
 	tcase_add_loop_test(t, pages_are_given_back, 0, (int)ARRAY_SIZE(discards));
 	tcase_add_test(t, kernel_that_takes_nothing_back);
+	tcase_add_loop_test(t, huge_pages_stay_reserved, 0, 2);
+	tcase_add_loop_test(t, fault_in_open_memory_says_so, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }

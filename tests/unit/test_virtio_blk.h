@@ -97,6 +97,7 @@ struct blk_calls {
 	unsigned int writes; /* pwritev2 */
 	unsigned int stable; /* ... with RWF_DSYNC */
 	bool tiny;	     /* transfers are cut short to 100 bytes */
+	_Atomic bool hold;   /* preadv and pwritev2 wait until it is false */
 	bool no_direct;	     /* direct I/O is impossible, says statx */
 	uint32_t align;	     /* what direct I/O wants, if not 0 */
 	/* Prefaulting calls it too, on several threads. */

@@ -44,11 +44,18 @@ static const struct iovec *cut(const struct iovec *iov, int *count, struct iovec
 	return room;
 }
 
+static void wait_if_held(void)
+{
+	while (blk_calls.hold)
+		usleep(1000);
+}
+
 ssize_t preadv(int fd, const struct iovec *iov, int count, off_t off)
 {
 	struct iovec room;
 
 	blk_calls.reads++;
+	wait_if_held();
 	iov = cut(iov, &count, &room);
 	return syscall(SYS_preadv, fd, iov, (long)count, (long)off, 0l);
 }
@@ -58,6 +65,7 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t off, int flag
 	struct iovec room;
 
 	blk_calls.writes++;
+	wait_if_held();
 	blk_calls.stable += !!(flags & RWF_DSYNC);
 	iov = cut(iov, &count, &room);
 	return syscall(SYS_pwritev2, fd, iov, (long)count, (long)off, 0l, (long)flags);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Requests that something comes in between: resets, mistakes, conversions, limits, the end. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/unit/test_virtio_blk.h"
@@ -342,6 +346,68 @@ START_TEST(discards_count_as_requests_only)
 }
 END_TEST
 
+/* ---- memory that goes away ---- */
+
+#define STAGING	     0x80000000ull
+#define STAGING_SIZE 0x100000u
+
+static char *add_staging(void)
+{
+	const struct mem_region_desc d = { MEM_STAGING, "staging", { STAGING }, STAGING_SIZE };
+	struct err e;
+
+	ck_assert_int_eq(mem_add(bt.guest.mem, &d, &e), 0);
+	memset(guest_ptr(&bt.guest, STAGING), 0x5a, STAGING_SIZE);
+	return guest_ptr(&bt.guest, STAGING);
+}
+
+/* Nothing that we map later may get the addresses that the host's kernel still works on. */
+static void remove_staging(char *hva)
+{
+	struct err e;
+
+	ck_assert_int_eq(mem_remove(bt.guest.mem, gpa(STAGING), &e), 0);
+	ck_assert_ptr_eq(mmap(hva, STAGING_SIZE, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
+		MAP_FAILED);
+	ck_assert_int_eq(errno, EEXIST);
+}
+
+/* The firmware says that it has loaded, while its reads and writes there are under way. */
+START_TEST(memory_goes_away_under_requests)
+{
+	const struct blk_mode *mode = &blk_modes[_i / 2];
+	bool is_write = _i % 2;
+	char *hva = add_staging();
+
+	if (!blk_start(mode))
+		return;
+	/* Out of the cache, so that io_uring has to wait for it. */
+	ck_assert_int_eq(syscall(SYS_fdatasync, bt.fd), 0);
+	posix_fadvise(bt.fd, 0, 0, POSIX_FADV_DONTNEED);
+	blk_calls.hold = true;
+	blk_put(0, is_write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN, 0, STAGING, STAGING_SIZE);
+	blk_serve();
+	remove_staging(hva);
+	blk_calls.hold = false;
+	for (int i = 0; i < 1000 && !ring_used_idx(&bt.ring) && !blk_broken(); i++)
+		blk_pump(10);
+	/* A copy of ours asks the gate, which says no; the host's kernel finds no memory. */
+	if (mode->engine == BLK_SYNC) {
+		ck_assert_int_eq(blk_broken(), mode->is_protected);
+		ck_assert_uint_eq(*blk_status(0), mode->is_protected ? 0xee : VIRTIO_BLK_S_IOERR);
+	}
+	if (is_write) {
+		blk_file(STAGING_SIZE - sizeof(buf), buf, sizeof(buf));
+		ck_assert(buf[7] == 0x5a || buf[7] == disk_byte(STAGING_SIZE - sizeof(buf) + 7));
+	}
+	wait_for_reset();
+	blk_drive();
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 4000, GUEST_DATA, 4096), 0);
+	blk_is_disk(guest_ptr(&bt.guest, GUEST_DATA), 4000, 4096);
+}
+END_TEST
+
 void blk_add_reset_tests(Suite *s)
 {
 	TCase *t = tcase_create("reset");
@@ -357,6 +423,7 @@ void blk_add_reset_tests(Suite *s)
 	tcase_add_loop_test(t, page_that_became_private_is_not_read, 0, BLK_MODES);
 	tcase_add_loop_test(t, may_go_away_with_requests_under_way, 0, BLK_MODES);
 	tcase_add_loop_test(t, may_go_away_while_the_loop_runs, 0, BLK_MODES);
+	tcase_add_loop_test(t, memory_goes_away_under_requests, 0, 2 * BLK_MODES);
 	tcase_add_loop_test(t, rate_is_limited, 0, 8);
 	tcase_add_loop_test(t, may_go_away_while_requests_wait, 0, 2);
 	tcase_add_test(t, zeroes_count_as_bytes);

@@ -332,6 +332,59 @@ START_TEST(reset_amid_output)
 }
 END_TEST
 
+/* The guest is gone, and the loop does not run. */
+START_TEST(last_output_arrives)
+{
+	const uint32_t size = 0x60000;
+	uint8_t *got = malloc(size);
+	size_t n = 0;
+	bool more = true;
+
+	start_driver(0);
+	pattern(guest_ptr(&guest, GUEST_DATA), size, 3);
+	for (uint16_t i = 0; i < 3; i++)
+		transmit(i, GUEST_DATA + i * (size / 3), size / 3);
+	while (more) {
+		more = virtio_console_finish(console);
+		n += read_rest(got + n, size - n);
+	}
+	ck_assert_uint_eq(n, size);
+	ck_assert_uint_eq(ring_used_idx(&tx), 3);
+	ck_assert_mem_eq(got, guest_ptr(&guest, GUEST_DATA), size);
+	free(got);
+}
+END_TEST
+
+/* 32 MiB, for a reader that takes all. */
+START_TEST(last_output_has_an_end)
+{
+	unsigned int calls = 0;
+
+	begin(-1, -1);
+	start_driver(0);
+	for (uint16_t i = 0; i < 64; i++)
+		transmit(i, GUEST_DATA, 0x80000);
+	while (virtio_console_finish(console) && calls < 1000)
+		calls++;
+	ck_assert_uint_ge(calls, 4);
+	ck_assert_uint_le(calls, 20);
+	ck_assert_uint_le(ring_used_idx(&tx), 3);
+	ck_assert(!virtio_console_finish(console));
+}
+END_TEST
+
+START_TEST(no_last_output)
+{
+	ck_assert(!virtio_console_finish(console));
+	start_driver(0);
+	ck_assert(!virtio_console_finish(console));
+	/* A mistake is none of ours any more. */
+	ring_desc(&tx, 0, GUEST_PRIVATE, 10, 0, 0);
+	ring_offer(&tx, 0);
+	ck_assert(!virtio_console_finish(console));
+}
+END_TEST
+
 /* ---- input ---- */
 
 START_TEST(input_arrives)
@@ -588,6 +641,9 @@ Suite *virtio_console_suite(void)
 	tcase_add_test(t, slow_reader_loses_nothing);
 	tcase_add_test(t, endless_output_leaves_time_to_others);
 	tcase_add_loop_test(t, reset_amid_output, 0, 2);
+	tcase_add_test(t, last_output_arrives);
+	tcase_add_test(t, last_output_has_an_end);
+	tcase_add_test(t, no_last_output);
 	tcase_add_test(t, input_arrives);
 	tcase_add_loop_test(t, input_waits_for_the_driver, 0, 2);
 	tcase_add_loop_test(t, broken_chain_breaks_the_device, 0, 5);

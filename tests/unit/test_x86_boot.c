@@ -303,6 +303,36 @@ START_TEST(plan_that_does_not_fit)
 }
 END_TEST
 
+/* ELF files whose one segment ends there; what the sentence tells about it. */
+static const struct {
+	uint64_t end;
+	const char *expect;
+} high[] = {
+	{ GIB(3) + 1, "kernel k loads up to 0xc0000001, and RAM ends at 3 GiB there" },
+	{ GIB(5), "loads up to 0x140000000" },
+	{ 0xffffffff81000000, "loads up to 0xffffffff81000000" },
+	{ 0xfffffffffffffff0, "loads up to 0xfffffffffffffff0" },
+	{ GIB(3), "(link the kernel lower)" },
+	{ GIB(2), "(raise --mem)" },
+};
+
+START_TEST(kernel_where_no_ram_is)
+{
+	struct boot_files f = { .params = "", .kernel_path = "k" };
+	struct arch_layout l;
+	struct boot_plan p;
+	struct err e = { "" };
+
+	f.kernel = elf();
+	put(f.kernel.data, 24, high[_i].end - 65536, 8);
+	put(f.kernel.data, 64 + 24, high[_i].end - 65536, 8);
+	ck_assert_int_eq(arch_layout(&config, &l, &e), 0);
+	ck_assert_int_eq(arch_boot_plan(&config, &l, &f, &p, &e), -E2BIG);
+	ck_assert_msg(strstr(e.msg, high[_i].expect) != NULL, "%s", e.msg);
+	blob_free(&f.kernel);
+}
+END_TEST
+
 static const uint64_t rams[] = { MIB(1), GIB(3) - PAGE_SIZE, GIB(3), GIB(3) + PAGE_SIZE, GIB(64) };
 
 START_TEST(ram_goes_around_the_hole)
@@ -512,6 +542,7 @@ Suite *x86_boot_suite(void)
 	tcase_add_test(t, plan_has_descriptors);
 	tcase_add_test(t, bios_entry_resets);
 	tcase_add_test(t, plan_that_does_not_fit);
+	tcase_add_loop_test(t, kernel_where_no_ram_is, 0, (int)ARRAY_SIZE(high));
 	tcase_add_test(t, vcpus_that_interrupts_reach);
 	tcase_add_loop_test(t, ram_goes_around_the_hole, 0, (int)ARRAY_SIZE(rams));
 	tcase_add_test(t, ram_above_4_gib);

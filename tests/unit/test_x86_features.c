@@ -82,6 +82,7 @@ static const struct {
 	{ "msi-ext-dest-id", 0x40000001, 0, ~0x8000u, ~0u, ~0u, ~0u },
 	{ "x2apic", 1, 0, ~0u, ~0u, ~(1u << 21), ~0u },
 	{ "tsc-deadline", 1, 0, ~0u, ~0u, ~(1u << 24), ~0u },
+	{ "pmu", 1, 0, ~0u, ~0u, ~0x8014u, ~0x200000u },
 	{ "pmu", 0xa, 0, 0, 0, 0, 0 },
 	{ "pmu", 0x23, 3, 0, 0, 0, 0 },
 	{ "pmu", 0x80000022, 0, 0, 0, 0, 0 },
@@ -101,7 +102,13 @@ static const struct {
 	{ "xsave", 1, 0, ~0u, ~0u, ~0x3c001000u, ~0u },
 	{ "pku", 7, 0, ~0u, ~0u, ~0x18u, ~0u },
 	{ "pku", 0xd, 40, ONES },
-	{ "tsx", 7, 0, ~0u, ~0x810u, ~0u, ~0x2800u },
+	{ "tsx", 7, 0, ~0u, ~0x810u, ~0u, ~0x12800u },
+	{ "amx", 0xd, 0, ~0x60000u, ~0u, ~0u, ~0u },
+	{ "amx", 0xd, 1, ~0x10u, ~0u, ~0u, ~0u },
+	{ "amx", 0xd, 19, ONES },
+	{ "xsave", 7, 1, ~0xa00037u, ~0u, ~0u, ~0x280530u },
+	{ "xsave", 0xd, 19, 0, 0, 0, 0 },
+	{ "xsave", 0x29, 0, 0, 0, 0, 0 },
 };
 
 START_TEST(bits_are_withdrawn)

@@ -186,6 +186,28 @@ int loop_start_thread(struct loop *l, const char *name, struct err *e)
 	return 0;
 }
 
+static void on_last(evutil_socket_t fd, short events, void *arg)
+{
+	struct loop *l = arg;
+
+	(void)fd;
+	(void)events;
+	event_base_loopbreak(l->base);
+}
+
+void loop_finish(struct loop *l)
+{
+	/* Not 0: only a time to wait puts it behind the descriptors that are ready now. */
+	static const struct timeval soon = { 0, 1 };
+
+	if (!l->threaded)
+		return;
+	if (event_base_once(l->base, -1, EV_TIMEOUT, on_last, l, &soon))
+		loop_stop(l);
+	pthread_join(l->thread, NULL);
+	l->threaded = false;
+}
+
 static void dispatch(evutil_socket_t fd, short events, void *arg)
 {
 	struct loop_event *ev = arg;

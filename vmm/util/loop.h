@@ -35,6 +35,12 @@ void loop_stop(struct loop *l);
 int loop_start_thread(struct loop *l, const char *name, struct err *e);
 
 /*
+ * Ends that thread, after a turn for all that is there to be done at this moment, and waits for it.
+ * From then on the caller has what belongs to the loop for itself. Does nothing without a thread.
+ */
+void loop_finish(struct loop *l);
+
+/*
  * Persistent events. Enabled when made; loop_event_enable switches one off and on from any thread.
  * loop_event_free waits for a running callback of that event unless it is called from it.
  */
