@@ -248,6 +248,9 @@ static int set_value(
 
 	if (!type_fits(def, v)) {
 		option_expected(def, expected, sizeof(expected));
+		if (def->type == OPTION_LIST)
+			snprintf(expected, sizeof(expected), "an array%s",
+				def->item->count == 1 ? " of strings" : ", even of one");
 		return err_set(e, -EINVAL, "got %s, expected %s", type_name(v), expected);
 	}
 	if (def->type == OPTION_INTEGER)

@@ -2,6 +2,7 @@
 
 /* Options that may be given several times, each with settings of its own. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,16 +69,20 @@ void option_list_free(const struct option_def *def, void *base)
 int option_unknown(const struct option_table *t, const char *name, struct err *e)
 {
 	struct text_nearest nearest = { .given = name };
-	char shown[TEXT_SHOWN];
-	size_t i;
+	char shown[TEXT_SHOWN], names[160] = "";
+	size_t i, used = 0;
 	int r;
 
-	for (i = 0; i < t->count; i++)
+	for (i = 0; i < t->count; i++) {
 		text_nearest_try(&nearest, t->defs[i].name);
+		if (used < sizeof(names))
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
+				i ? ", " : "", t->defs[i].name);
+	}
 	r = err_set(e, -EINVAL, "unknown setting \"%s\"", text_show(shown, sizeof(shown), name));
 	if (nearest.best)
 		return err_hint(e, r, "did you mean \"%s\"?", nearest.best);
-	return err_hint(e, r, "the man page lists them");
+	return err_hint(e, r, "there are %s", names);
 }
 
 /* One of the parts after the first: a flag, or name=value. given: a bit for each row set so far. */

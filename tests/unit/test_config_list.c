@@ -178,7 +178,7 @@ END_TEST
 static const struct {
 	const char *text, *expect;
 } refused_json[] = {
-	{ "\"a.img\"", "got a string, expected a list" },
+	{ "\"a.img\"", "got a string, expected an array, even of one" },
 	{ "[ 3 ]", "item 1: got an integer, expected an object" },
 	{ "[ \"a\", { \"readonly\": true } ]", "item 2: \"path\" is missing" },
 	{ "[ { \"path\": 3 } ]", "item 1: \"path\": got an integer" },
