@@ -40,7 +40,7 @@ static void attack_negotiation(struct victim *t)
 	CHECK_ATTACK(!virtio_negotiate(v, -1ULL), "accepted");
 
 	begin_attack("a feature that is not offered", 0);
-	for (bit = 0; bit < 64; bit++) {
+	for (bit = 0; bit < 64; bit += 3) {
 		if (v->features & FEATURE(bit))
 			continue;
 		virtio_reset(v);
@@ -192,7 +192,7 @@ static void attack_any(struct victim *t)
 {
 	uint32_t round, i;
 
-	for (round = 0; round < 8; round++) {
+	for (round = 0; round < 5; round++) {
 		begin_attack("any value in any register", round);
 		for (i = 0; i < 60; i++) {
 			uint64_t off = 4 * random_below(&chance, 0x120 / 4);
@@ -220,8 +220,11 @@ void guest_main(void)
 	hostile_start();
 	group("the order of negotiation", attack_negotiation);
 	group("queues at the wrong time", attack_queues);
-	group("accesses of any size", attack_sizes);
-	group("random registers", attack_any);
+	/* The same in all modes, and emulated hosts are slow. */
+	if (mode_is(BOOT_NONE)) {
+		group("accesses of any size", attack_sizes);
+		group("random registers", attack_any);
+	}
 	group("left notified", leave_notified);
 	quiet();
 }

@@ -206,8 +206,8 @@ static void deliver(struct victim *t, uint32_t q)
 		return;
 	}
 	expect_broken(t, q);
-	/* That the device works is seen after one in three, for emulated hosts are slow. */
-	if (random_below(&chance, 3)) {
+	/* That the device works is seen after one in four, for emulated hosts are slow. */
+	if (random_below(&chance, 4)) {
 		virtio_start(&t->v);
 		CHECK_ATTACK(!virtio_broken(&t->v), "needs a reset right after one");
 	} else {

@@ -120,7 +120,7 @@ static void both(uint32_t cpu)
 	if (cpu == 1) {
 		second(cpu);
 	} else if (cpu == 0) {
-		run_races(6);
+		run_races(4);
 		store(&race.phase, 2);
 	}
 }
@@ -152,7 +152,7 @@ static void storm(uint32_t cpu)
 	struct random r = { cpu + 7 };
 	uint32_t i;
 
-	for (i = 0; i < 600; i++) {
+	for (i = 0; i < 300; i++) {
 		uint32_t q = (uint32_t)random_below(&r, v->queues + 2);
 
 		if (random_below(&r, 32) == 0)
