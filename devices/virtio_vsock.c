@@ -57,8 +57,7 @@ static enum virtio_next fill_one(struct virtio_dev *d, unsigned int q, struct vi
 	bool found;
 
 	if (chain->readable || chain->write_len <= HEADER) {
-		virtio_fail(d,
-			"buffer to vsock_receive into with %u bytes, %u of them to read from",
+		virtio_fail(d, "buffer to receive into with %u bytes, %u of them to read from",
 			chain->read_len + chain->write_len, chain->read_len);
 		virtio_push(d, q, chain, 0);
 		return VIRTIO_NEXT;

@@ -80,6 +80,9 @@ static const uint32_t call_numbers[] = { 0x86000000, 0x86000001, 0xC6000001, 0xC
 /* Nothing answers here, neither as memory nor as a device. */
 #define UNCLAIMED_MMIO 0x02000000ULL
 #define UNCLAIMED_DEV  0x03000000ULL
+/* The first slot of a virtio device, and an address of the interrupt controller. */
+#define VIRTIO_BASE 0x01010000ULL
+#define IRQ_CHIP    0x08000000ULL
 /* Addresses of devices that a guest might ask to convert. */
 #define MMIO_PAGES                                                         \
 	{                                                                  \

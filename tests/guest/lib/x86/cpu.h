@@ -76,6 +76,9 @@ static const uint32_t call_numbers[] = { 0, 2, 4, 6, 8, 11, 12, 12, 12, 12, 12, 
 /* Nothing answers here, neither as memory nor as a device. */
 #define UNCLAIMED_MMIO 0xe8000000ULL
 #define UNCLAIMED_DEV  0x5000ULL
+/* The first slot of a virtio device, and an address of the interrupt controller. */
+#define VIRTIO_BASE 0xf0000000ULL
+#define IRQ_CHIP    0xfec00000ULL
 /* Unaligned accesses need nothing special. */
 #define MMIO_UNALIGNED 0ULL
 /* Addresses of devices that a guest might ask to convert. */
