@@ -390,8 +390,7 @@ static int init(struct virtio_balloon *b, const struct balloon_config *cfg, stru
 		.queues = queue_count(cfg),
 		.mem = cfg->mem,
 		.loop = cfg->loop,
-		.irq = cfg->irq,
-		.is_protected = cfg->is_protected };
+		.irq = cfg->irq };
 	int r = virtio_init(&b->dev, &vc, e);
 
 	if (!r)

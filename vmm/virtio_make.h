@@ -20,7 +20,6 @@ struct virtio_place {
 	struct tty *tty;
 	struct irq_line irq;
 	bool is_protected;
-	enum protection protection;
 	uint64_t ram_bytes;
 };
 

@@ -88,7 +88,6 @@ static int add(struct virtio_set *set, virtio_make_fn make, const void *config, 
 		.io = set->io,
 		.tty = set->tty,
 		.is_protected = set->vm->config.protection != PROTECTION_NONE,
-		.protection = set->vm->config.protection,
 		.ram_bytes = set->vm->config.ram_bytes,
 	};
 	int r;
