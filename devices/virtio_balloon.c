@@ -8,6 +8,7 @@
 #include <linux/virtio_ids.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "vmm/util/bits.h"
 #include "vmm/util/log.h"
@@ -24,13 +25,15 @@ enum { INFLATEQ, DEFLATEQ, STATSQ, QUEUES = 5 };
 
 /*
  * A turn on the loop, in pages: to give one back takes a fraction of a microsecond, and each call
- * into the kernel as long as CALL_COST pages. So a turn takes a few milliseconds.
+ * into the kernel as long as CALL_COST pages. That is a guess; where the kernel takes longer, the
+ * clock ends the turn, after the batch or the piece that is at hand.
  */
 #define TURN_COST 32768
 #define CALL_COST 16
+#define TURN_NS	  2000000
 
 #define PFN_SIZE  sizeof(uint32_t)
-#define PFN_BATCH 1024u	  /* numbers read at once, to be sorted into runs */
+#define PFN_BATCH 256u	  /* numbers read at once, to be sorted into runs; Linux sends as many */
 #define PIECE	  MIB(32) /* of a reported range, given back at once */
 
 #define STATS_MAX 32u /* entries of a report that we read: twice what there is */
@@ -49,7 +52,8 @@ struct virtio_balloon {
 	uint32_t stats_seconds;
 	bool stats_held; /* stats_chain is to be given back when the time comes */
 	struct virtq_chain stats_chain;
-	int64_t budget;	       /* what is left of this turn */
+	int64_t budget;	       /* what is left of this turn, in pages */
+	uint64_t turn_end;     /* CLOCK_MONOTONIC in ns */
 	uint32_t done[QUEUES]; /* bytes of the next chain that earlier turns have worked off */
 	uint32_t batch[PFN_BATCH];
 	uint32_t target, actual; /* in pages */
@@ -104,6 +108,26 @@ static bool give_back_batch(struct virtio_balloon *b, unsigned int q, size_t n)
 	return true;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void begin_turn(struct virtio_balloon *b)
+{
+	b->budget = TURN_COST;
+	b->turn_end = now_ns() + TURN_NS;
+}
+
+/* Not before something was done, however late it is. */
+static bool turn_is_over(const struct virtio_balloon *b)
+{
+	return b->budget <= 0 || (b->budget < TURN_COST && now_ns() >= b->turn_end);
+}
+
 /* The turn is over in the middle of a chain: the rest of it comes with the next one. */
 static enum virtio_next go_on_later(struct virtio_dev *d, unsigned int q)
 {
@@ -140,7 +164,7 @@ static enum virtio_next inflate(struct virtio_dev *d, unsigned int q, struct vir
 	if (!is_page_list(d, q, c))
 		return finish(d, q, c);
 	while (b->done[q] < c->read_len) {
-		if (b->budget <= 0)
+		if (turn_is_over(b))
 			return go_on_later(d, q);
 		n = min_u32(c->read_len - b->done[q], sizeof(b->batch));
 		if (!virtio_read(d, q, c, b->done[q], b->batch, n) ||
@@ -172,7 +196,10 @@ static bool report_piece(
 	/* Whole pages only. */
 	from = align_up(c->gpa[i].v + within, PAGE_SIZE);
 	to = align_down(c->gpa[i].v + within + len, PAGE_SIZE);
-	return from >= to || give_back(b, q, from, to - from);
+	if (from < to)
+		return give_back(b, q, from, to - from);
+	b->budget--;
+	return true;
 }
 
 /* Each buffer is a free range (5.5.6.8); it is ours until we push the chain. */
@@ -186,7 +213,7 @@ static enum virtio_next report(struct virtio_dev *d, unsigned int q, struct virt
 	if (c->readable || (virtio_has(d, VIRTIO_BALLOON_F_PAGE_POISON) && b->poison))
 		return finish(d, q, c);
 	while (b->done[q] < c->write_len) {
-		if (b->budget <= 0)
+		if (turn_is_over(b))
 			return go_on_later(d, q);
 		if (!report_piece(b, q, c, &b->done[q]))
 			break;
@@ -257,7 +284,7 @@ static void balloon_notify(struct virtio_dev *d, unsigned int q)
 {
 	struct virtio_balloon *b = d->model;
 
-	b->budget = TURN_COST;
+	begin_turn(b);
 	if (q == INFLATEQ)
 		virtio_serve(d, q, inflate);
 	else if (q == DEFLATEQ)
