@@ -86,7 +86,7 @@ static void balloon_notify(struct virtio_dev *d, unsigned int q)
 {
 	struct virtio_balloon *b = d->model;
 
-	b->budget = BALLOON_TURN_COST;
+	balloon_begin_turn(b);
 	if (q == INFLATEQ)
 		virtio_serve(d, q, balloon_inflate);
 	else if (q == DEFLATEQ)
@@ -219,8 +219,7 @@ static int init(struct virtio_balloon *b, const struct balloon_config *cfg, stru
 		.queues = queue_count(cfg),
 		.mem = cfg->mem,
 		.loop = cfg->loop,
-		.irq = cfg->irq,
-		.is_protected = cfg->is_protected };
+		.irq = cfg->irq };
 	int r = virtio_init(&b->dev, &vc, e);
 
 	if (!r)

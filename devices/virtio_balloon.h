@@ -17,9 +17,8 @@
  * checks every range; a page outside RAM fails the device. The work is done in short turns, so that
  * a driver that names a million pages holds up neither other devices nor whoever stops the world.
  *
- * In protected modes a driver must share its queues (VIRTIO_F_ACCESS_PLATFORM), and pages reported
- * as free must be shared ones; pages in the balloon may be private. The memory of a pKVM guest is
- * pinned and cannot be given back: no balloon there.
+ * For guests that are not protected only. In mode private a mistake in here could clear pages that
+ * are the guest's alone, and no driver works with the device; under pKVM memory is pinned.
  */
 struct virtio_balloon;
 
@@ -27,7 +26,6 @@ struct balloon_config {
 	const struct mem *mem;
 	struct loop *loop;
 	struct irq_line irq;
-	bool is_protected;
 	uint64_t ram_bytes; /* a target must be smaller */
 	uint64_t target;    /* to begin with, in bytes */
 	bool deflate_on_oom;

@@ -15,14 +15,8 @@
  */
 enum { INFLATEQ, DEFLATEQ, STATSQ, BALLOON_QUEUES = 5 };
 
-/*
- * A turn on the loop, in pages: to give one back takes a fraction of a microsecond, and each call
- * into the kernel as long as BALLOON_CALL_COST pages. So a turn takes a few milliseconds.
- */
-#define BALLOON_TURN_COST 32768
-#define BALLOON_CALL_COST 16
-
-#define BALLOON_BATCH 1024u /* page numbers read at once, to be sorted into runs */
+#define BALLOON_BATCH \
+	256u /* page numbers read at once, to be sorted into runs; Linux sends as many */
 
 struct virtio_balloon {
 	struct virtio_dev dev;
@@ -31,15 +25,18 @@ struct virtio_balloon {
 	uint32_t stats_seconds;
 	bool stats_held; /* stats_chain is to be given back when the time comes */
 	struct virtq_chain stats_chain;
-	int64_t budget; /* what is left of this turn */
-	uint32_t done
-		[BALLOON_QUEUES]; /* bytes of the next chain that earlier turns have worked off */
+	int64_t budget;	   /* what is left of this turn, in pages */
+	uint64_t turn_end; /* CLOCK_MONOTONIC in ns */
+	/* Bytes of the next chain that earlier turns have worked off. */
+	uint32_t done[BALLOON_QUEUES];
 	uint32_t batch[BALLOON_BATCH];
 	uint32_t target, actual; /* in pages */
 	uint32_t poison;
 	struct virtio_balloon_state state; /* all but those two */
 };
 
+/* A turn on the loop begins: what it may cost, and until when. */
+void balloon_begin_turn(struct virtio_balloon *b);
 /* What virtio_serve calls for a chain of those queues. */
 enum virtio_next balloon_inflate(struct virtio_dev *d, unsigned int q, struct virtq_chain *c);
 enum virtio_next balloon_deflate(struct virtio_dev *d, unsigned int q, struct virtq_chain *c);

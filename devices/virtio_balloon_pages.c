@@ -6,13 +6,43 @@
 #include <inttypes.h>
 #include <linux/virtio_balloon.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "devices/virtio_balloon_impl.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/log.h"
 
+/*
+ * A turn on the loop, in pages: to give one back takes a fraction of a microsecond, and each call
+ * into the kernel as long as CALL_COST pages. That is a guess; where the kernel takes longer, the
+ * clock ends the turn, after the batch or the piece that is at hand.
+ */
+#define TURN_COST 32768
+#define CALL_COST 16
+#define TURN_NS	  2000000
+
 #define PFN_SIZE sizeof(uint32_t)
 #define PIECE	 MIB(32) /* of a reported range, given back at once */
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void balloon_begin_turn(struct virtio_balloon *b)
+{
+	b->budget = TURN_COST;
+	b->turn_end = now_ns() + TURN_NS;
+}
+
+/* Not before something was done, however late it is. */
+static bool turn_is_over(const struct virtio_balloon *b)
+{
+	return b->budget <= 0 || (b->budget < TURN_COST && now_ns() >= b->turn_end);
+}
 
 /* False when the device failed. */
 static bool give_back(struct virtio_balloon *b, unsigned int q, uint64_t at, uint64_t len)
@@ -20,7 +50,7 @@ static bool give_back(struct virtio_balloon *b, unsigned int q, uint64_t at, uin
 	struct err e = { "" };
 	int r = mem_discard(b->dev.mem, gpa(at), len, &e);
 
-	b->budget -= BALLOON_CALL_COST + (int64_t)(len / PAGE_SIZE);
+	b->budget -= CALL_COST + (int64_t)(len / PAGE_SIZE);
 	if (r == -EFAULT) {
 		virtio_fail(&b->dev, "queue %u: %s", q, e.msg);
 		return false;
@@ -95,7 +125,7 @@ enum virtio_next balloon_inflate(struct virtio_dev *d, unsigned int q, struct vi
 	if (!is_page_list(d, q, c))
 		return balloon_finish(d, q, c);
 	while (b->done[q] < c->read_len) {
-		if (b->budget <= 0)
+		if (turn_is_over(b))
 			return go_on_later(d, q);
 		n = min_u32(c->read_len - b->done[q], sizeof(b->batch));
 		if (!virtio_read(d, q, c, b->done[q], b->batch, n) ||
@@ -127,7 +157,10 @@ static bool report_piece(
 	/* Whole pages only. */
 	from = align_up(c->gpa[i].v + within, PAGE_SIZE);
 	to = align_down(c->gpa[i].v + within + len, PAGE_SIZE);
-	return from >= to || give_back(b, q, from, to - from);
+	if (from < to)
+		return give_back(b, q, from, to - from);
+	b->budget--;
+	return true;
 }
 
 /* Each buffer is a free range (5.5.6.8); it is ours until we push the chain. */
@@ -141,7 +174,7 @@ enum virtio_next balloon_report(struct virtio_dev *d, unsigned int q, struct vir
 	if (c->readable || (virtio_has(d, VIRTIO_BALLOON_F_PAGE_POISON) && b->poison))
 		return balloon_finish(d, q, c);
 	while (b->done[q] < c->write_len) {
-		if (b->budget <= 0)
+		if (turn_is_over(b))
 			return go_on_later(d, q);
 		if (!report_piece(b, q, c, &b->done[q]))
 			break;

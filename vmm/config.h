@@ -108,13 +108,9 @@ void config_free(struct config *c);
 const struct balloon_options *config_balloon(const struct config *c);
 
 /*
- * Does a balloon fit that mode? 0, or -EINVAL with the reason. config_check asks for the mode that
- * was given; when that was auto, ask again with what came of it.
+ * Do sockets fit that mode? 0, or -EINVAL with the reason. config_check asks for the mode that was
+ * given; when that was auto, ask again with what came of it.
  */
-int config_check_balloon(
-	const struct balloon_options *b, enum protection protection, struct err *e);
-
-/* The same for sockets. */
 int config_check_vsock(const struct vsock_config *s, enum protection protection, struct err *e);
 
 /* How many virtio devices it asks for; config_check sees to it that they fit. */

@@ -101,17 +101,18 @@ const struct balloon_options *config_balloon(const struct config *c)
 	return c->balloon.count ? c->balloon.items : NULL;
 }
 
-int config_check_balloon(const struct balloon_options *b, enum protection protection, struct err *e)
+static int check_balloon_mode(enum protection protection, struct err *e)
 {
 	if (protection == PROTECTION_PKVM)
 		return err_set(e, -EINVAL,
 			"balloon does not fit protection pkvm: the host cannot get back memory "
 			"that is pinned for the guest (leave it out)");
-	/* Only shared memory may be pointed to by a queue, and what is free is private. */
-	if (b->reporting && protection != PROTECTION_NONE)
+	/* What auto takes is a protected mode too. */
+	if (protection != PROTECTION_NONE)
 		return err_set(e, -EINVAL,
-			"balloon: reporting does not fit protection %s: the guest's free pages are "
-			"private (leave reporting out)",
+			"balloon does not fit protection %s: by a mistake in it the host could "
+			"clear private pages, and no driver works with it there (leave it out, or "
+			"add --protection none)",
 			protection_name(protection));
 	return 0;
 }
@@ -133,7 +134,7 @@ static int check_balloon(const struct config *c, struct err *e)
 			"balloon does not fit hugepages %s: the host cannot keep those pages for "
 			"the guest (leave one of them out)",
 			hugepages_names[c->memory.hugepages]);
-	return config_check_balloon(b, c->protection, e);
+	return check_balloon_mode(c->protection, e);
 }
 
 int config_check_vsock(const struct vsock_config *s, enum protection protection, struct err *e)

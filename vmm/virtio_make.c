@@ -78,7 +78,6 @@ int virtio_make_balloon(
 		.mem = p->mem,
 		.loop = p->io,
 		.irq = p->irq,
-		.is_protected = p->is_protected,
 		.ram_bytes = p->ram_bytes,
 		.target = b->size_mib << 20,
 		.deflate_on_oom = b->deflate_on_oom,
@@ -86,10 +85,8 @@ int virtio_make_balloon(
 		.stats_seconds = b->stats_seconds,
 	};
 	struct virtio_balloon *balloon;
-	int r = config_check_balloon(b, p->protection, e);
+	int r = virtio_balloon_new(&balloon, &cfg, e);
 
-	if (!r)
-		r = virtio_balloon_new(&balloon, &cfg, e);
 	if (r)
 		return r;
 	s->model = balloon;

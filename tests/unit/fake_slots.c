@@ -73,9 +73,12 @@ static int fake_new_gmem(void *ctx, uint64_t size, struct err *e)
 
 static int fake_discard(void *ctx, const struct backing *b, uint64_t off, uint64_t len)
 {
+	const struct fake_kvm *k = ctx;
 	struct err e;
 	int r = may_fail(ctx, "discard", &e);
 
+	if (k->discard_us)
+		usleep(k->discard_us);
 	return r ? r : backing_discard(b, off, len);
 }
 

@@ -15,11 +15,12 @@ struct fake_kvm {
 	struct slot_desc slots[FAKE_SLOTS_MAX];
 	bool live[FAKE_SLOTS_MAX];
 	uint32_t max;
-	uint32_t high;		/* ids at or above were never used */
-	unsigned int calls;	/* set, del and discard calls so far */
-	unsigned int fail_at;	/* this call fails (1 is the first); 0: none */
-	unsigned int fail_from; /* this call and all later ones fail; 0: none */
-	unsigned int mistakes;	/* what the real KVM would have answered with EINVAL or EEXIST */
+	uint32_t high;		 /* ids at or above were never used */
+	unsigned int calls;	 /* set, del and discard calls so far */
+	unsigned int fail_at;	 /* this call fails (1 is the first); 0: none */
+	unsigned int fail_from;	 /* this call and all later ones fail; 0: none */
+	unsigned int discard_us; /* how long a discard takes */
+	unsigned int mistakes;	 /* what the real KVM would have answered with EINVAL or EEXIST */
 };
 
 extern const struct slot_ops fake_slot_ops;

@@ -593,6 +593,63 @@ START_TEST(large_report_takes_several_turns)
 }
 END_TEST
 
+static struct virtio_dev *device_with_reports(void)
+{
+	struct balloon_config cfg = config();
+
+	begin(&cfg, F_REPORTING, 2);
+	return virtio_balloon_dev(balloon);
+}
+
+/* One turn, without the loop. */
+static void serve(struct virtio_dev *d, unsigned int q)
+{
+	pthread_mutex_lock(&d->lock);
+	d->ops->queue_notify(d, q);
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* Pieces of less than a page are work too: here they make one turn two. */
+START_TEST(pieces_of_nothing_take_time)
+{
+	struct virtio_dev *d = device_with_reports();
+
+	/* 28672 pages' worth in all, and 16128 single bytes. */
+	for (uint16_t i = 0; i < 128; i++)
+		ring_desc(&rings[2], i, PAGES_AT + (i < 126), i < 126 ? 1 : 0x60000,
+			(uint16_t)(DESC_WRITE | (i < 127 ? DESC_NEXT : 0)), (uint16_t)(i + 1));
+	for (unsigned int n = 0; n < 128; n++)
+		ring_offer(&rings[2], 0);
+	serve(d, 2);
+	ck_assert_uint_lt(ring_used_idx(&rings[2]), 128);
+	expect_used(2, 128);
+	ck_assert(!broken());
+}
+END_TEST
+
+/* However cheap it should be: where the kernel takes its time, the turn ends by the clock. */
+START_TEST(slow_kernel_leaves_time_to_others)
+{
+	struct virtio_dev *d = device_with_reports();
+	void *kvm;
+
+	slot_table_ops(guest.table, &kvm);
+	((struct fake_kvm *)kvm)->discard_us = 1000;
+	for (uint16_t i = 0; i < 20; i++) {
+		ring_desc(&rings[2], i, PAGES_AT + i * 4096, 4096, DESC_WRITE, 0);
+		ring_offer(&rings[2], i);
+	}
+	/* Something is done in each of them. */
+	for (unsigned int n = 1; n <= 5; n++) {
+		serve(d, 2);
+		ck_assert_uint_ge(ring_used_idx(&rings[2]), n);
+		ck_assert_uint_le(ring_used_idx(&rings[2]), 2 * n);
+	}
+	expect_used(2, 20);
+	ck_assert_uint_eq(given_back(), 20);
+}
+END_TEST
+
 /* ---- statistics ---- */
 
 static void put_stat(uint8_t *at, uint16_t tag, uint64_t value)
@@ -761,6 +818,8 @@ Suite *virtio_balloon_suite(void)
 	tcase_add_loop_test(t, poisoned_pages_keep_their_pattern, 0, 3);
 	tcase_add_loop_test(t, broken_report_breaks_the_device, 0, 3);
 	tcase_add_test(t, large_report_takes_several_turns);
+	tcase_add_test(t, pieces_of_nothing_take_time);
+	tcase_add_test(t, slow_kernel_leaves_time_to_others);
 	tcase_add_loop_test(t, statistics_come_again_and_again, 0, 2);
 	tcase_add_test(t, more_statistics_than_there_are);
 	tcase_add_loop_test(t, broken_statistics_break_the_device, 0, 2);
