@@ -212,9 +212,10 @@ static void on_backend(void *arg, int events)
 	struct virtio_dev *d = &n->dev;
 
 	pthread_mutex_lock(&d->lock);
-	if (events & NETIO_READABLE)
+	if (events & NETIO_READABLE && !n->closing)
 		net_rx_run(n);
-	if (events & NETIO_WRITABLE && virtio_running(d) && d->queues[NET_TX].vq.ready)
+	if (events & NETIO_WRITABLE && !n->closing && virtio_running(d) &&
+		d->queues[NET_TX].vq.ready)
 		virtio_serve(d, NET_TX, send_one);
 	pthread_mutex_unlock(&d->lock);
 }
@@ -341,8 +342,16 @@ void virtio_net_free(struct virtio_net *n)
 {
 	if (!n)
 		return;
-	/* Serving the queues arms timers and asks for the backend's events; both serve the queues. */
-	virtio_leave(&n->dev);
+	/*
+	 * Serving the queues arms timers and asks for the backend's events; both serve the queues. An
+	 * event that is being freed must not be asked for by its own callback: hence closing.
+	 */
+	if (n->dev.ops) {
+		pthread_mutex_lock(&n->dev.lock);
+		n->closing = true;
+		pthread_mutex_unlock(&n->dev.lock);
+		virtio_leave(&n->dev);
+	}
 	netio_detach(n->io);
 	ratelimit_free(&n->rx.limit);
 	ratelimit_free(&n->tx_limit);

@@ -52,6 +52,7 @@ struct virtio_net {
 	struct netio *io;
 	struct vhost_net *vhost; /* or NULL */
 	struct virtio_net_config space;
+	bool closing; /* the backend is to be left alone */
 	struct ratelimit tx_limit;
 	struct net_rx rx;
 	struct virtq_chain chain; /* for taking buffers */

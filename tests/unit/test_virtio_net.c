@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "devices/virtio_net_impl.h"
 #include "tests/unit/suites.h"
 #include "tests/unit/test_virtio_net.h"
 #include "vmm/util/bits.h"
@@ -435,6 +436,34 @@ START_TEST(may_go_away_while_the_loop_runs)
 }
 END_TEST
 
+/* The loop is about to serve the backend, and would ask for an event that is being freed. */
+START_TEST(may_go_away_while_the_backend_is_served)
+{
+	pthread_mutex_t *lock;
+	struct err e;
+
+	loop_event_free(nt.end);
+	nt.end = NULL;
+	ck_assert_int_eq(loop_start_thread(nt.loop, "io", &e), 0);
+	nt.sends = 40;
+	net_start();
+	for (uint16_t i = 40; i < 250; i++)
+		net_put(i, GUEST_DATA + 2048ull * i, &plain, 2000);
+	driver_put(&nt.drv, R_NOTIFY, TXQ);
+	usleep(50000);
+	lock = &virtio_net_dev(nt.nic)->lock;
+	pthread_mutex_lock(lock);
+	while (net_take(buf, sizeof(buf)) > 0)
+		continue;
+	usleep(50000); /* the loop waits for the lock */
+	nt.nic->closing = true;
+	pthread_mutex_unlock(lock);
+	virtio_net_free(nt.nic);
+	nt.nic = NULL;
+	ck_assert(!nt.wants_at_end);
+}
+END_TEST
+
 Suite *virtio_net_suite(void)
 {
 	Suite *s = suite_create("virtio_net");
@@ -456,6 +485,7 @@ Suite *virtio_net_suite(void)
 	tcase_add_loop_test(t, sending_is_limited, 0, 2);
 	tcase_add_test(t, waiting_costs_no_tokens);
 	tcase_add_test(t, may_go_away_while_the_loop_runs);
+	tcase_add_test(t, may_go_away_while_the_backend_is_served);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	net_add_rx_tests(s);
