@@ -19,7 +19,7 @@ enum { NET_RX, NET_TX, NET_QUEUES };
 
 struct rx_buffer {
 	uint16_t head;
-	uint16_t segs;
+	uint16_t segs, descs;
 	uint32_t len;
 };
 
@@ -38,9 +38,9 @@ struct net_rx {
 	bool is_paid;	   /* it got its tokens */
 
 	struct rx_buffer buffers[RX_BUFFERS];
-	unsigned int count, segs;
-	uint32_t bytes;	     /* in all buffers */
-	uint32_t generation; /* of the queue, when they were taken */
+	unsigned int count, segs, descs; /* descs: entries of the queue */
+	uint32_t bytes;			 /* in all buffers */
+	uint32_t generation;		 /* of the queue, when they were taken */
 	struct iovec iov[RX_SEGS];
 	gpa_t gpa[RX_SEGS];
 	struct iovec read_iov[RX_SEGS + 2];

@@ -29,7 +29,9 @@ static bool is_full(const struct virtio_net *n)
 {
 	const struct net_rx *rx = &n->rx;
 
-	return rx->count == (merges(n) ? RX_BUFFERS : 1) || rx->segs + VIRTQ_SEGS_MAX > RX_SEGS;
+	/* A driver whose whole queue is here has none to offer until it gets some back. */
+	return rx->count == (merges(n) ? RX_BUFFERS : 1) || rx->segs + VIRTQ_SEGS_MAX > RX_SEGS ||
+	       rx->descs >= n->dev.queues[NET_RX].vq.size;
 }
 
 static bool take_buffer(struct virtio_net *n)
@@ -49,11 +51,12 @@ static bool take_buffer(struct virtio_net *n)
 		return false;
 	}
 	rx->generation = c->generation;
-	rx->buffers[rx->count++] =
-		(struct rx_buffer){ c->head, (uint16_t)c->writable, c->write_len };
+	rx->buffers[rx->count++] = (struct rx_buffer){ c->head, (uint16_t)c->writable,
+		(uint16_t)c->descs, c->write_len };
 	memcpy(&rx->iov[rx->segs], c->iov, c->writable * sizeof(c->iov[0]));
 	memcpy(&rx->gpa[rx->segs], c->gpa, c->writable * sizeof(c->gpa[0]));
 	rx->segs += c->writable;
+	rx->descs += c->descs;
 	rx->bytes += c->write_len;
 	return true;
 }
@@ -84,6 +87,7 @@ static void push_buffers(struct virtio_net *n, uint32_t bytes, unsigned int coun
 		bytes -= len;
 		segs += rx->buffers[i].segs;
 		rx->bytes -= rx->buffers[i].len;
+		rx->descs -= rx->buffers[i].descs;
 	}
 	rx->count -= count;
 	rx->segs -= segs;
@@ -99,6 +103,7 @@ void net_rx_drop(struct virtio_net *n)
 
 	rx->frame = 0;
 	rx->segs = 0;
+	rx->descs = 0;
 	rx->bytes = 0;
 	for (; rx->count; rx->count--)
 		virtio_drop(&n->dev, NET_RX);
