@@ -2,10 +2,12 @@
 
 /* What is said of disks, the balloon and the sockets. Network devices: config_net.c. */
 #include <errno.h>
+#include <string.h>
 
 #include "devices/virtio_vsock.h"
 #include "devices/vsock_unix.h"
 #include "vmm/config_impl.h"
+#include "vmm/util/text.h"
 
 #define SERIAL_MAX 20 /* virtio 1.2, 5.2.6: the bytes of an id */
 
@@ -129,13 +131,31 @@ static int check_balloon(const struct config *c, struct err *e)
 	return config_check_balloon(b, c->protection, e);
 }
 
+/* The sockets of the host's listeners are named so: another guest's connections would arrive here. */
+static bool ends_like_a_port(const char *path)
+{
+	const char *digits = path + strlen(path);
+
+	while (digits > path && digits[-1] >= '0' && digits[-1] <= '9')
+		digits--;
+	return *digits && digits > path && digits[-1] == '_';
+}
+
 static int check_vsock(const struct config *c, struct err *e)
 {
 	const struct vsock_config *s = c->vsock.items;
+	char shown[TEXT_SHOWN];
 
 	if (c->vsock.count && !s->path)
 		return err_set(e, -EINVAL,
 			"vsock: \"path\" is missing (add path=SOCKET, the Unix socket to make)");
+	if (c->vsock.count && ends_like_a_port(s->path)) {
+		text_show(shown, sizeof(shown), s->path);
+		return err_set(e, -EINVAL,
+			"vsock: path: %s ends like that of a port, by which another guest might "
+			"reach it (choose another, such as %s.sock)",
+			shown, shown);
+	}
 	return 0;
 }
 

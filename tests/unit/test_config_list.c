@@ -419,6 +419,8 @@ static const struct {
 	{ "cid=4294967295,path=a", "from 3 to 4294967294" },
 	{ "cid=3,path=", "empty" },
 	{ "cid,path=a", "value missing" },
+	{ "cid=3,path=/run/vm_2", "ends like that of a port" },
+	{ "cid=3,path=vm_0", "choose another, such as vm_0.sock" },
 };
 
 START_TEST(broken_object_is_refused)
