@@ -24,14 +24,20 @@
 
 /* ---- frames ---- */
 
+/* The interface was deleted. */
+static bool is_gone(int code)
+{
+	return code == EBADFD || code == ENODEV || code == ENXIO;
+}
+
 static int send_error(const struct netio *io, int code)
 {
+	if (is_gone(code))
+		return -ENODEV;
 	switch (code) {
 	case EAGAIN:
 	case EFAULT:
 		return -code;
-	case EBADFD: /* the interface was deleted */
-		return -ENODEV;
 	case EIO:
 		log_limited(LOG_WARN,
 			"%s is down: what the guest sends is lost (ip link set %s up)", io->name,
@@ -60,7 +66,14 @@ static ssize_t tap_recv(
 		return n - (ssize_t)sizeof(*h);
 	if (n >= 0 || errno == EINTR)
 		return -EAGAIN;
-	return errno == EAGAIN || errno == EFAULT ? -errno : -ENODEV;
+	if (errno == EAGAIN || errno == EFAULT)
+		return -errno;
+	if (is_gone(errno))
+		return -ENODEV;
+	/* A shortage, which passes. */
+	log_limited(LOG_WARN, "%s: %s", io->name, strerror(errno));
+	netio_pause(io);
+	return -EAGAIN;
 }
 
 /* How frames come to us is for the kernel to know; for what we send, each header says it. */
