@@ -172,6 +172,20 @@ static bool interface_exists(struct ifreq *ifr)
 	return s >= 0 && !ioctl(s, SIOCGIFINDEX, ifr);
 }
 
+/* One that exists is set up by others; what does not fit is lost on the way. */
+static void compare_mtu(const char *name, unsigned int mtu)
+{
+	_close int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { 0 };
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	if (s < 0 || ioctl(s, SIOCGIFMTU, &ifr) || ifr.ifr_mtu == (int)mtu)
+		return;
+	log_warn("interface %s has an MTU of %d, and the guest is told %u (as root, run: "
+		 "ip link set %s mtu %u)",
+		name, ifr.ifr_mtu, mtu, name, mtu);
+}
+
 static int attach(int fd, const char *name, unsigned int mtu, struct err *e)
 {
 	int header = sizeof(struct virtio_net_hdr_v1);
@@ -185,7 +199,11 @@ static int attach(int fd, const char *name, unsigned int mtu, struct err *e)
 		return attach_error(errno, name, exists, e);
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header))
 		return err_sys(e, "interface %s: TUNSETVNETHDRSZ", name);
-	return exists ? 0 : bring_up(&ifr, mtu, e);
+	if (!exists)
+		return bring_up(&ifr, mtu, e);
+	if (mtu)
+		compare_mtu(name, mtu);
+	return 0;
 }
 
 /* Asked by trying; in the end nothing is set. */

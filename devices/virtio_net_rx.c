@@ -10,6 +10,8 @@
 
 /* Frames in a row before others on the loop get their turn. */
 #define BUDGET 64u
+/* Ethernet's header, and a VLAN's tag in it. */
+#define AROUND_PACKET 18u
 
 /* ---- the driver's buffers ---- */
 
@@ -217,6 +219,16 @@ static unsigned int read_buffers(struct net_rx *rx)
 	return count;
 }
 
+/* 5.1.4.1: with VIRTIO_NET_F_MTU no packet may be longer; segmentation is the guest's business. */
+static bool exceeds_mtu(const struct virtio_net *n)
+{
+	const struct net_rx *rx = &n->rx;
+
+	return virtio_has(&n->dev, VIRTIO_NET_F_MTU) &&
+	       rx->header.gso_type == VIRTIO_NET_HDR_GSO_NONE &&
+	       rx->frame > n->space.mtu + AROUND_PACKET;
+}
+
 /* 0: there is one in rx.frame, or there was one and it is dropped. */
 static int read_frame(struct virtio_net *n)
 {
@@ -236,6 +248,8 @@ static int read_frame(struct virtio_net *n)
 		drop_frame(n, "not of a length that can be");
 	else if (!header_fits(n))
 		drop_frame(n, "the driver did not negotiate what it needs");
+	else if (exceeds_mtu(n))
+		drop_frame(n, "longer than the MTU that the guest was told");
 	return 0;
 }
 
@@ -274,7 +288,7 @@ static uint32_t usual_room(const struct virtio_net *n)
 	if (virtio_has(&n->dev, VIRTIO_NET_F_GUEST_TSO4) ||
 		virtio_has(&n->dev, VIRTIO_NET_F_GUEST_TSO6))
 		return NETIO_FRAME_MAX;
-	return (n->space.mtu ? n->space.mtu : 1500u) + 18u;
+	return (n->space.mtu ? n->space.mtu : 1500u) + AROUND_PACKET;
 }
 
 /* One frame, or a part of the way. True: go on. */

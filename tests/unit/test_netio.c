@@ -408,6 +408,37 @@ START_TEST(tap_is_created_and_goes_away)
 }
 END_TEST
 
+/* It stays as others have set it up, and we say what does not fit. */
+START_TEST(tap_that_exists_with_another_mtu)
+{
+	int log = memfd_create("log", MFD_CLOEXEC), err = dup(STDERR_FILENO);
+	char text[256] = "";
+	struct ifreq ifr;
+	struct err e;
+
+	if (!own_network())
+		return;
+	ck_assert_msg(!netio_tap_new(&io, "nacre0", 1400, &e), "%s", e.msg);
+	ck_assert_int_eq(ioctl(io->fd, TUNSETPERSIST, 1), 0);
+	log_set_level(LOG_WARN);
+	dup2(log, STDERR_FILENO);
+	for (unsigned int mtu = 1400; mtu < 1402; mtu++) {
+		netio_free(io);
+		io = NULL;
+		ck_assert_msg(!netio_tap_new(&io, "nacre0", mtu, &e), "%s", e.msg);
+		if (mtu == 1400)
+			ck_assert_int_eq(lseek(log, 0, SEEK_CUR), 0);
+	}
+	dup2(err, STDERR_FILENO);
+	ck_assert_int_gt(pread(log, text, sizeof(text) - 1, 0), 0);
+	ck_assert_msg(strstr(text, "ip link set nacre0 mtu 1401") != NULL, "%s", text);
+	flags_of("nacre0", &ifr, SIOCGIFMTU);
+	ck_assert_int_eq(ifr.ifr_mtu, 1400);
+	close(err);
+	close(log);
+}
+END_TEST
+
 /* An ARP request for an address of the interface has the kernel answer. */
 START_TEST(tap_exchanges_frames)
 {
@@ -483,6 +514,7 @@ Suite *netio_suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, tap_that_cannot_be);
 	tcase_add_test(t, tap_is_created_and_goes_away);
+	tcase_add_test(t, tap_that_exists_with_another_mtu);
 	tcase_add_test(t, tap_exchanges_frames);
 	suite_add_tcase(s, t);
 	return s;
