@@ -87,6 +87,30 @@ bool net_parse_mac(const char *text, uint8_t mac[6])
 	return true;
 }
 
+/* FNV-1a. */
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	for (; len; len--, p++)
+		hash = (hash ^ *p) * 0x100000001b3;
+	return hash;
+}
+
+void net_default_mac(const struct net_config *n, uint32_t item, const void *host, size_t host_len,
+	uint8_t mac[6])
+{
+	uint64_t hash = hash_bytes(0xcbf29ce484222325, host, host_len);
+	unsigned int i;
+
+	hash = hash_bytes(hash, n->backend, strlen(n->backend));
+	if (!net_tap(n))
+		hash = hash_bytes(hash, &item, sizeof(item));
+	for (i = 0; i < 6; i++, hash >>= 8)
+		mac[i] = (uint8_t)hash;
+	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
+}
+
 /* What the kernel accepts, but for % which stands for a number of its choice. */
 static bool is_interface_name(const char *name)
 {
