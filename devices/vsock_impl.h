@@ -17,6 +17,7 @@
  *   vsock_to_host.c    packets of the guest
  *   vsock_conn.c       the table, credit, buffers
  *   vsock_unix.c       the host's sockets
+ *   vsock_dial.c       connecting to one of them
  *
  * Theory of operation. Everything but a reset happens on the loop's thread, with the device's lock.
  *
