@@ -9,6 +9,9 @@ enum { NET_RX, NET_TX, NET_QUEUES };
 
 #define NET_HEADER ((uint32_t)sizeof(struct virtio_net_hdr_v1))
 
+/* Frames in a row, of each direction, before others on the loop get their turn. */
+#define NET_TURN 64u
+
 /* Buffers of the driver that are held for the next frames. The longest frame takes 43 of a Linux
  * driver's smallest ones. */
 #define RX_BUFFERS 64u
@@ -54,6 +57,7 @@ struct virtio_net {
 	struct virtio_net_config space;
 	bool closing; /* the backend is to be left alone */
 	struct ratelimit tx_limit;
+	unsigned int tx_left; /* frames of this turn */
 	struct net_rx rx;
 	struct virtq_chain chain; /* for taking buffers */
 	struct iovec tx_iov[VIRTQ_SEGS_MAX + 1];

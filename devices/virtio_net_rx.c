@@ -8,8 +8,6 @@
 #include "vmm/util/bits.h"
 #include "vmm/util/log.h"
 
-/* Frames in a row before others on the loop get their turn. */
-#define BUDGET 64u
 /* Ethernet's header, and a VLAN's tag in it. */
 #define AROUND_PACKET 18u
 
@@ -306,7 +304,7 @@ static bool run_once(struct virtio_net *n)
 void net_rx_run(struct virtio_net *n)
 {
 	struct virtio_dev *d = &n->dev;
-	unsigned int budget = BUDGET;
+	unsigned int budget = NET_TURN;
 
 	if (!look_up_again(n)) {
 		netio_want_read(n->io, false);

@@ -45,7 +45,6 @@ struct net_test {
 	uint16_t size;	       /* of the queues */
 	unsigned int hand_out; /* receive buffers to offer before the device starts */
 	unsigned int sends;    /* and frames to send, of 100 bytes */
-	bool wants_at_end;     /* the backend was freed with an event of its descriptor asked for */
 };
 extern struct net_test nt;
 

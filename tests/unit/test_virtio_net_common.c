@@ -46,7 +46,6 @@ static void wire_offload(struct netio *io, uint64_t features)
 
 static void wire_free(struct netio *io)
 {
-	nt.wants_at_end = io->want_write || io->want_read;
 	fd_close(&io->fd);
 	free(io);
 }
