@@ -166,13 +166,13 @@ static void on_line(void *arg, int fd, short events)
 	pthread_mutex_unlock(u->lock);
 }
 
-static void add_client(struct vsock_unix *u, int fd)
+/* In the place of c, who has to go. */
+static void add_client(struct vsock_unix *u, struct client *c, int fd)
 {
-	struct client *c = u->clients;
 	struct err e;
 
-	while (c->fd >= 0)
-		c++;
+	if (c->fd >= 0)
+		hang_up(c);
 	*c = (struct client){ .owner = u, .fd = fd, .deadline = vsock_now_ms() + u->line_ms };
 	if (loop_add_fd(u->loop, fd, LOOP_READ, on_line, c, &c->ev, &e)) {
 		fd_close(&c->fd);
@@ -182,6 +182,23 @@ static void add_client(struct vsock_unix *u, int fd)
 		loop_timer_set(u->tick, TICK_MS * 1000u);
 }
 
+/* For one more: a free one, or the one that is silent for the longest time, if that is long enough. */
+static struct client *find_place(struct vsock_unix *u)
+{
+	struct client *oldest = &u->clients[0];
+	unsigned int i;
+
+	for (i = 0; i < VSOCK_CLIENTS_MAX; i++) {
+		struct client *c = &u->clients[i];
+
+		if (c->fd < 0)
+			return c;
+		if (c->deadline < oldest->deadline)
+			oldest = c;
+	}
+	return vsock_now_ms() + u->line_ms >= oldest->deadline + VSOCK_LINE_MIN_MS ? oldest : NULL;
+}
+
 static void on_accept(void *arg, int fd, short events)
 {
 	struct vsock_unix *u = arg;
@@ -189,15 +206,16 @@ static void on_accept(void *arg, int fd, short events)
 	(void)events;
 	pthread_mutex_lock(u->lock);
 	while (!u->closing) {
+		struct client *place = find_place(u);
 		int client;
 
-		if (u->count == VSOCK_CLIENTS_MAX) {
+		if (!place) {
 			pause_accepting(u, true);
 			break;
 		}
 		client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (client >= 0) {
-			add_client(u, client);
+			add_client(u, place, client);
 			continue;
 		}
 		if (errno == EAGAIN)
@@ -227,8 +245,8 @@ static void on_tick(void *arg)
 			hang_up(c);
 	}
 	if (!u->closing) {
-		if (u->count < VSOCK_CLIENTS_MAX)
-			pause_accepting(u, false);
+		/* Perhaps there is a place now, or one can be made. */
+		pause_accepting(u, false);
 		if (u->count)
 			loop_timer_set(u->tick, TICK_MS * 1000u);
 	}

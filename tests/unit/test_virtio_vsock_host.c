@@ -100,6 +100,34 @@ START_TEST(silent_clients_are_few_and_short)
 }
 END_TEST
 
+/* They have a minute, but not while others wait. */
+START_TEST(silent_clients_make_way)
+{
+	int fd[VSOCK_CLIENTS_MAX], extra;
+	struct vs_packet p;
+	unsigned int i;
+
+	vt.cfg.line_ms = 60000;
+	vs_start();
+	for (i = 0; i < ARRAY_SIZE(fd); i++) {
+		fd[i] = vs_connect("");
+		vs_pump(2);
+	}
+	vs_pump(1100);
+	extra = vs_connect("CONNECT 7\n");
+	p = vs_expect(VIRTIO_VSOCK_OP_REQUEST);
+	ck_assert_uint_eq(p.h.dst_port, 7);
+	/* The first of them went, no other. */
+	ck_assert(vs_at_end(fd[0]));
+	for (i = 1; i < ARRAY_SIZE(fd); i++) {
+		ck_assert_int_eq(recv(fd[i], &p, 1, MSG_DONTWAIT), -1);
+		close(fd[i]);
+	}
+	close(fd[0]);
+	close(extra);
+}
+END_TEST
+
 /* ---- the file ---- */
 
 static int try_new(struct err *e)
@@ -366,6 +394,7 @@ void vs_add_host_tests(Suite *s)
 	tcase_add_loop_test(t, good_line_in_pieces, 0, (int)ARRAY_SIZE(good_lines));
 	tcase_add_test(t, client_that_ends_before_its_line);
 	tcase_add_test(t, silent_clients_are_few_and_short);
+	tcase_add_test(t, silent_clients_make_way);
 	tcase_add_loop_test(t, existing_file_is_not_replaced, 0, 4);
 	tcase_add_test(t, file_that_is_not_ours_any_more_stays);
 	tcase_add_test(t, bad_path_is_a_sentence);
