@@ -131,8 +131,6 @@ static int open_tun(struct err *e)
 
 static int attach_error(int code, const char *name, bool exists, struct err *e)
 {
-	const char *hint = "is it a tap interface of a single queue?";
-
 	err_set(e, -code, "%s interface %s: %s", exists ? "attach to" : "create", name,
 		strerror(code));
 	if (code == EPERM && exists)
@@ -143,8 +141,10 @@ static int attach_error(int code, const char *name, bool exists, struct err *e)
 			"it does not exist; as root, run: ip tuntap add %s mode tap user USER",
 			name);
 	if (code == EBUSY)
-		hint = "another process uses it";
-	return err_hint(e, -code, "%s", hint);
+		return err_hint(e, -code, "another process uses it");
+	if (code == EINVAL)
+		return err_hint(e, -code, "is it a tap interface of a single queue?");
+	return -code;
 }
 
 /* A new interface is of no use before it is up; its address, or its bridge, is for others. */

@@ -158,7 +158,9 @@ static int check_mac(const struct net_config *n, struct err *e)
 static int check_mtu(const struct net_config *n, struct err *e)
 {
 	if (n->mtu && n->mtu < MTU_MIN)
-		return err_set(e, -EINVAL, "mtu: %u is less than %u", n->mtu, MTU_MIN);
+		return err_set(e, -EINVAL,
+			"mtu: %u is less than %u (leave it out, or make it larger)", n->mtu,
+			MTU_MIN);
 	return 0;
 }
 
@@ -172,13 +174,15 @@ static int check_vhost(const struct net_config *n, enum protection p, struct err
 	if (n->vhost != NET_VHOST_ON)
 		return 0;
 	if (!net_tap(n))
-		return err_set(e, -EINVAL, "vhost=on is for a tap interface");
+		return err_set(e, -EINVAL,
+			"vhost=on is for a tap interface (leave it out, or use tap=NAME)");
 	if (net_is_limited(n))
-		return err_set(e, -EINVAL, "vhost=on does not go together with limits");
+		return err_set(e, -EINVAL,
+			"vhost=on does not go together with limits (leave it or them out)");
 	if (p != PROTECTION_NONE && p != PROTECTION_AUTO)
 		return err_set(e, -EINVAL,
 			"vhost=on does not fit protection %s: the host's kernel "
-			"would have to reach guest memory through this process",
+			"would have to reach guest memory through this process (leave it out)",
 			protection_name(p));
 	return 0;
 }

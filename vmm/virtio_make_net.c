@@ -58,7 +58,8 @@ static int open_vhost(struct vhost_net **v, const struct net_config *n, const st
 	int r;
 
 	if (n->vhost == NET_VHOST_ON && is_protected)
-		return err_set(e, -EINVAL, "net %s: vhost=on is for guests that are not protected",
+		return err_set(e, -EINVAL,
+			"net %s: vhost=on is for guests that are not protected (leave it out)",
 			n->backend);
 	if (n->vhost == NET_VHOST_OFF || !net_tap(n) || net_is_limited(n) || is_protected)
 		return 0;
