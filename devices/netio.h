@@ -3,6 +3,7 @@
 #define NACRE_NETIO_H
 
 #include <linux/virtio_net.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -54,6 +55,9 @@ struct netio {
 	int fd;
 	bool want_read, want_write;
 	struct loop_event *readable, *writable;
+	struct loop_event *pause_end;
+	pthread_mutex_t pause_lock; /* of closing, by which a pause begins and ends nothing */
+	bool is_paused, closing;
 	netio_fn ready;
 	void *arg;
 };
@@ -69,6 +73,8 @@ void netio_free(struct netio *io);
 void netio_want_read(struct netio *io, bool on);
 /* NETIO_WRITABLE once. */
 void netio_want_write(struct netio *io);
+/* For a backend that says -EAGAIN because the host is short of something: no event for a while. */
+void netio_pause(struct netio *io);
 
 int netio_send(
 	struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov, unsigned int count);

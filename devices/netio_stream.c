@@ -33,9 +33,21 @@ struct stream {
 	uint8_t out[OUT_SIZE];
 };
 
-static int gone_or_full(int code)
+static bool is_gone(int code)
 {
-	return code == EAGAIN || code == EINTR ? -EAGAIN : -ENODEV;
+	return code == EPIPE || code == ECONNRESET || code == ENOTCONN;
+}
+
+/* All else passes, a lack of memory too. */
+static int gone_or_later(struct netio *io, int code)
+{
+	if (is_gone(code))
+		return -ENODEV;
+	if (code != EAGAIN && code != EINTR) {
+		log_limited(LOG_WARN, "%s: %s", io->name, strerror(code));
+		netio_pause(io);
+	}
+	return -EAGAIN;
 }
 
 /* ---- to the other side ---- */
@@ -49,7 +61,7 @@ static int stream_flush(struct netio *io)
 			MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0)
-			return gone_or_full(errno);
+			return gone_or_later(io, errno);
 		s->out_at += (size_t)n;
 	}
 	return 0;
@@ -81,6 +93,19 @@ static int keep_rest(struct stream *s, const struct iovec *iov, unsigned int cou
 	return r;
 }
 
+/* Nothing of the frame was sent. */
+static int send_error(const struct netio *io, int code)
+{
+	if (is_gone(code))
+		return -ENODEV;
+	if (code == EAGAIN || code == EINTR)
+		return -EAGAIN;
+	if (code == EFAULT)
+		return -EFAULT;
+	log_limited(LOG_WARN, "%s: frame dropped: %s", io->name, strerror(code));
+	return 0;
+}
+
 static int stream_send(
 	struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov, unsigned int count)
 {
@@ -105,7 +130,7 @@ static int stream_send(
 	iov[0] = (struct iovec){ &prefix, LENGTH };
 	n = sendmsg(io->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n < 0)
-		return errno == EFAULT ? -EFAULT : gone_or_full(errno);
+		return send_error(io, errno);
 	return (size_t)n < LENGTH + len ? keep_rest(s, iov, count, (size_t)n) : 0;
 }
 
@@ -139,7 +164,7 @@ static int read_more(struct stream *s)
 	s->in_at = 0;
 	n = recv(s->io.fd, s->in + s->in_end, IN_SIZE - s->in_end, MSG_DONTWAIT);
 	if (n <= 0)
-		return n ? gone_or_full(errno) : -ENODEV;
+		return n ? gone_or_later(&s->io, errno) : -ENODEV;
 	s->in_end += (size_t)n;
 	return 0;
 }

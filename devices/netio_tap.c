@@ -24,14 +24,20 @@
 
 /* ---- frames ---- */
 
+/* The interface was deleted. */
+static bool is_gone(int code)
+{
+	return code == EBADFD || code == ENODEV || code == ENXIO;
+}
+
 static int send_error(const struct netio *io, int code)
 {
+	if (is_gone(code))
+		return -ENODEV;
 	switch (code) {
 	case EAGAIN:
 	case EFAULT:
 		return -code;
-	case EBADFD: /* the interface was deleted */
-		return -ENODEV;
 	case EIO:
 		log_limited(LOG_WARN,
 			"%s is down: what the guest sends is lost (ip link set %s up)", io->name,
@@ -60,7 +66,14 @@ static ssize_t tap_recv(
 		return n - (ssize_t)sizeof(*h);
 	if (n >= 0 || errno == EINTR)
 		return -EAGAIN;
-	return errno == EAGAIN || errno == EFAULT ? -errno : -ENODEV;
+	if (errno == EAGAIN || errno == EFAULT)
+		return -errno;
+	if (is_gone(errno))
+		return -ENODEV;
+	/* A shortage, which passes. */
+	log_limited(LOG_WARN, "%s: %s", io->name, strerror(errno));
+	netio_pause(io);
+	return -EAGAIN;
 }
 
 /* How frames come to us is for the kernel to know; for what we send, each header says it. */
@@ -118,8 +131,6 @@ static int open_tun(struct err *e)
 
 static int attach_error(int code, const char *name, bool exists, struct err *e)
 {
-	const char *hint = "is it a tap interface of a single queue?";
-
 	err_set(e, -code, "%s interface %s: %s", exists ? "attach to" : "create", name,
 		strerror(code));
 	if (code == EPERM && exists)
@@ -130,8 +141,10 @@ static int attach_error(int code, const char *name, bool exists, struct err *e)
 			"it does not exist; as root, run: ip tuntap add %s mode tap user USER",
 			name);
 	if (code == EBUSY)
-		hint = "another process uses it";
-	return err_hint(e, -code, "%s", hint);
+		return err_hint(e, -code, "another process uses it");
+	if (code == EINVAL)
+		return err_hint(e, -code, "is it a tap interface of a single queue?");
+	return -code;
 }
 
 /* A new interface is of no use before it is up; its address, or its bridge, is for others. */
@@ -159,6 +172,20 @@ static bool interface_exists(struct ifreq *ifr)
 	return s >= 0 && !ioctl(s, SIOCGIFINDEX, ifr);
 }
 
+/* One that exists is set up by others; what does not fit is lost on the way. */
+static void compare_mtu(const char *name, unsigned int mtu)
+{
+	_close int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { 0 };
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	if (s < 0 || ioctl(s, SIOCGIFMTU, &ifr) || ifr.ifr_mtu == (int)mtu)
+		return;
+	log_warn("interface %s has an MTU of %d, and the guest is told %u (as root, run: "
+		 "ip link set %s mtu %u)",
+		name, ifr.ifr_mtu, mtu, name, mtu);
+}
+
 static int attach(int fd, const char *name, unsigned int mtu, struct err *e)
 {
 	int header = sizeof(struct virtio_net_hdr_v1);
@@ -172,7 +199,11 @@ static int attach(int fd, const char *name, unsigned int mtu, struct err *e)
 		return attach_error(errno, name, exists, e);
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header))
 		return err_sys(e, "interface %s: TUNSETVNETHDRSZ", name);
-	return exists ? 0 : bring_up(&ifr, mtu, e);
+	if (!exists)
+		return bring_up(&ifr, mtu, e);
+	if (mtu)
+		compare_mtu(name, mtu);
+	return 0;
 }
 
 /* Asked by trying; in the end nothing is set. */

@@ -180,6 +180,11 @@ static enum virtio_next send_one(struct virtio_dev *d, unsigned int q, struct vi
 	struct virtio_net *n = d->model;
 	struct virtio_net_hdr_v1 header;
 
+	if (!n->tx_left) {
+		virtio_kick(d, q);
+		return VIRTIO_LATER;
+	}
+	n->tx_left--;
 	if (c->writable)
 		virtio_fail(d, "frame to send with %u buffers to write to", c->writable);
 	else if (c->read_len < NET_HEADER)
@@ -189,6 +194,13 @@ static enum virtio_next send_one(struct virtio_dev *d, unsigned int q, struct vi
 		return VIRTIO_LATER;
 	virtio_push(d, q, c, 0);
 	return VIRTIO_NEXT;
+}
+
+static void net_tx_run(struct virtio_net *n)
+{
+	/* A queue of the longest frames would keep others on the loop waiting for too long. */
+	n->tx_left = NET_TURN;
+	virtio_serve(&n->dev, NET_TX, send_one);
 }
 
 static void net_notify(struct virtio_dev *d, unsigned int q)
@@ -201,7 +213,7 @@ static void net_notify(struct virtio_dev *d, unsigned int q)
 	if (q == NET_RX)
 		net_rx_run(n);
 	else
-		virtio_serve(d, q, send_one);
+		net_tx_run(n);
 }
 
 /* ---- events; on the loop, without the lock ---- */
@@ -212,10 +224,11 @@ static void on_backend(void *arg, int events)
 	struct virtio_dev *d = &n->dev;
 
 	pthread_mutex_lock(&d->lock);
-	if (events & NETIO_READABLE)
+	if (events & NETIO_READABLE && !n->closing)
 		net_rx_run(n);
-	if (events & NETIO_WRITABLE && virtio_running(d) && d->queues[NET_TX].vq.ready)
-		virtio_serve(d, NET_TX, send_one);
+	if (events & NETIO_WRITABLE && !n->closing && virtio_running(d) &&
+		d->queues[NET_TX].vq.ready)
+		net_tx_run(n);
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -343,8 +356,16 @@ void virtio_net_free(struct virtio_net *n)
 {
 	if (!n)
 		return;
-	/* Serving the queues arms timers and asks for the backend's events; both serve the queues. */
-	virtio_leave(&n->dev);
+	/*
+	 * Serving the queues arms timers and asks for the backend's events; both serve the queues. An
+	 * event that is being freed must not be asked for by its own callback: hence closing.
+	 */
+	if (n->dev.ops) {
+		pthread_mutex_lock(&n->dev.lock);
+		n->closing = true;
+		pthread_mutex_unlock(&n->dev.lock);
+		virtio_leave(&n->dev);
+	}
 	netio_detach(n->io);
 	ratelimit_free(&n->rx.limit);
 	ratelimit_free(&n->tx_limit);

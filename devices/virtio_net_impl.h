@@ -9,6 +9,9 @@ enum { NET_RX, NET_TX, NET_QUEUES };
 
 #define NET_HEADER ((uint32_t)sizeof(struct virtio_net_hdr_v1))
 
+/* Frames in a row, of each direction, before others on the loop get their turn. */
+#define NET_TURN 64u
+
 /* Buffers of the driver that are held for the next frames. The longest frame takes 43 of a Linux
  * driver's smallest ones. */
 #define RX_BUFFERS 64u
@@ -19,7 +22,7 @@ enum { NET_RX, NET_TX, NET_QUEUES };
 
 struct rx_buffer {
 	uint16_t head;
-	uint16_t segs;
+	uint16_t segs, descs;
 	uint32_t len;
 };
 
@@ -38,9 +41,9 @@ struct net_rx {
 	bool is_paid;	   /* it got its tokens */
 
 	struct rx_buffer buffers[RX_BUFFERS];
-	unsigned int count, segs;
-	uint32_t bytes;	     /* in all buffers */
-	uint32_t generation; /* of the queue, when they were taken */
+	unsigned int count, segs, descs; /* descs: entries of the queue */
+	uint32_t bytes;			 /* in all buffers */
+	uint32_t generation;		 /* of the queue, when they were taken */
 	struct iovec iov[RX_SEGS];
 	gpa_t gpa[RX_SEGS];
 	struct iovec read_iov[RX_SEGS + 2];
@@ -52,7 +55,9 @@ struct virtio_net {
 	struct netio *io;
 	struct vhost_net *vhost; /* or NULL */
 	struct virtio_net_config space;
+	bool closing; /* the backend is to be left alone */
 	struct ratelimit tx_limit;
+	unsigned int tx_left; /* frames of this turn */
 	struct net_rx rx;
 	struct virtq_chain chain; /* for taking buffers */
 	struct iovec tx_iov[VIRTQ_SEGS_MAX + 1];

@@ -8,8 +8,8 @@
 #include "vmm/util/bits.h"
 #include "vmm/util/log.h"
 
-/* Frames in a row before others on the loop get their turn. */
-#define BUDGET 64u
+/* Ethernet's header, and a VLAN's tag in it. */
+#define AROUND_PACKET 18u
 
 /* ---- the driver's buffers ---- */
 
@@ -29,7 +29,9 @@ static bool is_full(const struct virtio_net *n)
 {
 	const struct net_rx *rx = &n->rx;
 
-	return rx->count == (merges(n) ? RX_BUFFERS : 1) || rx->segs + VIRTQ_SEGS_MAX > RX_SEGS;
+	/* A driver whose whole queue is here has none to offer until it gets some back. */
+	return rx->count == (merges(n) ? RX_BUFFERS : 1) || rx->segs + VIRTQ_SEGS_MAX > RX_SEGS ||
+	       rx->descs >= n->dev.queues[NET_RX].vq.size;
 }
 
 static bool take_buffer(struct virtio_net *n)
@@ -49,11 +51,12 @@ static bool take_buffer(struct virtio_net *n)
 		return false;
 	}
 	rx->generation = c->generation;
-	rx->buffers[rx->count++] =
-		(struct rx_buffer){ c->head, (uint16_t)c->writable, c->write_len };
+	rx->buffers[rx->count++] = (struct rx_buffer){ c->head, (uint16_t)c->writable,
+		(uint16_t)c->descs, c->write_len };
 	memcpy(&rx->iov[rx->segs], c->iov, c->writable * sizeof(c->iov[0]));
 	memcpy(&rx->gpa[rx->segs], c->gpa, c->writable * sizeof(c->gpa[0]));
 	rx->segs += c->writable;
+	rx->descs += c->descs;
 	rx->bytes += c->write_len;
 	return true;
 }
@@ -84,6 +87,7 @@ static void push_buffers(struct virtio_net *n, uint32_t bytes, unsigned int coun
 		bytes -= len;
 		segs += rx->buffers[i].segs;
 		rx->bytes -= rx->buffers[i].len;
+		rx->descs -= rx->buffers[i].descs;
 	}
 	rx->count -= count;
 	rx->segs -= segs;
@@ -99,6 +103,7 @@ void net_rx_drop(struct virtio_net *n)
 
 	rx->frame = 0;
 	rx->segs = 0;
+	rx->descs = 0;
 	rx->bytes = 0;
 	for (; rx->count; rx->count--)
 		virtio_drop(&n->dev, NET_RX);
@@ -212,6 +217,16 @@ static unsigned int read_buffers(struct net_rx *rx)
 	return count;
 }
 
+/* 5.1.4.1: with VIRTIO_NET_F_MTU no packet may be longer; segmentation is the guest's business. */
+static bool exceeds_mtu(const struct virtio_net *n)
+{
+	const struct net_rx *rx = &n->rx;
+
+	return virtio_has(&n->dev, VIRTIO_NET_F_MTU) &&
+	       rx->header.gso_type == VIRTIO_NET_HDR_GSO_NONE &&
+	       rx->frame > n->space.mtu + AROUND_PACKET;
+}
+
 /* 0: there is one in rx.frame, or there was one and it is dropped. */
 static int read_frame(struct virtio_net *n)
 {
@@ -231,6 +246,8 @@ static int read_frame(struct virtio_net *n)
 		drop_frame(n, "not of a length that can be");
 	else if (!header_fits(n))
 		drop_frame(n, "the driver did not negotiate what it needs");
+	else if (exceeds_mtu(n))
+		drop_frame(n, "longer than the MTU that the guest was told");
 	return 0;
 }
 
@@ -269,7 +286,7 @@ static uint32_t usual_room(const struct virtio_net *n)
 	if (virtio_has(&n->dev, VIRTIO_NET_F_GUEST_TSO4) ||
 		virtio_has(&n->dev, VIRTIO_NET_F_GUEST_TSO6))
 		return NETIO_FRAME_MAX;
-	return (n->space.mtu ? n->space.mtu : 1500u) + 18u;
+	return (n->space.mtu ? n->space.mtu : 1500u) + AROUND_PACKET;
 }
 
 /* One frame, or a part of the way. True: go on. */
@@ -287,7 +304,7 @@ static bool run_once(struct virtio_net *n)
 void net_rx_run(struct virtio_net *n)
 {
 	struct virtio_dev *d = &n->dev;
-	unsigned int budget = BUDGET;
+	unsigned int budget = NET_TURN;
 
 	if (!look_up_again(n)) {
 		netio_want_read(n->io, false);

@@ -21,6 +21,8 @@
 #define DIAL_MS 2000u
 /* As long as Linux waits for the answer to a SHUTDOWN. */
 #define CLOSE_MS 8000u
+/* Since it last read something. */
+#define DRAIN_MS 60000u
 
 enum { RX = VSOCK_RX, TX = VSOCK_TX, QUEUES = 3 };
 
@@ -152,16 +154,17 @@ static void on_tick(void *arg)
 	pthread_mutex_lock(&v->dev.lock);
 	if (v->closing)
 		goto out;
+	v->ticking = false;
 	for (c = TAILQ_FIRST(&v->table.all); c; c = next) {
-		/* Nothing here frees one: who is reset waits for its turn in line. */
+		/* No other one is freed here: who is reset waits for its turn in line. */
 		next = TAILQ_NEXT(c, all);
 		if (c->deadline && now >= c->deadline)
 			vsock_expire(v, c);
-		more = more || c->deadline;
+		else
+			more = more || c->deadline;
 	}
-	v->ticking = more;
 	if (more)
-		loop_timer_set(v->tick, VSOCK_TICK_US);
+		vsock_tick_on(v);
 	vsock_serve_rx(v);
 out:
 	pthread_mutex_unlock(&v->dev.lock);
@@ -199,6 +202,7 @@ static void vsock_reset(struct virtio_dev *d)
 			shutdown(c->fd, SHUT_RDWR);
 		TAILQ_INSERT_TAIL(&v->dead, c, all);
 	}
+	v->draining = 0;
 	v->rst_count = 0;
 	v->tx_waits = false;
 	if (TAILQ_FIRST(&v->dead))
@@ -278,6 +282,7 @@ int virtio_vsock_new(
 	v->request_ms = cfg->request_ms ? cfg->request_ms : REQUEST_MS;
 	v->dial_ms = cfg->dial_ms ? cfg->dial_ms : DIAL_MS;
 	v->close_ms = cfg->close_ms ? cfg->close_ms : CLOSE_MS;
+	v->drain_ms = cfg->drain_ms ? cfg->drain_ms : DRAIN_MS;
 	vsock_table_init(&v->table);
 	TAILQ_INIT(&v->ready);
 	TAILQ_INIT(&v->dead);

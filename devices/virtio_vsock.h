@@ -23,6 +23,8 @@
 #define VSOCK_CID_MAX 0xfffffffeu
 /* Further ones are reset. */
 #define VSOCK_CONNS_MAX 1024u
+/* Of these, at most so many that the guest has closed, and whose data somebody has yet to read. */
+#define VSOCK_DRAINING_MAX 128u
 
 struct virtio_vsock;
 
@@ -34,8 +36,9 @@ struct vsock_device_config {
 	struct irq_line irq;
 	bool is_protected;
 	/* In ms; 0: what the .c file says. How long a guest may take to answer a request, a listener
-	 * to make room for a connection, and a guest to confirm that a connection is closed. */
-	unsigned int request_ms, dial_ms, close_ms;
+	 * to make room for a connection, a guest to confirm that a connection is closed, and a program
+	 * of the host to read on, in one that the guest has closed. */
+	unsigned int request_ms, dial_ms, close_ms, drain_ms;
 	unsigned int line_ms; /* vsock_unix_config.line_ms */
 };
 

@@ -194,6 +194,7 @@ static int walk(const struct virtq *vq, const struct mem *mem, struct virtq_chai
 
 		if (i >= vq->size)
 			return err_set(e, -EINVAL, "descriptor %u in a queue of %u", i, vq->size);
+		c->descs = n + 1;
 		r = mem_read(mem, desc_at(vq, i), &d, sizeof(d), e);
 		if (r)
 			return err_prefix(e, r, "descriptor table");

@@ -66,6 +66,7 @@ struct virtq_chain {
 	unsigned int writable; /* number of buffers, behind the readable ones */
 	uint32_t read_len;     /* bytes in all readable buffers */
 	uint32_t write_len;    /* bytes in all writable buffers */
+	unsigned int descs;    /* entries of the queue's own table: an indirect one counts once */
 	struct iovec iov[VIRTQ_SEGS_MAX];
 	gpa_t gpa[VIRTQ_SEGS_MAX];
 };

@@ -17,6 +17,7 @@
  *   vsock_to_host.c    packets of the guest
  *   vsock_conn.c       the table, credit, buffers
  *   vsock_unix.c       the host's sockets
+ *   vsock_dial.c       connecting to one of them
  *
  * Theory of operation. Everything but a reset happens on the loop's thread, with the device's lock.
  *
@@ -52,7 +53,7 @@ struct vsock_rst {
 struct virtio_vsock {
 	struct virtio_dev dev;
 	uint64_t cid;
-	unsigned int request_ms, dial_ms, close_ms;
+	unsigned int request_ms, dial_ms, close_ms, drain_ms;
 	struct vsock_unix *host;
 	struct loop_event *tick; /* looks at deadlines, while there are any */
 	struct loop_event *reap; /* frees the dead */
@@ -60,6 +61,7 @@ struct virtio_vsock {
 	bool ticking;
 	bool tx_waits; /* for room in rsts */
 	struct vsock_table table;
+	unsigned int draining; /* in the table; the first in its list is so for the longest time */
 	struct vsock_conns ready;
 	struct vsock_conns dead; /* of a reset: their events are freed on the loop */
 	struct vsock_rst rsts[VSOCK_RSTS_MAX];
@@ -76,8 +78,10 @@ void vsock_refuse(struct virtio_vsock *v, const struct virtio_vsock_hdr *h);
 
 /* ---- vsock_life.c ---- */
 
+/* There is a deadline: somebody is to look at it. */
+void vsock_tick_on(struct virtio_vsock *v);
 void vsock_set_deadline(struct virtio_vsock *v, struct vsock_conn *c, unsigned int ms);
-/* The deadline has come. */
+/* The deadline has come. c may be gone. */
 void vsock_expire(struct virtio_vsock *v, struct vsock_conn *c);
 /* In line, if it has something to say and the guest can take it. */
 void vsock_join_line(struct virtio_vsock *v, struct vsock_conn *c);
@@ -88,6 +92,9 @@ void vsock_say(struct virtio_vsock *v, struct vsock_conn *c, unsigned int op);
 void vsock_discard(struct virtio_vsock *v, struct vsock_conn *c);
 /* Whatever was under way: the guest gets an RST. The socket goes at once. */
 void vsock_reset_conn(struct virtio_vsock *v, struct vsock_conn *c);
+/* The guest knows that c is over. What the host has yet to read is kept for a while; else c is gone,
+ * and perhaps another one that the guest has closed. */
+void vsock_after_rst(struct virtio_vsock *v, struct vsock_conn *c);
 /* The host's program has closed one direction or both: VIRTIO_VSOCK_SHUTDOWN_*. */
 void vsock_host_shut(struct virtio_vsock *v, struct vsock_conn *c, unsigned int flags);
 bool vsock_has_hung_up(int fd);
@@ -107,8 +114,6 @@ void vsock_on_readable(void *arg, int fd, short events);
  */
 bool vsock_next_packet(
 	struct virtio_vsock *v, struct vsock_conn *c, uint32_t room, struct virtio_vsock_hdr *h);
-/* The guest knows that c is over. What the host has yet to read is kept; else c is gone. */
-void vsock_after_rst(struct virtio_vsock *v, struct vsock_conn *c);
 
 /* ---- vsock_to_host.c ---- */
 

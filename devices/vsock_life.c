@@ -11,12 +11,17 @@
 #include "vmm/util/bits.h"
 #include "vmm/util/log.h"
 
-void vsock_set_deadline(struct virtio_vsock *v, struct vsock_conn *c, unsigned int ms)
+void vsock_tick_on(struct virtio_vsock *v)
 {
-	c->deadline = vsock_now_ms() + ms;
 	if (!v->ticking)
 		loop_timer_set(v->tick, VSOCK_TICK_US);
 	v->ticking = true;
+}
+
+void vsock_set_deadline(struct virtio_vsock *v, struct vsock_conn *c, unsigned int ms)
+{
+	c->deadline = vsock_now_ms() + ms;
+	vsock_tick_on(v);
 }
 
 /* ---- the line of those who have something to say ---- */
@@ -49,6 +54,8 @@ void vsock_say(struct virtio_vsock *v, struct vsock_conn *c, unsigned int op)
 
 void vsock_discard(struct virtio_vsock *v, struct vsock_conn *c)
 {
+	if (c->state == VSOCK_DRAINING)
+		v->draining--;
 	vsock_leave_line(v, c);
 	vsock_conn_remove(&v->table, c);
 	vsock_conn_free(c);
@@ -63,6 +70,43 @@ void vsock_reset_conn(struct virtio_vsock *v, struct vsock_conn *c)
 	c->pending = 0;
 	c->deadline = 0;
 	vsock_say(v, c, VIRTIO_VSOCK_OP_RST);
+}
+
+/* Who does not read what a guest has left behind has had the longest time to. */
+static void discard_oldest_draining(struct virtio_vsock *v)
+{
+	struct vsock_conn *c = TAILQ_FIRST(&v->table.all);
+
+	while (c->state != VSOCK_DRAINING)
+		c = TAILQ_NEXT(c, all);
+	vsock_discard(v, c);
+}
+
+void vsock_after_rst(struct virtio_vsock *v, struct vsock_conn *c)
+{
+	if (c->fd < 0) {
+		vsock_discard(v, c);
+		return;
+	}
+	if (v->draining == VSOCK_DRAINING_MAX)
+		discard_oldest_draining(v);
+	vsock_conn_unlink(c);
+	c->state = VSOCK_DRAINING;
+	v->draining++;
+	TAILQ_REMOVE(&v->table.all, c, all);
+	TAILQ_INSERT_TAIL(&v->table.all, c, all);
+	vsock_set_deadline(v, c, v->drain_ms);
+}
+
+/* Room for one more connection: those that are open come before those that are not any more. */
+static bool has_place(struct virtio_vsock *v)
+{
+	if (v->table.count >= VSOCK_CONNS_MAX && v->draining)
+		discard_oldest_draining(v);
+	if (v->table.count < VSOCK_CONNS_MAX)
+		return true;
+	log_limited(LOG_WARN, "vsock: more than %u connections", VSOCK_CONNS_MAX);
+	return false;
 }
 
 /* Neither direction is left: the socket can go, and the guest shall confirm. */
@@ -131,9 +175,7 @@ void vsock_on_wanted(void *arg, int fd, uint32_t port)
 
 	if (v->closing || !virtio_running(&v->dev))
 		log_debug("vsock: port %u is wanted, but the guest has no driver", port);
-	else if (v->table.count >= VSOCK_CONNS_MAX)
-		log_limited(LOG_WARN, "vsock: more than %u connections", VSOCK_CONNS_MAX);
-	else
+	else if (has_place(v))
 		c = vsock_conn_new(&v->table, vsock_table_port(&v->table, port), port);
 	if (!c) {
 		close(fd);
@@ -171,9 +213,7 @@ void vsock_receive_request(struct virtio_vsock *v, const struct virtio_vsock_hdr
 {
 	struct vsock_conn *c = NULL;
 
-	if (v->table.count >= VSOCK_CONNS_MAX)
-		log_limited(LOG_WARN, "vsock: more than %u connections", VSOCK_CONNS_MAX);
-	else
+	if (has_place(v))
 		c = vsock_conn_new(&v->table, h->dst_port, h->src_port);
 	if (!c) {
 		vsock_refuse(v, h);
@@ -198,4 +238,6 @@ void vsock_expire(struct virtio_vsock *v, struct vsock_conn *c)
 		vsock_host_shut(v, c, VSOCK_SHUT_BOTH);
 	else if (c->state == VSOCK_OPEN)
 		vsock_set_deadline(v, c, VSOCK_LOOK_MS);
+	else if (c->state == VSOCK_DRAINING)
+		vsock_discard(v, c);
 }

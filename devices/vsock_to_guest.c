@@ -76,16 +76,6 @@ static uint32_t read_data(struct virtio_vsock *v, struct vsock_conn *c, uint32_t
 	return (uint32_t)n;
 }
 
-void vsock_after_rst(struct virtio_vsock *v, struct vsock_conn *c)
-{
-	if (c->fd < 0) {
-		vsock_discard(v, c);
-		return;
-	}
-	vsock_conn_unlink(c);
-	c->state = VSOCK_DRAINING;
-}
-
 bool vsock_next_packet(
 	struct virtio_vsock *v, struct vsock_conn *c, uint32_t room, struct virtio_vsock_hdr *h)
 {

@@ -27,8 +27,11 @@ static void after_write(struct virtio_vsock *v, struct vsock_conn *c, int r)
 {
 	if (c->state == VSOCK_RESET || c->state == VSOCK_DRAINING) {
 		/* Nobody waits for this but the host's program. */
-		if (!r && c->out_len && !watch_write(v, c))
+		if (!r && c->out_len && !watch_write(v, c)) {
+			if (c->state == VSOCK_DRAINING)
+				vsock_set_deadline(v, c, v->drain_ms);
 			return;
+		}
 		vsock_conn_hang_up(c);
 		if (c->state == VSOCK_DRAINING)
 			vsock_discard(v, c);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "devices/vsock_dial.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
@@ -45,6 +46,7 @@ struct vsock_unix {
 	dev_t dev;
 	ino_t ino;
 	int fd;
+	int folder; /* of PATH and PATH_PORT, for vsock_dial */
 	struct loop *loop;
 	pthread_mutex_t *lock;
 	void (*wanted)(void *arg, int fd, uint32_t port);
@@ -164,13 +166,13 @@ static void on_line(void *arg, int fd, short events)
 	pthread_mutex_unlock(u->lock);
 }
 
-static void add_client(struct vsock_unix *u, int fd)
+/* In the place of c, who has to go. */
+static void add_client(struct vsock_unix *u, struct client *c, int fd)
 {
-	struct client *c = u->clients;
 	struct err e;
 
-	while (c->fd >= 0)
-		c++;
+	if (c->fd >= 0)
+		hang_up(c);
 	*c = (struct client){ .owner = u, .fd = fd, .deadline = vsock_now_ms() + u->line_ms };
 	if (loop_add_fd(u->loop, fd, LOOP_READ, on_line, c, &c->ev, &e)) {
 		fd_close(&c->fd);
@@ -180,6 +182,23 @@ static void add_client(struct vsock_unix *u, int fd)
 		loop_timer_set(u->tick, TICK_MS * 1000u);
 }
 
+/* For one more: a free one, or the one that is silent for the longest time, if that is long enough. */
+static struct client *find_place(struct vsock_unix *u)
+{
+	struct client *oldest = &u->clients[0];
+	unsigned int i;
+
+	for (i = 0; i < VSOCK_CLIENTS_MAX; i++) {
+		struct client *c = &u->clients[i];
+
+		if (c->fd < 0)
+			return c;
+		if (c->deadline < oldest->deadline)
+			oldest = c;
+	}
+	return vsock_now_ms() + u->line_ms >= oldest->deadline + VSOCK_LINE_MIN_MS ? oldest : NULL;
+}
+
 static void on_accept(void *arg, int fd, short events)
 {
 	struct vsock_unix *u = arg;
@@ -187,15 +206,16 @@ static void on_accept(void *arg, int fd, short events)
 	(void)events;
 	pthread_mutex_lock(u->lock);
 	while (!u->closing) {
+		struct client *place = find_place(u);
 		int client;
 
-		if (u->count == VSOCK_CLIENTS_MAX) {
+		if (!place) {
 			pause_accepting(u, true);
 			break;
 		}
 		client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (client >= 0) {
-			add_client(u, client);
+			add_client(u, place, client);
 			continue;
 		}
 		if (errno == EAGAIN)
@@ -225,8 +245,8 @@ static void on_tick(void *arg)
 			hang_up(c);
 	}
 	if (!u->closing) {
-		if (u->count < VSOCK_CLIENTS_MAX)
-			pause_accepting(u, false);
+		/* Perhaps there is a place now, or one can be made. */
+		pause_accepting(u, false);
 		if (u->count)
 			loop_timer_set(u->tick, TICK_MS * 1000u);
 	}
@@ -243,32 +263,36 @@ static struct sockaddr_un address(const char *path)
 	return a;
 }
 
-static int connect_to(const char *path)
-{
-	struct sockaddr_un a = address(path);
-	_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)))
-		return -errno;
-	return fd_steal(&fd);
-}
-
 /* What is in the way, and how to mend it. */
-static int explain_exists(const char *path, struct err *e)
+static int explain_exists(const struct vsock_unix *u, struct err *e)
 {
-	struct stat st;
-	int r = err_set(e, -EEXIST, "vsock %s: exists already", path), fd;
+	int r = err_set(e, -EEXIST, "vsock %s: exists already", u->path);
+	int fd = vsock_dial(u->folder, vsock_dial_name(u->path));
 
-	if (lstat(path, &st) || !S_ISSOCK(st.st_mode))
+	if (fd == -ELOOP || fd == -ENOTSOCK)
 		return err_hint(e, r, "it is not a socket; choose another path");
-	fd = connect_to(path);
 	if (fd == -ECONNREFUSED)
 		return err_hint(e, r,
 			"nobody listens there, it is left from a program that was killed; "
 			"remove it");
+	if (fd < 0 && fd != -EAGAIN)
+		return err_hint(e, r,
+			"whether a program listens there cannot be seen: %s; choose another path",
+			strerror(-fd));
 	if (fd >= 0)
 		close(fd);
 	return err_hint(e, r, "a program listens there; choose another path");
+}
+
+static int explain_bind(const struct vsock_unix *u, int code, struct err *e)
+{
+	if (code == EADDRINUSE)
+		return explain_exists(u, e);
+	err_set(e, -code, "vsock %s: cannot make the socket: %s", u->path, strerror(code));
+	if (code == EACCES || code == EPERM || code == EROFS)
+		return err_hint(e, -code,
+			"the user must be allowed to write to its folder; choose another path");
+	return -code;
 }
 
 static int make_file(struct vsock_unix *u, struct err *e)
@@ -276,14 +300,15 @@ static int make_file(struct vsock_unix *u, struct err *e)
 	struct sockaddr_un a = address(u->path);
 	struct stat st;
 
+	u->folder = vsock_dial_folder(u->path, e);
+	if (u->folder < 0)
+		return err_prefix(e, u->folder, "vsock %s", u->path);
 	u->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (u->fd < 0)
 		return err_sys(e, "vsock %s: socket", u->path);
 	/* Fails if anything has that name, a dangling link too. */
 	if (bind(u->fd, (struct sockaddr *)&a, sizeof(a)))
-		return errno == EADDRINUSE
-			       ? explain_exists(u->path, e)
-			       : err_sys(e, "vsock %s: cannot make the socket", u->path);
+		return explain_bind(u, errno, e);
 	if (!lstat(u->path, &st)) {
 		u->made = true;
 		u->dev = st.st_dev;
@@ -306,10 +331,10 @@ static void remove_file(struct vsock_unix *u)
 
 int vsock_unix_dial(const struct vsock_unix *u, uint32_t port)
 {
-	char path[VSOCK_PATH_MAX + sizeof("_4294967295")];
+	char name[VSOCK_PATH_MAX + sizeof("_4294967295")];
 
-	snprintf(path, sizeof(path), "%s_%u", u->path, port);
-	return connect_to(path);
+	snprintf(name, sizeof(name), "%s_%u", vsock_dial_name(u->path), port);
+	return vsock_dial(u->folder, name);
 }
 
 /* ---- life ---- */
@@ -335,7 +360,7 @@ int vsock_unix_new(struct vsock_unix **out, const struct vsock_unix_config *cfg,
 	u->wanted = cfg->wanted;
 	u->arg = cfg->arg;
 	u->line_ms = cfg->line_ms ? cfg->line_ms : VSOCK_LINE_MS;
-	u->fd = -1;
+	u->fd = u->folder = -1;
 	for (i = 0; i < VSOCK_CLIENTS_MAX; i++)
 		u->clients[i].fd = -1;
 	r = make_file(u, e);
@@ -370,5 +395,6 @@ void vsock_unix_free(struct vsock_unix *u)
 		fd_close(&u->clients[i].fd);
 	}
 	fd_close(&u->fd);
+	fd_close(&u->folder);
 	free(u);
 }

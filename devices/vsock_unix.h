@@ -17,7 +17,7 @@
  *
  * PATH is made when the device is, never in place of something that exists, and removed with it.
  * Programs that have connected and not yet written their line are few at a time and have limited
- * time; others wait in the kernel's queue.
+ * time; others wait in the kernel's queue, until the oldest has had a short time at least and goes.
  */
 
 /* So that PATH_PORT still fits in a socket's address. */
@@ -37,7 +37,9 @@ struct vsock_unix_config {
 };
 
 /* A person may have to type it. */
-#define VSOCK_LINE_MS	  30000u
+#define VSOCK_LINE_MS 30000u
+/* Also while others wait for its place. */
+#define VSOCK_LINE_MIN_MS 1000u
 #define VSOCK_CLIENTS_MAX 64u
 
 /* 0, or -errno with a sentence: the path is too long, exists, or cannot be made. */

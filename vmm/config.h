@@ -129,5 +129,12 @@ const char *net_tap(const struct net_config *n);
 bool net_is_limited(const struct net_config *n);
 /* Six bytes in hexadecimal, with colons between them. */
 bool net_parse_mac(const char *text, uint8_t mac[6]);
+/*
+ * An address for a device that was given none: the same each time for these bytes, which stand for
+ * the host, and this interface or, where several networks are `user`, this item; different from
+ * others as far as chance goes, and locally administered.
+ */
+void net_default_mac(const struct net_config *n, uint32_t item, const void *host, size_t host_len,
+	uint8_t mac[6]);
 
 #endif

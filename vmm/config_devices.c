@@ -2,10 +2,12 @@
 
 /* What is said of disks, the balloon and the sockets. Network devices: config_net.c. */
 #include <errno.h>
+#include <string.h>
 
 #include "devices/virtio_vsock.h"
 #include "devices/vsock_unix.h"
 #include "vmm/config_impl.h"
+#include "vmm/util/text.h"
 
 #define SERIAL_MAX 20 /* virtio 1.2, 5.2.6: the bytes of an id */
 
@@ -137,8 +139,20 @@ static int check_balloon(const struct config *c, struct err *e)
 	return check_balloon_mode(c->protection, e);
 }
 
+/* The sockets of the host's listeners are named so: another guest's connections would arrive here. */
+static bool ends_like_a_port(const char *path)
+{
+	const char *digits = path + strlen(path);
+
+	while (digits > path && digits[-1] >= '0' && digits[-1] <= '9')
+		digits--;
+	return *digits && digits > path && digits[-1] == '_';
+}
+
 int config_check_vsock(const struct vsock_config *s, enum protection protection, struct err *e)
 {
+	char shown[TEXT_SHOWN];
+
 	/* Also auto, which ends in a mode that protects, or not at all. */
 	if (!s->path && protection != PROTECTION_NONE)
 		return err_set(e, -EINVAL,
@@ -146,6 +160,13 @@ int config_check_vsock(const struct vsock_config *s, enum protection protection,
 			"does not fit protection %s: it would have to reach guest memory through "
 			"this process (add path=SOCKET, the Unix socket to make)",
 			protection_name(protection));
+	if (s->path && ends_like_a_port(s->path)) {
+		text_show(shown, sizeof(shown), s->path);
+		return err_set(e, -EINVAL,
+			"vsock: path: %s ends like that of a port, by which another guest might "
+			"reach it (choose another, such as %s.sock)",
+			shown, shown);
+	}
 	return 0;
 }
 

@@ -87,6 +87,30 @@ bool net_parse_mac(const char *text, uint8_t mac[6])
 	return true;
 }
 
+/* FNV-1a. */
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	for (; len; len--, p++)
+		hash = (hash ^ *p) * 0x100000001b3;
+	return hash;
+}
+
+void net_default_mac(const struct net_config *n, uint32_t item, const void *host, size_t host_len,
+	uint8_t mac[6])
+{
+	uint64_t hash = hash_bytes(0xcbf29ce484222325, host, host_len);
+	unsigned int i;
+
+	hash = hash_bytes(hash, n->backend, strlen(n->backend));
+	if (!net_tap(n))
+		hash = hash_bytes(hash, &item, sizeof(item));
+	for (i = 0; i < 6; i++, hash >>= 8)
+		mac[i] = (uint8_t)hash;
+	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
+}
+
 /* What the kernel accepts, but for % which stands for a number of its choice. */
 static bool is_interface_name(const char *name)
 {
@@ -134,7 +158,9 @@ static int check_mac(const struct net_config *n, struct err *e)
 static int check_mtu(const struct net_config *n, struct err *e)
 {
 	if (n->mtu && n->mtu < MTU_MIN)
-		return err_set(e, -EINVAL, "mtu: %u is less than %u", n->mtu, MTU_MIN);
+		return err_set(e, -EINVAL,
+			"mtu: %u is less than %u (leave it out, or make it larger)", n->mtu,
+			MTU_MIN);
 	return 0;
 }
 
@@ -148,13 +174,15 @@ static int check_vhost(const struct net_config *n, enum protection p, struct err
 	if (n->vhost != NET_VHOST_ON)
 		return 0;
 	if (!net_tap(n))
-		return err_set(e, -EINVAL, "vhost=on is for a tap interface");
+		return err_set(e, -EINVAL,
+			"vhost=on is for a tap interface (leave it out, or use tap=NAME)");
 	if (net_is_limited(n))
-		return err_set(e, -EINVAL, "vhost=on does not go together with limits");
+		return err_set(e, -EINVAL,
+			"vhost=on does not go together with limits (leave it or them out)");
 	if (p != PROTECTION_NONE && p != PROTECTION_AUTO)
 		return err_set(e, -EINVAL,
 			"vhost=on does not fit protection %s: the host's kernel "
-			"would have to reach guest memory through this process",
+			"would have to reach guest memory through this process (leave it out)",
 			protection_name(p));
 	return 0;
 }

@@ -62,6 +62,8 @@ static int run(const struct config *config)
 	log_set_level(config->log_level);
 	signal(SIGPIPE, SIG_IGN);
 	nofile_raise();
+	/* Ignored, as some launchers leave it, children would end without being waited for. */
+	signal(SIGCHLD, SIG_DFL);
 	if (machine_build(&machine, config, &e))
 		return complain(&e, EXIT_NO_START);
 	if (machine_run(machine, &e)) {

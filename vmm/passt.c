@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,27 +23,45 @@ struct passt {
 	pid_t pid;
 };
 
-/* The child after fork: nothing but system calls. Returns only when something failed, with errno. */
-static void become_passt(int sock, int report, pid_t parent, char *const argv[])
+/* Handlers are not inherited by programs, but what is ignored or blocked is. */
+static void default_signals(void)
+{
+	sigset_t none;
+	int i;
+
+	for (i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/*
+ * The child after fork: nothing but system calls. Returns only when something failed, with errno;
+ * *report is where to say so, at any time.
+ */
+static void become_passt(int sock, int *report, pid_t parent, char *const argv[])
 {
 	/* Past what is about to be overwritten. */
-	int s = fcntl(sock, F_DUPFD, CHILD_FDS), r = fcntl(report, F_DUPFD, CHILD_FDS);
+	int s = fcntl(sock, F_DUPFD, CHILD_FDS), r = fcntl(*report, F_DUPFD, CHILD_FDS);
 	int null = open("/dev/null", O_RDWR);
 
 	if (s < 0 || r < 0 || null < 0)
 		return;
+	*report = r;
 	/* Keys of our terminal are not for it; standard error is, for what it has to say. */
 	setsid();
 	if (dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
-		dup2(s, CHILD_SOCKET) < 0 || dup3(r, CHILD_REPORT, O_CLOEXEC) < 0 ||
-		close_range(CHILD_FDS, ~0u, 0))
+		dup2(s, CHILD_SOCKET) < 0 || dup3(r, CHILD_REPORT, O_CLOEXEC) < 0)
 		return;
-	signal(SIGPIPE, SIG_DFL);
+	*report = CHILD_REPORT;
+	if (close_range(CHILD_FDS, ~0u, 0))
+		return;
 	nofile_restore();
 	/* A second rope: the closed socket ends it too, and also where it has changed its user. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
+	default_signals();
 	execvp(argv[0], argv);
 }
 
@@ -50,12 +69,23 @@ static _Noreturn void child(int sock, int report, pid_t parent, char *const argv
 {
 	int code;
 
-	become_passt(sock, report, parent, argv);
+	become_passt(sock, &report, parent, argv);
 	code = errno;
-	/* Wherever the report is by now; one of the two is not open for writing, or not there. */
-	if (write(CHILD_REPORT, &code, sizeof(code)) < 0 && write(report, &code, sizeof(code)) < 0)
-		_exit(2);
-	_exit(1);
+	_exit(write(report, &code, sizeof(code)) < 0 ? 2 : 1);
+}
+
+/* As fork. No handler of ours runs in the child, which has all signals blocked. */
+static pid_t fork_quietly(void)
+{
+	sigset_t all, old;
+	pid_t pid;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pid = fork();
+	if (pid)
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return pid;
 }
 
 /* 0 when it runs, or why it does not. */
@@ -85,7 +115,7 @@ static int start(struct passt *p, int sock, unsigned int mtu, struct err *e)
 		return err_sys(e, "pipe");
 	from = pipe_fds[0];
 	to = pipe_fds[1];
-	p->pid = fork();
+	p->pid = fork_quietly();
 	if (p->pid < 0)
 		return err_sys(e, "fork");
 	if (!p->pid)
@@ -96,7 +126,12 @@ static int start(struct passt *p, int sock, unsigned int mtu, struct err *e)
 		return err_set(e, r,
 			"passt is not installed (apt-get install passt, or use a tap interface: "
 			"--net tap=NAME)");
-	return r ? err_set(e, r, "start passt: %s", strerror(-r)) : 0;
+	if (!r)
+		return 0;
+	err_set(e, r, "start passt: %s", strerror(-r));
+	return err_hint(e, r,
+		r == -EACCES ? "a passt in PATH is not for this user to execute"
+			     : "or use a tap interface: --net tap=NAME");
 }
 
 int passt_start(struct passt **out, int *fd, unsigned int mtu, struct err *e)
@@ -127,7 +162,8 @@ void passt_free(struct passt *p)
 {
 	if (!p)
 		return;
-	if (p->pid > 0) {
+	/* Not if it is no child any more, and its number perhaps another's: SIGCHLD was ignored. */
+	if (p->pid > 0 && !waitpid(p->pid, NULL, WNOHANG)) {
 		/* It holds nothing that would have to be saved. */
 		kill(p->pid, SIGKILL);
 		while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)

@@ -9,7 +9,8 @@
  * neither privilege nor an interface is needed. It is given one end of a pair of sockets (--fd) and
  * ends when the other one closes, which the kernel does however we end, by SIGKILL too.
  *
- * Control thread, before any other thread is started: it forks.
+ * Control thread. It forks, and other threads may run by then, a disk's for one: what the child
+ * does before it becomes passt needs no lock that one of them might hold.
  */
 struct passt;
 

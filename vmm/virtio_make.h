@@ -19,6 +19,7 @@ struct virtio_place {
 	struct loop *io;
 	struct tty *tty;
 	struct irq_line irq;
+	uint32_t item; /* which of its kind, from 0, where there can be several */
 	bool is_protected;
 	enum protection protection;
 	uint64_t ram_bytes;

@@ -2,11 +2,15 @@
 #include "vmm/virtio_make.h"
 
 #include <errno.h>
+#include <string.h>
+#include <sys/random.h>
 
 #include "devices/virtio_net.h"
 #include "vmm/passt.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
+
+#define MACHINE_ID_DIGITS 32
 
 static void free_net(void *model)
 {
@@ -14,27 +18,25 @@ static void free_net(void *model)
 }
 
 /*
- * An address for a device that was given none: the same each time for this host and this interface,
- * different from those of other hosts and interfaces as far as chance goes, and locally
- * administered. Of user networks nobody sees it but their own passt.
+ * The host's id; bytes of chance where it has none, as in an image that was not started before. Of
+ * user networks nobody sees the address but their own passt.
  */
-static void default_mac(const struct net_config *n, uint8_t mac[6])
+static int default_mac(const struct net_config *n, uint32_t item, uint8_t mac[6], struct err *e)
 {
-	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
 	struct blob id = { 0 };
 	struct err ignored;
-	const char *p;
-	unsigned int i;
+	uint8_t chance[16];
+	int r = 0;
 
-	if (!blob_read("/etc/machine-id", 256, &id, &ignored))
-		for (p = (const char *)id.data; *p; p++)
-			hash = (hash ^ (uint8_t)*p) * 0x100000001b3;
+	if (!blob_read("/etc/machine-id", 256, &id, &ignored) &&
+		strspn((const char *)id.data, "0123456789abcdef") == MACHINE_ID_DIGITS)
+		net_default_mac(n, item, id.data, MACHINE_ID_DIGITS, mac);
+	else if (getrandom(chance, sizeof(chance), 0) == sizeof(chance))
+		net_default_mac(n, item, chance, sizeof(chance), mac);
+	else
+		r = err_sys(e, "net %s: getrandom", n->backend);
 	blob_free(&id);
-	for (p = n->backend; *p; p++)
-		hash = (hash ^ (uint8_t)*p) * 0x100000001b3;
-	for (i = 0; i < 6; i++, hash >>= 8)
-		mac[i] = (uint8_t)hash;
-	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
+	return r;
 }
 
 static int open_netio(
@@ -56,7 +58,8 @@ static int open_vhost(struct vhost_net **v, const struct net_config *n, const st
 	int r;
 
 	if (n->vhost == NET_VHOST_ON && is_protected)
-		return err_set(e, -EINVAL, "net %s: vhost=on is for guests that are not protected",
+		return err_set(e, -EINVAL,
+			"net %s: vhost=on is for guests that are not protected (leave it out)",
 			n->backend);
 	if (n->vhost == NET_VHOST_OFF || !net_tap(n) || net_is_limited(n) || is_protected)
 		return 0;
@@ -93,7 +96,12 @@ int virtio_make_net(
 		return r;
 	}
 	if (!n->mac || !net_parse_mac(n->mac, cfg.mac))
-		default_mac(n, cfg.mac);
+		r = default_mac(n, p->item, cfg.mac, e);
+	if (r) {
+		vhost_net_free(cfg.vhost);
+		netio_free(io);
+		return r;
+	}
 	r = virtio_net_new(&nic, io, &cfg, e);
 	if (r)
 		return r;

@@ -79,7 +79,8 @@ static int join(
 }
 
 /* config: the device's own part of the configuration, which make knows. */
-static int add(struct virtio_set *set, virtio_make_fn make, const void *config, struct err *e)
+static int add_item(struct virtio_set *set, virtio_make_fn make, const void *config, uint32_t item,
+	struct err *e)
 {
 	const struct platform_dev *row = next_row(set);
 	struct slot *s = &set->slots[set->used];
@@ -90,6 +91,7 @@ static int add(struct virtio_set *set, virtio_make_fn make, const void *config, 
 		.is_protected = set->vm->config.protection != PROTECTION_NONE,
 		.protection = set->vm->config.protection,
 		.ram_bytes = set->vm->config.ram_bytes,
+		.item = item,
 	};
 	int r;
 
@@ -104,6 +106,11 @@ static int add(struct virtio_set *set, virtio_make_fn make, const void *config, 
 	return r ? r : join(set, s, row, e);
 }
 
+static int add(struct virtio_set *set, virtio_make_fn make, const void *config, struct err *e)
+{
+	return add_item(set, make, config, 0, e);
+}
+
 static int add_all(struct virtio_set *set, const struct config *c, struct err *e)
 {
 	const struct disk_config *disks = c->disks.items;
@@ -112,9 +119,9 @@ static int add_all(struct virtio_set *set, const struct config *c, struct err *e
 	int r = 0;
 
 	for (i = 0; !r && i < c->disks.count; i++)
-		r = add(set, virtio_make_disk, &disks[i], e);
+		r = add_item(set, virtio_make_disk, &disks[i], i, e);
 	for (i = 0; !r && i < c->nets.count; i++)
-		r = add(set, virtio_make_net, &nets[i], e);
+		r = add_item(set, virtio_make_net, &nets[i], i, e);
 	if (!r && c->vsock.count)
 		r = add(set, virtio_make_vsock, c->vsock.items, e);
 	if (!r && c->entropy)

@@ -125,6 +125,30 @@ START_TEST(macs)
 }
 END_TEST
 
+START_TEST(default_macs_differ)
+{
+	static char tap0[] = "tap=tap0", tap1[] = "tap=tap1", user[] = "user";
+	const struct net_config t0 = { .backend = tap0 }, t1 = { .backend = tap1 },
+				u = { .backend = user };
+	uint8_t mac[6][6], again[6];
+
+	net_default_mac(&t0, 0, "host1", 5, mac[0]);
+	net_default_mac(&t0, 0, "host2", 5, mac[1]);
+	net_default_mac(&t1, 0, "host1", 5, mac[2]);
+	net_default_mac(&u, 0, "host1", 5, mac[3]);
+	net_default_mac(&u, 1, "host1", 5, mac[4]);
+	net_default_mac(&u, 0, "host2", 5, mac[5]);
+	for (size_t i = 0; i < ARRAY_SIZE(mac); i++) {
+		ck_assert_uint_eq(mac[i][0] & 3, 2);
+		for (size_t k = 0; k < i; k++)
+			ck_assert_mem_ne(mac[i], mac[k], 6);
+	}
+	/* An interface is the same wherever it stands. */
+	net_default_mac(&t0, 7, "host1", 5, again);
+	ck_assert_mem_eq(again, mac[0], 6);
+}
+END_TEST
+
 /* The command line is read before the file, which it names, and again after it. */
 START_TEST(file_comes_first_and_nothing_twice)
 {
@@ -418,6 +442,8 @@ static const struct {
 	{ "cid=4294967295,path=a", "from 3 to 4294967294" },
 	{ "cid=3,path=", "empty" },
 	{ "cid,path=a", "value missing" },
+	{ "cid=3,path=/run/vm_2", "ends like that of a port" },
+	{ "cid=3,path=vm_0", "choose another, such as vm_0.sock" },
 };
 
 START_TEST(broken_object_is_refused)
@@ -462,6 +488,7 @@ TCase *config_list_case(void)
 	tcase_add_test(t, disks_from_a_file);
 	tcase_add_test(t, networks);
 	tcase_add_test(t, macs);
+	tcase_add_test(t, default_macs_differ);
 	tcase_add_test(t, file_comes_first_and_nothing_twice);
 	tcase_add_loop_test(t, broken_disk_is_refused, 0, (int)ARRAY_SIZE(refused));
 	tcase_add_loop_test(t, broken_list_is_refused, 0, (int)ARRAY_SIZE(refused_json));

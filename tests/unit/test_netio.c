@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sched.h>
@@ -221,6 +222,61 @@ START_TEST(other_side_goes_away)
 }
 END_TEST
 
+/* Whatever error it is that does not say that the other side is gone: here, no socket any more. */
+START_TEST(shortage_passes)
+{
+	int real = fcntl(io->fd, F_DUPFD_CLOEXEC, 0), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	put_length(20);
+	put(frame, 20);
+	ck_assert_int_eq(dup2(null, io->fd), io->fd);
+	ck_assert_int_eq(recv_frame(100), -EAGAIN);
+	ck_assert_int_eq(send_frame(100), 0);
+	ck_assert_int_eq(dup2(real, io->fd), io->fd);
+	ck_assert_int_eq(recv_frame(100), 20);
+	ck_assert_int_eq(send_frame(60), 0);
+	/* One frame was lost, the stream is in step. */
+	ck_assert_int_eq(recv(wire, buf, sizeof(buf), MSG_DONTWAIT), 64);
+	close(real);
+	close(null);
+}
+END_TEST
+
+static void on_ready_again(void *arg, int what)
+{
+	(void)arg;
+	events++;
+	if (what == NETIO_READABLE)
+		ck_assert_int_eq(recv_frame(100), -EAGAIN);
+}
+
+START_TEST(shortage_is_waited_for)
+{
+	int pipe_fds[2];
+	struct err e;
+
+	netio_free(io);
+	ck_assert_int_eq(pipe(pipe_fds), 0);
+	ck_assert_int_eq(write(pipe_fds[1], "x", 1), 1);
+	/* Readable, and to read from it always fails. */
+	ck_assert_int_eq(netio_stream_new(&io, pipe_fds[0], "pipe", &e), 0);
+	ck_assert_int_eq(netio_attach(io, loop, on_ready_again, NULL, &e), 0);
+	netio_want_read(io, true);
+	pump(100);
+	ck_assert_int_ge(events, 2);
+	ck_assert_int_le(events, 20);
+	/* Asked for and no longer asked for within a pause. */
+	netio_want_read(io, false);
+	events = 0;
+	pump(50);
+	ck_assert_int_eq(events, 0);
+	netio_want_read(io, true);
+	pump(50);
+	ck_assert_int_ge(events, 1);
+	close(pipe_fds[1]);
+}
+END_TEST
+
 /* A part of a frame goes out, and the rest before the next one. */
 START_TEST(full_socket_keeps_frames_whole)
 {
@@ -352,6 +408,37 @@ START_TEST(tap_is_created_and_goes_away)
 }
 END_TEST
 
+/* It stays as others have set it up, and we say what does not fit. */
+START_TEST(tap_that_exists_with_another_mtu)
+{
+	int log = memfd_create("log", MFD_CLOEXEC), err = dup(STDERR_FILENO);
+	char text[256] = "";
+	struct ifreq ifr;
+	struct err e;
+
+	if (!own_network())
+		return;
+	ck_assert_msg(!netio_tap_new(&io, "nacre0", 1400, &e), "%s", e.msg);
+	ck_assert_int_eq(ioctl(io->fd, TUNSETPERSIST, 1), 0);
+	log_set_level(LOG_WARN);
+	dup2(log, STDERR_FILENO);
+	for (unsigned int mtu = 1400; mtu < 1402; mtu++) {
+		netio_free(io);
+		io = NULL;
+		ck_assert_msg(!netio_tap_new(&io, "nacre0", mtu, &e), "%s", e.msg);
+		if (mtu == 1400)
+			ck_assert_int_eq(lseek(log, 0, SEEK_CUR), 0);
+	}
+	dup2(err, STDERR_FILENO);
+	ck_assert_int_gt(pread(log, text, sizeof(text) - 1, 0), 0);
+	ck_assert_msg(strstr(text, "ip link set nacre0 mtu 1401") != NULL, "%s", text);
+	flags_of("nacre0", &ifr, SIOCGIFMTU);
+	ck_assert_int_eq(ifr.ifr_mtu, 1400);
+	close(err);
+	close(log);
+}
+END_TEST
+
 /* An ARP request for an address of the interface has the kernel answer. */
 START_TEST(tap_exchanges_frames)
 {
@@ -416,6 +503,8 @@ Suite *netio_suite(void)
 	tcase_add_test(t, frame_longer_than_the_buffers_is_cut);
 	tcase_add_loop_test(t, nonsense_ends_the_stream, 0, 4);
 	tcase_add_test(t, other_side_goes_away);
+	tcase_add_test(t, shortage_passes);
+	tcase_add_test(t, shortage_is_waited_for);
 	tcase_add_test(t, full_socket_keeps_frames_whole);
 	tcase_add_test(t, memory_that_refuses_is_an_error);
 	tcase_add_test(t, readiness_as_long_as_it_is_wanted);
@@ -425,6 +514,7 @@ Suite *netio_suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, tap_that_cannot_be);
 	tcase_add_test(t, tap_is_created_and_goes_away);
+	tcase_add_test(t, tap_that_exists_with_another_mtu);
 	tcase_add_test(t, tap_exchanges_frames);
 	suite_add_tcase(s, t);
 	return s;

@@ -3,25 +3,38 @@
 /* The child process, with a script in its place. That the real one understands us: tests/e2e/net. */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/suites.h"
 #include "vmm/nofile.h"
 #include "vmm/passt.h"
+#include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 
 static char dir[] = "/tmp/nacre-passt.XXXXXX";
 static char script[64];
 static struct passt *passt;
 static int sock = -1;
+
+/* In place of the C library's. */
+static pid_t killed;
+
+int kill(pid_t pid, int signo)
+{
+	killed = pid;
+	return (int)syscall(SYS_kill, pid, signo);
+}
 
 static void setup(void)
 {
@@ -94,10 +107,8 @@ START_TEST(gets_nothing_else)
 		     "printf '%s ' $i >&3; done; readlink 0 >&3; "
 		     "grep SigIgn /proc/$$/status >&3; exit 0",
 		0700);
-	signal(SIGPIPE, SIG_IGN);
 	start(0);
 	hear(text, sizeof(text));
-	signal(SIGPIPE, SIG_DFL);
 	close(leak);
 	open = strstr(text, "0 1 2 3 ");
 	ck_assert_msg(open != NULL, "%s", text);
@@ -132,6 +143,64 @@ START_TEST(limit_of_open_files_is_raised_for_us_alone)
 }
 END_TEST
 
+/* Neither what we ignore nor what we block; and our own mask is as before. */
+START_TEST(gets_no_signals_of_ours)
+{
+	static const int signals[] = { SIGPIPE, SIGXFSZ, SIGCHLD, SIGUSR1 };
+	sigset_t mask, after;
+	char text[256];
+
+	write_script("exec grep -E 'SigBlk|SigIgn' /proc/self/status >&3", 0700);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		signal(signals[i], SIG_IGN);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	start(0);
+	hear(text, sizeof(text));
+	ck_assert_str_eq(text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+	sigprocmask(SIG_SETMASK, NULL, &after);
+	ck_assert_int_eq(sigismember(&after, SIGTERM), 1);
+	ck_assert_int_eq(sigismember(&after, SIGINT), 0);
+}
+END_TEST
+
+/* In a process of its own: passt cannot start for lack of descriptors, and file 4 is not ours. */
+static int start_with_few_descriptors(rlim_t count)
+{
+	struct rlimit few = { count, 1024 }, many = { 1024, 1024 };
+	int file = memfd_create("disk", 0), r, fd;
+	struct passt *p;
+	struct err e;
+	char left[8];
+
+	if (file < 0 || pwrite(file, "contents", 8, 0) != 8 || dup2(file, 40) != 40)
+		return 1;
+	close_range(3, 39, 0);
+	if (open("/dev/null", O_RDONLY) != 3 || dup2(40, 4) != 4 || close(40))
+		return 2;
+	setrlimit(RLIMIT_NOFILE, &few);
+	r = passt_start(&p, &fd, 0, &e);
+	setrlimit(RLIMIT_NOFILE, &many);
+	if (pread(4, left, 8, 0) != 8 || memcmp(left, "contents", 8) || lseek(4, 0, SEEK_CUR))
+		return 3;
+	return r == -EMFILE ? 0 : 4;
+}
+
+START_TEST(failure_writes_to_no_file_of_ours)
+{
+	int status;
+	pid_t pid;
+
+	write_script("exit 0", 0700);
+	pid = fork();
+	if (!pid)
+		_exit(start_with_few_descriptors((rlim_t)_i));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 START_TEST(what_cannot_start_is_a_sentence)
 {
 	struct err e = { "" };
@@ -144,11 +213,33 @@ START_TEST(what_cannot_start_is_a_sentence)
 		setenv("PATH", dir, 1);
 	ck_assert_int_eq(passt_start(&passt, &sock, 0, &e), _i ? -EACCES : -ENOENT);
 	ck_assert_msg(
-		strstr(e.msg, _i ? "start passt: Permission denied" : "not installed") != NULL,
+		strstr(e.msg, _i ? "start passt: Permission denied (a passt in PATH is not for "
+				   "this user to execute)"
+				 : "not installed") != NULL,
 		"%s", e.msg);
 	ck_assert_int_eq(sock, -1);
 	/* No child is left. */
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+}
+END_TEST
+
+/* Where SIGCHLD is ignored a number is free again as soon as its process ends. */
+START_TEST(others_are_not_killed)
+{
+	char text[64];
+
+	signal(SIGCHLD, SIG_IGN);
+	write_script(_i ? "exec sleep 60" : "exit 0", 0700);
+	start(0);
+	if (!_i)
+		hear(text, sizeof(text));
+	for (int i = 0; !_i && i < 1000 && waitpid(-1, NULL, WNOHANG) == 0; i++)
+		usleep(1000);
+	killed = 0;
+	passt_free(passt);
+	passt = NULL;
+	signal(SIGCHLD, SIG_DFL);
+	ck_assert_int_eq(killed != 0, _i);
 }
 END_TEST
 
@@ -229,6 +320,9 @@ Suite *passt_suite(void)
 	tcase_add_loop_test(t, gets_its_end_of_the_socket, 0, 2);
 	tcase_add_test(t, gets_nothing_else);
 	tcase_add_test(t, limit_of_open_files_is_raised_for_us_alone);
+	tcase_add_test(t, gets_no_signals_of_ours);
+	tcase_add_loop_test(t, failure_writes_to_no_file_of_ours, 8, 11);
+	tcase_add_loop_test(t, others_are_not_killed, 0, 2);
 	tcase_add_loop_test(t, what_cannot_start_is_a_sentence, 0, 2);
 	tcase_add_test(t, ends_with_us);
 	tcase_add_loop_test(t, ends_when_we_are_killed, 0, 2);

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -153,6 +154,39 @@ START_TEST(loop_posts_in_order)
 }
 END_TEST
 
+static void ignore(void *arg, int fd, short events)
+{
+	(void)arg;
+	(void)fd;
+	(void)events;
+}
+
+START_TEST(loop_tells_of_what_it_cannot_watch)
+{
+	int log = memfd_create("log", MFD_CLOEXEC), err = dup(STDERR_FILENO), fds[2];
+	char text[256] = "";
+	struct loop_event *ev;
+	struct loop *l;
+	struct err e;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(loop_new(&l, NULL, &e), 0);
+	ck_assert_int_eq(loop_add_fd(l, fds[0], LOOP_READ, ignore, NULL, &ev, &e), 0);
+	loop_event_enable(ev, false);
+	close(fds[0]);
+	dup2(log, STDERR_FILENO);
+	loop_event_enable(ev, true);
+	dup2(err, STDERR_FILENO);
+	ck_assert_int_gt(pread(log, text, sizeof(text) - 1, 0), 0);
+	ck_assert_msg(strstr(text, "event loop refuses descriptor") != NULL, "%s", text);
+	loop_event_free(ev);
+	loop_free(l);
+	close(fds[1]);
+	close(err);
+	close(log);
+}
+END_TEST
+
 START_TEST(loop_stop_before_run_is_kept)
 {
 	struct err e = { "" };
@@ -238,6 +272,7 @@ Suite *util_suite(void)
 	tcase_add_test(t, odd_files);
 	tcase_add_test(t, slow_pipe_is_read_whole);
 	tcase_add_test(t, loop_posts_in_order);
+	tcase_add_test(t, loop_tells_of_what_it_cannot_watch);
 	tcase_add_test(t, loop_stop_before_run_is_kept);
 	tcase_add_test(t, loop_refuses_a_file);
 	tcase_add_test(t, text_for_terminals);

@@ -249,6 +249,63 @@ START_TEST(frame_that_can_never_fit_is_dropped)
 }
 END_TEST
 
+START_TEST(mtu_is_kept)
+{
+	struct virtio_net_hdr_v1 h, large = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+		.gso_size = 900 };
+
+	large.csum_start = 34;
+	large.csum_offset = 16;
+	nt.cfg.mtu = 1000;
+	if (!_i)
+		nt.features |= F(VIRTIO_NET_F_MTU);
+	nt.hand_out = 40;
+	net_start();
+	net_feed(&plain, 1, 1019);
+	net_feed(&plain, 2, 1018);
+	net_feed(&large, 3, 1800);
+	net_pump(2);
+	/* A driver that does not know of it takes what comes. */
+	if (_i)
+		ck_assert_uint_eq(got(2048, &h), 1019);
+	ck_assert_uint_eq(got(2048, &h), 1018);
+	ck_assert_uint_eq(got(2048, &h), 1800);
+	ck_assert_uint_eq(got(2048, &h), 0);
+}
+END_TEST
+
+/* The device holds all that a small queue has: waiting would be for ever. */
+START_TEST(frame_longer_than_the_queue_is_dropped)
+{
+	struct virtio_net_hdr_v1 h;
+
+	nt.size = 16;
+	net_start();
+	for (uint16_t i = 0; i < 16; i++)
+		ring_desc(&nt.rx, i, GUEST_DATA + 1526ull * i, 1526,
+			DESC_WRITE | (_i && !(i % 2) ? DESC_NEXT : 0), (uint16_t)(i + 1));
+	for (uint16_t i = 0; i < 16; i = (uint16_t)(i + 1 + _i))
+		ring_offer(&nt.rx, i);
+	net_feed(&plain, 1, 1526 * 16 - HDR + 1);
+	net_feed(&plain, 2, 100);
+	net_feed(&plain, 3, 200);
+	net_kick(RXQ);
+	net_pump(2);
+	ck_assert_uint_eq(got(1526, &h), 100);
+	ck_assert_uint_eq(got(1526, &h), 200);
+	ck_assert(net_same(buf, 3, 200));
+	/* And one that takes it all. */
+	ring_offer(&nt.rx, 0);
+	ring_offer(&nt.rx, _i ? 2 : 1);
+	net_feed(&plain, 4, 1526 * 16 - HDR);
+	net_kick(RXQ);
+	net_pump(2);
+	ck_assert_uint_eq(ring_used_idx(&nt.rx), _i ? 10 : 18);
+	ck_assert(!net_broken());
+}
+END_TEST
+
 START_TEST(many_small_buffers_of_many_parts)
 {
 	struct virtio_net_hdr_v1 h;
@@ -541,6 +598,8 @@ void net_add_rx_tests(Suite *s)
 	tcase_add_test(t, frames_wait_for_buffers);
 	tcase_add_loop_test(t, long_frame_waits_for_more_buffers, 0, 2);
 	tcase_add_loop_test(t, frame_that_can_never_fit_is_dropped, 0, 2);
+	tcase_add_loop_test(t, mtu_is_kept, 0, 2);
+	tcase_add_loop_test(t, frame_longer_than_the_queue_is_dropped, 0, 2);
 	tcase_add_test(t, many_small_buffers_of_many_parts);
 	tcase_add_loop_test(t, wrong_buffer_breaks_the_device, 0, 5);
 	tcase_add_test(t, page_that_became_private_is_not_written);

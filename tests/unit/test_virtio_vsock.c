@@ -502,6 +502,58 @@ START_TEST(guest_closes_and_its_data_arrives)
 }
 END_TEST
 
+/* One whose reader does not read: its data is kept for a while, and its place in the table too. */
+START_TEST(guest_closes_and_nobody_reads)
+{
+	int listener = vs_listen(5000, 8);
+	struct vs_conn c;
+	uint32_t sent, n = 0, piece;
+
+	vt.cfg.drain_ms = 1;
+	vs_start();
+	c = vs_from_guest(listener, 5000, 77);
+	fill_bytes();
+	sent = fill_up(&c);
+	vs_shutdown(&c, 3);
+	vs_expect(VIRTIO_VSOCK_OP_RST);
+	vs_pump(200);
+	while ((piece = (uint32_t)vs_read(c.fd, got, 4096)))
+		n += piece;
+	ck_assert_uint_lt(n, sent);
+	ck_assert(vs_at_end(c.fd));
+	close(c.fd);
+	close(listener);
+}
+END_TEST
+
+/* All of the last ones may still be read; the first is over before its time. */
+START_TEST(few_closed_connections_are_kept)
+{
+	static struct vs_conn c[VSOCK_DRAINING_MAX + 1];
+	int listener = vs_listen(5000, 8);
+	uint32_t sent[ARRAY_SIZE(c)], n = 0, piece;
+
+	fill_bytes();
+	for (uint32_t i = 0; i < ARRAY_SIZE(c); i++) {
+		c[i] = vs_from_guest(listener, 5000, 100 + i);
+		sent[i] = fill_up(&c[i]);
+		vs_shutdown(&c[i], 3);
+		vs_expect(VIRTIO_VSOCK_OP_RST);
+	}
+	for (uint32_t i = 0; i < 2; i++, n = 0) {
+		while ((piece = (uint32_t)vs_read(c[i].fd, got, 4096)))
+			n += piece;
+		if (i)
+			ck_assert_uint_eq(n, sent[i]);
+		else
+			ck_assert_uint_lt(n, sent[i]);
+	}
+	for (uint32_t i = 0; i < ARRAY_SIZE(c); i++)
+		close(c[i].fd);
+	close(listener);
+}
+END_TEST
+
 START_TEST(guest_aborts)
 {
 	struct vs_conn c = vs_from_host(1234);
@@ -603,6 +655,8 @@ Suite *virtio_vsock_suite(void)
 	tcase_add_test(t, host_closes_with_data_on_the_way);
 	tcase_add_loop_test(t, host_closes, 0, 3);
 	tcase_add_test(t, guest_closes_and_its_data_arrives);
+	tcase_add_test(t, guest_closes_and_nobody_reads);
+	tcase_add_test(t, few_closed_connections_are_kept);
 	tcase_add_test(t, guest_aborts);
 	tcase_add_test(t, hundred_connections);
 	tcase_add_test(t, reset_closes_all);

@@ -100,6 +100,34 @@ START_TEST(silent_clients_are_few_and_short)
 }
 END_TEST
 
+/* They have a minute, but not while others wait. */
+START_TEST(silent_clients_make_way)
+{
+	int fd[VSOCK_CLIENTS_MAX], extra;
+	struct vs_packet p;
+	unsigned int i;
+
+	vt.cfg.line_ms = 60000;
+	vs_start();
+	for (i = 0; i < ARRAY_SIZE(fd); i++) {
+		fd[i] = vs_connect("");
+		vs_pump(2);
+	}
+	vs_pump(1100);
+	extra = vs_connect("CONNECT 7\n");
+	p = vs_expect(VIRTIO_VSOCK_OP_REQUEST);
+	ck_assert_uint_eq(p.h.dst_port, 7);
+	/* The first of them went, no other. */
+	ck_assert(vs_at_end(fd[0]));
+	for (i = 1; i < ARRAY_SIZE(fd); i++) {
+		ck_assert_int_eq(recv(fd[i], &p, 1, MSG_DONTWAIT), -1);
+		close(fd[i]);
+	}
+	close(fd[0]);
+	close(extra);
+}
+END_TEST
+
 /* ---- the file ---- */
 
 static int try_new(struct err *e)
@@ -171,6 +199,10 @@ START_TEST(bad_path_is_a_sentence)
 	vt.cfg.path = "/nonexistent/socket";
 	ck_assert_int_eq(try_new(&e), -ENOENT);
 	ck_assert_msg(strstr(e.msg, "/nonexistent/socket") != NULL, "%s", e.msg);
+	ck_assert_msg(strstr(e.msg, "mkdir /nonexistent/)") != NULL, "%s", e.msg);
+	vt.cfg.path = "/proc/socket";
+	ck_assert_int_lt(try_new(&e), 0);
+	ck_assert_msg(strstr(e.msg, "/proc/socket: cannot make the socket") != NULL, "%s", e.msg);
 }
 END_TEST
 
@@ -194,6 +226,46 @@ START_TEST(longest_path_works)
 	vs_send(&c, VIRTIO_VSOCK_OP_REQUEST, NULL, 0);
 	vs_expect(VIRTIO_VSOCK_OP_RESPONSE);
 	close(fd);
+}
+END_TEST
+
+/* Wherever a link leads, to a socket even: that is not for a guest to be led to. */
+START_TEST(only_sockets_are_connected_to)
+{
+	int listener = vs_listen(5000, 1), file;
+	struct vs_conn c = { -1, 6000, 77, VS_BUF, 0 };
+	char from[100], to[100];
+
+	snprintf(from, sizeof(from), "%s_6000", vt.path);
+	snprintf(to, sizeof(to), "%s_5000", vt.path);
+	if (_i) {
+		file = open(from, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+		ck_assert_int_ge(file, 0);
+		close(file);
+	} else {
+		ck_assert_int_eq(symlink(to, from), 0);
+	}
+	vs_send(&c, VIRTIO_VSOCK_OP_REQUEST, NULL, 0);
+	vs_expect(VIRTIO_VSOCK_OP_RST);
+	vs_expect_nothing();
+	ck_assert_int_eq(accept(listener, NULL, NULL), -1);
+	close(listener);
+}
+END_TEST
+
+/* The folder is the one of the start, under any name. */
+START_TEST(folder_may_be_moved)
+{
+	int listener = vs_listen(5000, 1);
+	char elsewhere[80];
+	struct vs_conn c;
+
+	snprintf(elsewhere, sizeof(elsewhere), "%s-moved", vt.dir);
+	ck_assert_int_eq(rename(vt.dir, elsewhere), 0);
+	c = vs_from_guest(listener, 5000, 77);
+	ck_assert_int_eq(rename(elsewhere, vt.dir), 0);
+	close(c.fd);
+	close(listener);
 }
 END_TEST
 
@@ -322,10 +394,13 @@ void vs_add_host_tests(Suite *s)
 	tcase_add_loop_test(t, good_line_in_pieces, 0, (int)ARRAY_SIZE(good_lines));
 	tcase_add_test(t, client_that_ends_before_its_line);
 	tcase_add_test(t, silent_clients_are_few_and_short);
+	tcase_add_test(t, silent_clients_make_way);
 	tcase_add_loop_test(t, existing_file_is_not_replaced, 0, 4);
 	tcase_add_test(t, file_that_is_not_ours_any_more_stays);
 	tcase_add_test(t, bad_path_is_a_sentence);
 	tcase_add_test(t, longest_path_works);
+	tcase_add_loop_test(t, only_sockets_are_connected_to, 0, 2);
+	tcase_add_test(t, folder_may_be_moved);
 	tcase_add_test(t, listener_without_room_is_tried_again);
 	tcase_add_test(t, listener_without_room_is_given_up);
 	tcase_add_test(t, connections_have_a_limit);

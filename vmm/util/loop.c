@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/util/log.h"
+
 /* Work posted from any thread: a stack that producers push to and the loop takes as a whole. */
 struct posted {
 	struct posted *next;
@@ -273,17 +275,25 @@ int loop_add_timer(struct loop *l, loop_fn fn, void *arg, struct loop_event **ou
 	return add(l, -1, 0, (struct loop_event){ .fn = fn, .arg = arg }, out, e);
 }
 
+/* There is nobody to return it to; what waits for that event may stall. */
+static void arm(struct loop_event *ev, const struct timeval *tv)
+{
+	if (event_add(ev->event, tv))
+		log_limited(LOG_ERROR, "event loop refuses descriptor %d: %s",
+			(int)event_get_fd(ev->event), strerror(errno));
+}
+
 void loop_timer_set(struct loop_event *ev, uint64_t usec)
 {
 	struct timeval tv = { (time_t)(usec / 1000000), (suseconds_t)(usec % 1000000) };
 
-	event_add(ev->event, &tv);
+	arm(ev, &tv);
 }
 
 void loop_event_enable(struct loop_event *ev, bool on)
 {
 	if (on)
-		event_add(ev->event, NULL);
+		arm(ev, NULL);
 	else
 		event_del_noblock(ev->event);
 }
