@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,11 +28,14 @@ struct passt {
 /* Handlers are not inherited by programs, but what is ignored or blocked is. */
 static void default_signals(void)
 {
+	/* The kernel's struct, all zero: the default. Past the C library, which keeps two signals to
+	 * itself, and leaves them ignored in what posix_spawn starts, us for example. */
+	static const uint64_t action[4];
 	sigset_t none;
 	int i;
 
-	for (i = 1; i < NSIG; i++)
-		signal(i, SIG_DFL);
+	for (i = 1; i < _NSIG; i++)
+		syscall(SYS_rt_sigaction, i, action, NULL, _NSIG / 8);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
