@@ -119,14 +119,14 @@ static const struct netio_ops tap_ops = {
 
 static int open_tun(struct err *e)
 {
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK), r;
 
 	if (fd >= 0)
 		return fd;
-	err_sys(e, "open /dev/net/tun");
-	if (errno == ENOENT || errno == ENODEV)
-		return err_hint(e, -ENOENT, "as root, run: modprobe tun");
-	return err_hint(e, -errno, "it must be readable and writable by the user");
+	r = err_sys(e, "open /dev/net/tun");
+	if (r == -ENOENT || r == -ENODEV)
+		return err_hint(e, r, "as root, run: modprobe tun");
+	return err_hint(e, r, "it must be readable and writable by the user");
 }
 
 static int attach_error(int code, const char *name, bool exists, struct err *e)
@@ -148,12 +148,8 @@ static int attach_error(int code, const char *name, bool exists, struct err *e)
 }
 
 /* A new interface is of no use before it is up; its address, or its bridge, is for others. */
-static int bring_up(struct ifreq *ifr, unsigned int mtu, struct err *e)
+static int bring_up(int s, struct ifreq *ifr, unsigned int mtu, struct err *e)
 {
-	_close int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (s < 0)
-		return err_sys(e, "socket");
 	if (mtu) {
 		ifr->ifr_mtu = (int)mtu;
 		if (ioctl(s, SIOCSIFMTU, ifr))
@@ -165,44 +161,39 @@ static int bring_up(struct ifreq *ifr, unsigned int mtu, struct err *e)
 	return ioctl(s, SIOCSIFFLAGS, ifr) ? err_sys(e, "bring %s up", ifr->ifr_name) : 0;
 }
 
-static bool interface_exists(struct ifreq *ifr)
-{
-	_close int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	return s >= 0 && !ioctl(s, SIOCGIFINDEX, ifr);
-}
-
 /* One that exists is set up by others; what does not fit is lost on the way. */
-static void compare_mtu(const char *name, unsigned int mtu)
+static void compare_mtu(int s, struct ifreq *ifr, unsigned int mtu)
 {
-	_close int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = { 0 };
+	const char *name = ifr->ifr_name;
 
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	if (s < 0 || ioctl(s, SIOCGIFMTU, &ifr) || ifr.ifr_mtu == (int)mtu)
+	if (ioctl(s, SIOCGIFMTU, ifr) || ifr->ifr_mtu == (int)mtu)
 		return;
 	log_warn("interface %s has an MTU of %d, and the guest is told %u (as root, run: "
 		 "ip link set %s mtu %u)",
-		name, ifr.ifr_mtu, mtu, name, mtu);
+		name, ifr->ifr_mtu, mtu, name, mtu);
 }
 
 static int attach(int fd, const char *name, unsigned int mtu, struct err *e)
 {
+	/* Interfaces are asked and told by any socket. */
+	_close int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int header = sizeof(struct virtio_net_hdr_v1);
 	struct ifreq ifr = { 0 };
 	bool exists;
 
+	if (s < 0)
+		return err_sys(e, "interface %s: socket", name);
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	exists = interface_exists(&ifr);
+	exists = !ioctl(s, SIOCGIFINDEX, &ifr);
 	ifr.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 	if (ioctl(fd, TUNSETIFF, &ifr))
 		return attach_error(errno, name, exists, e);
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header))
 		return err_sys(e, "interface %s: TUNSETVNETHDRSZ", name);
 	if (!exists)
-		return bring_up(&ifr, mtu, e);
+		return bring_up(s, &ifr, mtu, e);
 	if (mtu)
-		compare_mtu(name, mtu);
+		compare_mtu(s, &ifr, mtu);
 	return 0;
 }
 

@@ -20,11 +20,9 @@ int virtio_make_rng(
 		.mem = p->mem, .loop = p->io, .irq = p->irq, .is_protected = p->is_protected
 	};
 	struct virtio_rng *rng;
-	int r;
+	int r = virtio_rng_new(&rng, &cfg, e);
 
 	(void)config;
-	r = virtio_rng_new(&rng, &cfg, e);
-
 	if (r)
 		return r;
 	s->model = rng;

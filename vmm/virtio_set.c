@@ -78,8 +78,8 @@ static int join(
 	return r;
 }
 
-/* config: the device's own part of the configuration, which make knows. */
-static int add_item(struct virtio_set *set, virtio_make_fn make, const void *config, uint32_t item,
+/* config: the device's own part of the configuration, which make knows; the item-th of its kind. */
+static int add(struct virtio_set *set, virtio_make_fn make, const void *config, uint32_t item,
 	struct err *e)
 {
 	const struct platform_dev *row = next_row(set);
@@ -106,11 +106,6 @@ static int add_item(struct virtio_set *set, virtio_make_fn make, const void *con
 	return r ? r : join(set, s, row, e);
 }
 
-static int add(struct virtio_set *set, virtio_make_fn make, const void *config, struct err *e)
-{
-	return add_item(set, make, config, 0, e);
-}
-
 static int add_all(struct virtio_set *set, const struct config *c, struct err *e)
 {
 	const struct disk_config *disks = c->disks.items;
@@ -119,17 +114,17 @@ static int add_all(struct virtio_set *set, const struct config *c, struct err *e
 	int r = 0;
 
 	for (i = 0; !r && i < c->disks.count; i++)
-		r = add_item(set, virtio_make_disk, &disks[i], i, e);
+		r = add(set, virtio_make_disk, &disks[i], i, e);
 	for (i = 0; !r && i < c->nets.count; i++)
-		r = add_item(set, virtio_make_net, &nets[i], i, e);
+		r = add(set, virtio_make_net, &nets[i], i, e);
 	if (!r && c->vsock.count)
-		r = add(set, virtio_make_vsock, c->vsock.items, e);
+		r = add(set, virtio_make_vsock, c->vsock.items, 0, e);
 	if (!r && c->entropy)
-		r = add(set, virtio_make_rng, NULL, e);
+		r = add(set, virtio_make_rng, NULL, 0, e);
 	if (!r && c->balloon.count)
-		r = add(set, virtio_make_balloon, config_balloon(c), e);
+		r = add(set, virtio_make_balloon, config_balloon(c), 0, e);
 	if (!r && c->console == CONSOLE_VIRTIO) {
-		r = add(set, virtio_make_console, NULL, e);
+		r = add(set, virtio_make_console, NULL, 0, e);
 		set->console = r ? NULL : set->slots[set->used - 1].made.model;
 	}
 	return r;
