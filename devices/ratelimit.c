@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <time.h>
 
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 
 #define NS_PER_MS 1000000ull
 #define NS_PER_S  1000000000ull
@@ -169,21 +169,13 @@ void ratelimit_give(struct ratelimit *rl, uint64_t ops, uint64_t bytes)
 
 /* ---- with clock and timer ---- */
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
 int ratelimit_set(struct ratelimit *rl, const struct ratelimit_config *cfg, struct err *e)
 {
 	int r = ratelimit_check(cfg, e);
 
 	if (r)
 		return r;
-	ratelimit_set_at(rl, cfg, now_ns());
+	ratelimit_set_at(rl, cfg, clock_ns());
 	/* Who waits for the old limits asks again, and waits for the new ones. */
 	loop_timer_set(rl->timer, 0);
 	return 0;
@@ -197,7 +189,7 @@ int ratelimit_init(struct ratelimit *rl, const struct ratelimit_config *cfg, str
 	*rl = (struct ratelimit){ 0 };
 	if (r)
 		return r;
-	ratelimit_set_at(rl, cfg, now_ns());
+	ratelimit_set_at(rl, cfg, clock_ns());
 	return loop_add_timer(loop, ready, arg, &rl->timer, e);
 }
 
@@ -211,7 +203,7 @@ bool ratelimit_take(struct ratelimit *rl, uint64_t ops, uint64_t bytes)
 {
 	uint64_t wait;
 
-	if (ratelimit_take_at(rl, ops, bytes, now_ns(), &wait))
+	if (ratelimit_take_at(rl, ops, bytes, clock_ns(), &wait))
 		return true;
 	/*
 	 * Always anew, also for a wait that goes on: the loop's clock is coarse, and its timer may

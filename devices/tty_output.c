@@ -5,11 +5,11 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "devices/tty_impl.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/log.h"
 
 #define WRITES_MAX 4 /* per turn of the loop, so that a chatty guest leaves time to the disks */
@@ -141,17 +141,9 @@ static bool output_pending(struct tty *t)
 	return pending;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 int tty_drain(struct tty *t, int timeout_ms)
 {
-	int64_t end = now_ms() + timeout_ms;
+	int64_t end = (int64_t)clock_ms() + timeout_ms;
 	struct pollfd p = { .events = POLLOUT };
 	int r;
 
@@ -159,7 +151,7 @@ int tty_drain(struct tty *t, int timeout_ms)
 		/* Time counts only where we would wait: what can be written now is. */
 		if (r > 0)
 			continue;
-		if (timeout_ms >= 0 && now_ms() >= end)
+		if (timeout_ms >= 0 && (int64_t)clock_ms() >= end)
 			break;
 		/* While the loop's thread writes, wait a moment rather than for the descriptor. */
 		p.fd = r == -EBUSY ? -1 : t->out;

@@ -6,10 +6,10 @@
 #include <inttypes.h>
 #include <linux/virtio_balloon.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "devices/virtio_balloon_impl.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/log.h"
 
 /*
@@ -24,24 +24,16 @@
 #define PFN_SIZE sizeof(uint32_t)
 #define PIECE	 MIB(32) /* of a reported range, given back at once */
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 void balloon_begin_turn(struct virtio_balloon *b)
 {
 	b->budget = TURN_COST;
-	b->turn_end = now_ns() + TURN_NS;
+	b->turn_end = clock_ns() + TURN_NS;
 }
 
 /* Not before something was done, however late it is. */
 static bool turn_is_over(const struct virtio_balloon *b)
 {
-	return b->budget <= 0 || (b->budget < TURN_COST && now_ns() >= b->turn_end);
+	return b->budget <= 0 || (b->budget < TURN_COST && clock_ns() >= b->turn_end);
 }
 
 /* False when the device failed. */

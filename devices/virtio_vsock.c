@@ -8,6 +8,7 @@
 
 #include "devices/vsock_impl.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/log.h"
 
 #define QUEUE_SIZE 256
@@ -148,7 +149,7 @@ static void on_tick(void *arg)
 {
 	struct virtio_vsock *v = arg;
 	struct vsock_conn *c, *next;
-	uint64_t now = vsock_now_ms();
+	uint64_t now = clock_ms();
 	bool more = false;
 
 	pthread_mutex_lock(&v->dev.lock);

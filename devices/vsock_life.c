@@ -9,6 +9,7 @@
 
 #include "devices/vsock_impl.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/log.h"
 
 void vsock_tick_on(struct virtio_vsock *v)
@@ -20,7 +21,7 @@ void vsock_tick_on(struct virtio_vsock *v)
 
 void vsock_set_deadline(struct virtio_vsock *v, struct vsock_conn *c, unsigned int ms)
 {
-	c->deadline = vsock_now_ms() + ms;
+	c->deadline = clock_ms() + ms;
 	vsock_tick_on(v);
 }
 
@@ -193,7 +194,7 @@ static void dial(struct virtio_vsock *v, struct vsock_conn *c)
 {
 	int fd = vsock_unix_dial(v->host, c->host_port);
 
-	if (fd == -EAGAIN && vsock_now_ms() < c->give_up) {
+	if (fd == -EAGAIN && clock_ms() < c->give_up) {
 		vsock_set_deadline(v, c, VSOCK_TICK_US / 1000);
 		return;
 	}
@@ -223,7 +224,7 @@ void vsock_receive_request(struct virtio_vsock *v, const struct virtio_vsock_hdr
 	c->state = VSOCK_DIALING;
 	c->guest_buf = h->buf_alloc;
 	c->guest_forwarded = h->fwd_cnt;
-	c->give_up = vsock_now_ms() + v->dial_ms;
+	c->give_up = clock_ms() + v->dial_ms;
 	dial(v, c);
 }
 

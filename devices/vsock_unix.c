@@ -10,11 +10,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "devices/vsock_dial.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 
@@ -58,14 +58,6 @@ struct vsock_unix {
 	unsigned int count;
 	struct client clients[VSOCK_CLIENTS_MAX];
 };
-
-uint64_t vsock_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* ---- clients: all on the loop's thread ---- */
 
@@ -173,7 +165,7 @@ static void add_client(struct vsock_unix *u, struct client *c, int fd)
 
 	if (c->fd >= 0)
 		hang_up(c);
-	*c = (struct client){ .owner = u, .fd = fd, .deadline = vsock_now_ms() + u->line_ms };
+	*c = (struct client){ .owner = u, .fd = fd, .deadline = clock_ms() + u->line_ms };
 	if (loop_add_fd(u->loop, fd, LOOP_READ, on_line, c, &c->ev, &e)) {
 		fd_close(&c->fd);
 		return;
@@ -196,7 +188,7 @@ static struct client *find_place(struct vsock_unix *u)
 		if (c->deadline < oldest->deadline)
 			oldest = c;
 	}
-	return vsock_now_ms() + u->line_ms >= oldest->deadline + VSOCK_LINE_MIN_MS ? oldest : NULL;
+	return clock_ms() + u->line_ms >= oldest->deadline + VSOCK_LINE_MIN_MS ? oldest : NULL;
 }
 
 static void on_accept(void *arg, int fd, short events)
@@ -234,7 +226,7 @@ static void on_accept(void *arg, int fd, short events)
 static void on_tick(void *arg)
 {
 	struct vsock_unix *u = arg;
-	uint64_t now = vsock_now_ms();
+	uint64_t now = clock_ms();
 	unsigned int i;
 
 	pthread_mutex_lock(u->lock);

@@ -53,7 +53,4 @@ void vsock_unix_free(struct vsock_unix *u);
  */
 int vsock_unix_dial(const struct vsock_unix *u, uint32_t port);
 
-/* The clock of all deadlines here. */
-uint64_t vsock_now_ms(void);
-
 #endif
