@@ -45,6 +45,10 @@ struct arch_layout {
 		uint64_t size;
 	} ram[ARCH_RAM_MAX];
 	unsigned int ram_count;
+	/* Alias modes: the bit in which the addresses of a page's two copies differ, and whose the
+	 * address with that bit is. 0 in all other modes. */
+	uint64_t alias_bit;
+	bool alias_is_private;
 	gpa_t staging;
 	uint64_t staging_max; /* bytes between the staging area's start and the next thing */
 	struct platform platform;

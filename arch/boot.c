@@ -72,6 +72,10 @@ static enum boot_protection boot_protection(enum protection p)
 	switch (p) {
 	case PROTECTION_PRIVATE:
 		return BOOT_PRIVATE;
+	case PROTECTION_SOFT_REALM:
+		return BOOT_SOFT_REALM;
+	case PROTECTION_SOFT_SEV:
+		return BOOT_SOFT_SEV;
 	case PROTECTION_PKVM:
 		return BOOT_PKVM;
 	default:

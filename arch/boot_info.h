@@ -19,7 +19,13 @@
 /* Zeroed room behind the program for its data, stack and tables. */
 #define BOOT_IMAGE_ROOM 0x100000u
 
-enum boot_protection { BOOT_NONE = 0, BOOT_PRIVATE = 1, BOOT_PKVM = 2 };
+enum boot_protection {
+	BOOT_NONE = 0,
+	BOOT_PRIVATE = 1,
+	BOOT_PKVM = 2,
+	BOOT_SOFT_REALM = 3,
+	BOOT_SOFT_SEV = 4
+};
 
 #define BOOT_PORT_IO 1u /* serial, power and probe are x86 ports, not MMIO addresses */
 

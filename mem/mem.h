@@ -18,6 +18,7 @@
  *   MEM_OPEN    one backing, all of it ours to read (mode none)
  *   MEM_SPLIT   two backings: a guest_memfd for private pages, a memfd for shared ones; the share
  *               map says which of the two a page is, convert.h moves pages between them
+ *   MEM_ALIAS   the same two, each at addresses of its own, which differ in one bit (alias.h)
  *   MEM_NATIVE  one backing that a hypervisor below us takes away page by page (pKVM); it never
  *               tells, so the gate lets through and the guard catches
  *   MEM_STAGING as MEM_OPEN, but not RAM: the guest cannot give any of it back
@@ -28,7 +29,7 @@
  * Threads: regions and states change only while the world is stopped (vmm/util/park.h); everything
  * that only reads may be called by running members without a lock.
  */
-enum mem_kind { MEM_OPEN, MEM_SPLIT, MEM_NATIVE, MEM_STAGING };
+enum mem_kind { MEM_OPEN, MEM_SPLIT, MEM_ALIAS, MEM_NATIVE, MEM_STAGING };
 
 #define MEM_REGIONS_MAX 8
 
@@ -44,11 +45,19 @@ struct mem_region {
 	struct mem_region *next; /* of those removed */
 };
 
+/* See mem_alias_set. */
+struct mem_alias {
+	uint64_t bit;
+	bool is_private;
+	uint64_t limit;
+};
+
 struct mem {
 	struct slot_table *table;
 	struct mem_region *regions[MEM_REGIONS_MAX]; /* sorted by base */
 	unsigned int count;
 	struct mem_region *removed; /* their addresses are kept, see mem_remove */
+	struct mem_alias alias;	    /* of MEM_ALIAS regions */
 };
 
 struct mem_region_desc {

@@ -98,7 +98,7 @@ int bootfiles_load(const struct boot_files *f, struct vm *vm, bool probe, struct
 	if (r)
 		return r;
 	/* Private RAM is out of our reach; a program of the user's is staged in every mode. */
-	*staged = f->firmware.data || vm->config.protection == PROTECTION_PRIVATE;
+	*staged = f->firmware.data || protection_has_gmem(vm->config.protection);
 	if (*staged) {
 		r = stage(f, vm, probe, &plan, entry, e);
 	} else {

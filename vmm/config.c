@@ -270,7 +270,7 @@ int config_check(const struct config *c, struct err *e)
 			"nothing to run: neither kernel nor firmware is given (add --kernel FILE, "
 			"--firmware FILE or --config-file FILE)");
 	/* Refused, not ignored: who writes "open" expects a private side to open. */
-	if (c->private_memory == PRIVATE_MEMORY_OPEN && c->protection != PROTECTION_PRIVATE &&
+	if (c->private_memory == PRIVATE_MEMORY_OPEN && !protection_has_gmem(c->protection) &&
 		c->protection != PROTECTION_AUTO)
 		return err_set(e, -EINVAL,
 			"private-memory open does not fit protection %s (add --protection private "

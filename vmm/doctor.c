@@ -138,7 +138,7 @@ static const char *mode_catch(enum protection mode, const char **hint)
 		return "runs, but KVM here is kvm_pvm: Linux is very slow or does not boot";
 	if (kvm_is_pvm())
 		return "starts, but KVM here is kvm_pvm: protected modes misbehave";
-	if (mode == PROTECTION_PRIVATE && arch_kvm_emulates()) {
+	if (protection_has_gmem(mode) && arch_kvm_emulates()) {
 		*hint = "--private-memory open runs a kernel, without protection";
 		return "starts, but a guest whose code is private cannot run on this CPU: see "
 		       "emulation";
@@ -152,6 +152,8 @@ static void judge_mode(enum protection mode, int possible, const struct err *why
 	static const char *const texts[] = {
 		[PROTECTION_NONE] = "an ordinary VM, nothing is protected",
 		[PROTECTION_PRIVATE] = "the host kernel keeps guest memory from this process",
+		[PROTECTION_SOFT_REALM] = "the same, for kernels that can be realms",
+		[PROTECTION_SOFT_SEV] = "the same, for kernels that can be SEV guests",
 		[PROTECTION_PKVM] = "the hypervisor keeps guest memory from the host kernel",
 	};
 	const char *name = protection_name(mode), *hint, *caught = mode_catch(mode, &hint);

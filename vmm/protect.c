@@ -9,19 +9,20 @@
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 
-static int check_gmem(int vm, bool open_memory, struct err *e)
+static int check_gmem(int vm, const struct arch_config *c, struct err *e)
 {
-	uint64_t need = ABI_GMEM_MMAP | (open_memory ? ABI_GMEM_INIT_SHARED : 0);
+	uint64_t need = ABI_GMEM_MMAP | (c->open_memory ? ABI_GMEM_INIT_SHARED : 0);
 	uint64_t have = (uint64_t)kvm_has(vm, ABI_CAP_GUEST_MEMFD_FLAGS);
 
 	if (!kvm_has(vm, ABI_CAP_GUEST_MEMFD))
 		return err_set(e, -ENOTSUP,
-			"mode private: this kernel's KVM has no guest_memfd (Linux 6.18 or later "
-			"has)");
+			"mode %s: this kernel's KVM has no guest_memfd (Linux 6.18 or later has)",
+			protection_name(c->protection));
 	if ((have & need) != need)
 		return err_set(e, -ENOTSUP,
-			"mode private: this kernel's guest_memfd cannot be mapped (Linux 6.18 or "
-			"later can)");
+			"mode %s: this kernel's guest_memfd cannot be mapped (Linux 6.18 or later "
+			"can)",
+			protection_name(c->protection));
 	return 0;
 }
 
@@ -29,8 +30,8 @@ int protect_check(int kvm, int vm, const struct arch_config *c, struct err *e)
 {
 	int r = arch_check(kvm, vm, c, e);
 
-	if (!r && c->protection == PROTECTION_PRIVATE)
-		r = check_gmem(vm, c->open_memory, e);
+	if (!r && protection_has_gmem(c->protection))
+		r = check_gmem(vm, c, e);
 	return r;
 }
 
@@ -96,7 +97,7 @@ static int suits(const struct arch_config *c, enum protection mode, const struct
 {
 	if (mode == PROTECTION_PKVM && c->open_memory)
 		return err_set(e, -EINVAL, "private-memory open has no meaning in it");
-	if (mode == PROTECTION_PRIVATE && !c->open_memory && files->kernel.data &&
+	if (protection_has_gmem(mode) && !c->open_memory && files->kernel.data &&
 		arch_kvm_emulates())
 		return err_set(
 			e, -ENOTSUP, "KVM on this CPU cannot run a kernel whose code is private");

@@ -82,7 +82,9 @@ static int add_ram(struct vm *vm, struct err *e)
 	unsigned int i;
 	int r = check_huge_pages(vm, e);
 
-	if (vm->config.protection == PROTECTION_PRIVATE)
+	if (protection_is_alias(vm->config.protection))
+		kind = MEM_ALIAS;
+	else if (vm->config.protection == PROTECTION_PRIVATE)
 		kind = MEM_SPLIT;
 	else if (vm->config.protection == PROTECTION_PKVM)
 		kind = MEM_NATIVE;

@@ -52,7 +52,10 @@ int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e)
 	if (c->protection == PROTECTION_PKVM)
 		return err_set(
 			e, -ENOTSUP, "mode pkvm exists on arm64 only (use --protection private)");
-	if (c->protection == PROTECTION_PRIVATE &&
+	if (c->protection == PROTECTION_SOFT_REALM)
+		return err_set(e, -ENOTSUP,
+			"mode soft-realm exists on arm64 only (use --protection soft-sev)");
+	if (protection_has_gmem(c->protection) &&
 		!(kvm_has(vm, KVM_CAP_EXIT_HYPERCALL) & (1 << X86_HC_MAP_GPA_RANGE)))
 		return err_set(e, -ENOTSUP,
 			"this KVM cannot forward the guest's sharing calls (KVM_CAP_EXIT_HYPERCALL "

@@ -4,6 +4,8 @@
 const char *const protection_names[PROTECTION_MODES] = {
 	[PROTECTION_NONE] = "none",
 	[PROTECTION_PRIVATE] = "private",
+	[PROTECTION_SOFT_REALM] = "soft-realm",
+	[PROTECTION_SOFT_SEV] = "soft-sev",
 	[PROTECTION_PKVM] = "pkvm",
 	[PROTECTION_AUTO] = "auto",
 };
@@ -11,4 +13,14 @@ const char *const protection_names[PROTECTION_MODES] = {
 const char *protection_name(enum protection mode)
 {
 	return (unsigned int)mode < PROTECTION_MODES ? protection_names[mode] : "unknown";
+}
+
+bool protection_is_alias(enum protection mode)
+{
+	return mode == PROTECTION_SOFT_REALM || mode == PROTECTION_SOFT_SEV;
+}
+
+bool protection_has_gmem(enum protection mode)
+{
+	return mode == PROTECTION_PRIVATE || protection_is_alias(mode);
 }
