@@ -13,6 +13,7 @@ static const struct {
 	Suite *(*make)(void);
 } suites[] = {
 	{ "acpi", acpi_suite },
+	{ "alias", alias_suite },
 	{ "arm64_boot", arm64_boot_suite },
 	{ "backing", backing_suite },
 	{ "bus", bus_suite },
