@@ -19,6 +19,7 @@ static const struct {
 	{ "bus", bus_suite },
 	{ "config", config_suite },
 	{ "convert", convert_suite },
+	{ "convert-cost", convert_cost_suite },
 	{ "doctor", doctor_suite },
 	{ "machine", machine_suite },
 	{ "mem", mem_suite },

@@ -12,6 +12,7 @@ Suite *backing_suite(void);
 Suite *bus_suite(void);
 Suite *config_suite(void);
 Suite *convert_suite(void);
+Suite *convert_cost_suite(void);
 Suite *doctor_suite(void);
 Suite *machine_suite(void);
 Suite *mem_suite(void);
