@@ -55,6 +55,9 @@ struct arch_layout {
 	struct platform platform;
 };
 
+/* "x86_64" or "arm64". */
+const char *arch_name(void);
+
 /* Fills the map for that much RAM. -EINVAL with a sentence when the architecture cannot. */
 int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e);
 
@@ -81,6 +84,8 @@ struct arch_vm;
 int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config *c, struct err *e);
 int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *e);
 int arch_vm_ready(struct arch_vm *a, struct err *e);
+/* What the guest may read as its initial measurement, where it can, before the first vCPU runs. */
+void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len);
 void arch_vm_free(struct arch_vm *a); /* accepts NULL */
 
 /*

@@ -143,7 +143,7 @@ static int add_virtio(struct machine *m, struct err *e)
 {
 	int r;
 
-	if (!virtio_set_count(m->config))
+	if (!config_virtio_count(m->config))
 		return 0;
 	r = loop_new(&m->io, &m->vm->park, e);
 	if (!r)
