@@ -22,7 +22,7 @@
  *   -> KVM_CREATE_VCPU + arch_vcpu_init for each, in order of index -> arch_vm_ready
  *   -> arch_boot_plan -> (memory is filled) -> arch_vcpu_start for each -> run
  *
- * Set-up runs on one thread. arch_hypercall and arch_dump run on the vCPU's own thread.
+ * Set-up runs on one thread. arch_hypercall, arch_exit and arch_dump run on the vCPU's own thread.
  */
 struct kvm_run;
 
@@ -50,6 +50,9 @@ struct arch_layout {
 	 * address with that bit is. 0 in all other modes. */
 	uint64_t alias_bit;
 	bool alias_is_private;
+	/* Bytes from the start of ram[0] that are the same memory at both addresses, and never private:
+	 * for processors that cannot set the bit yet. */
+	uint64_t alias_both;
 	gpa_t staging;
 	uint64_t staging_max; /* bytes between the staging area's start and the next thing */
 	struct platform platform;
@@ -123,6 +126,9 @@ void arch_convert_done(struct arch_vm *a, int vcpu, struct kvm_run *run, int res
 
 /* One line about an exit that ends the run and that only this architecture knows, else "". */
 const char *arch_exit_name(uint32_t reason);
+
+/* An exit that only this architecture knows: true when it has been handled. */
+bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run);
 
 /* Writes the registers as text, several lines; returns buf. Empty when KVM refuses (pKVM). */
 const char *arch_dump(int vcpu, char *buf, size_t room);

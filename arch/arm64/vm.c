@@ -273,6 +273,14 @@ const char *arch_dump(int vcpu, char *buf, size_t room)
 	return buf;
 }
 
+bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run)
+{
+	(void)a;
+	(void)vcpu;
+	(void)run;
+	return false;
+}
+
 const char *arch_exit_name(uint32_t reason)
 {
 	return reason == KVM_EXIT_ARM_NISV

@@ -41,5 +41,6 @@ Suite *virtq_suite(void);
 Suite *x86_boot_suite(void);
 Suite *x86_elf_suite(void);
 Suite *x86_features_suite(void);
+Suite *x86_sev_suite(void);
 
 #endif
