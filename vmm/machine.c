@@ -194,6 +194,7 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 		.cpus = m->config->cpus,
 		.ram_bytes = m->config->mem_mib << 20,
 		.open_memory = m->config->private_memory == PRIVATE_MEMORY_OPEN,
+		.shared_limit = config_shared_limit(m->config),
 		.virtio = virtio_set_count(m->config),
 		.memory = m->config->memory,
 	};
