@@ -187,6 +187,12 @@ static int allow_staging(const struct machine *m, struct err *e)
 	return memlock_allow(vm->config.ram_bytes + staging->size, e);
 }
 
+/* Programs of the user's own have no device tree to read of it, and share what they like. */
+static uint64_t wanted_pool(const struct config *c)
+{
+	return c->kernel && virtio_set_count(c) ? c->swiotlb_mib << 20 : 0;
+}
+
 static int build(struct machine *m, struct boot_files *files, struct err *e)
 {
 	struct arch_config ac = {
@@ -196,6 +202,7 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 		.open_memory = m->config->private_memory == PRIVATE_MEMORY_OPEN,
 		.shared_limit = config_shared_limit(m->config),
 		.virtio = virtio_set_count(m->config),
+		.swiotlb = wanted_pool(m->config),
 		.memory = m->config->memory,
 	};
 	bool staged = false;
