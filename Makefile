@@ -196,6 +196,9 @@ demo-linux: deps-quiet ## make a Debian system and boot it to a login prompt, wi
 demo: deps-quiet ## boot a protected guest and show that the VMM cannot read it
 	$(Q)examples/demo
 
+guest-kernel: deps-quiet ## build the arm64 kernel that shares its buffers by pKVM's calls
+	$(Q)tests/rig/kernel arm64 guest
+
 deps: ## install what a fresh Debian lacks
 	$(Q)tests/rig/deps install
 
@@ -205,7 +208,7 @@ print-build:
 deps-quiet:
 	$(Q)tests/rig/deps
 
-.PHONY: deps-quiet print-build unit guests
+.PHONY: deps-quiet print-build unit guests guest-kernel
 
 install: $(NACRE) ## install to PREFIX (/usr/local)
 	install -D -m 755 $(NACRE) $(DESTDIR)$(PREFIX)/bin/nacre

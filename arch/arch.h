@@ -33,6 +33,7 @@ struct arch_config {
 	uint64_t shared_limit; /* bytes; alias modes: see mem/alias.h */
 	bool open_memory;      /* guest_memfd with INIT_SHARED: protects nothing */
 	uint32_t virtio;       /* slots for virtio devices */
+	uint64_t swiotlb;      /* bytes wanted for the pool of arch_layout; 0: none */
 	uint64_t hidden;       /* CPU features that the guest shall not see: arch_feature_hide */
 	struct backing_options memory;
 };
@@ -53,6 +54,14 @@ struct arch_layout {
 	/* Bytes from the start of ram[0] that are the same memory at both addresses, and never private:
 	 * for processors that cannot set the bit yet. */
 	uint64_t alias_both;
+	/*
+	 * The part of RAM through which such a guest exchanges data with devices, where it shares
+	 * pages by pKVM's calls (arm64): it is told to share this and nothing else. size 0: none.
+	 */
+	struct {
+		gpa_t base;
+		uint64_t size;
+	} pool;
 	gpa_t staging;
 	uint64_t staging_max; /* bytes between the staging area's start and the next thing */
 	struct platform platform;

@@ -78,6 +78,7 @@ static int add_fdt(const struct arch_config *c, const struct arch_layout *l,
 int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 	const struct boot_files *f, struct boot_plan *out, struct err *e)
 {
+	uint64_t end = l->pool.size ? l->pool.base.v : ARM64_RAM + c->ram_bytes;
 	struct arm64_image img;
 	struct places at;
 	int r;
@@ -87,12 +88,14 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 	if (r)
 		return r;
 	at = find_places(&img, f->initrd.len);
-	if (at.end > ARM64_RAM + c->ram_bytes) {
+	if (at.end > end) {
 		free(img.owned);
 		return err_set(e, -E2BIG,
-			"kernel and initrd need %llu MiB of RAM, the guest has %llu (raise --mem)",
+			"kernel and initrd need %llu MiB of RAM, the guest has %llu%s (raise "
+			"--mem)",
 			(unsigned long long)((at.end - ARM64_RAM + MIB(1) - 1) >> 20),
-			(unsigned long long)(c->ram_bytes >> 20));
+			(unsigned long long)((end - ARM64_RAM) >> 20),
+			l->pool.size ? " beside its swiotlb pool" : "");
 	}
 	r = boot_plan_add(out, img.data, img.owned, img.file_size, gpa(at.kernel), e);
 	if (!r && f->initrd.data)
