@@ -7,6 +7,7 @@
  * tree, the handoff page, and the initrd.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -17,6 +18,10 @@
 #include "vmm/util/bits.h"
 
 #define FDT_MAX MIB(2)
+/* What Linux keeps of its parameters, the end mark included. */
+#define PARAMS_ROOM 2048u
+#define BOUNCE_SIZE MIB(64)
+#define BOUNCE_SLOT 2048u
 
 struct places {
 	uint64_t kernel, fdt, handoff, initrd, end;
@@ -34,14 +39,42 @@ static struct places find_places(const struct arm64_image *img, uint64_t initrd_
 	return p;
 }
 
+/*
+ * All that a realm's kernel exchanges with devices goes through its bounce buffers. Linux 7.3 sizes
+ * these by what an ordinary guest needs, 1 MiB for each GiB of RAM, and a disk request that does not
+ * fit waits for ever. So the kernel is told a size, in slots of 2 KiB; in front of the user's own
+ * parameters, which win.
+ */
+static int realm_params(
+	const struct arch_config *c, const char *given, char out[PARAMS_ROOM], struct err *e)
+{
+	uint64_t size = min_u64(BOUNCE_SIZE, align_down(c->ram_bytes / 4, MIB(1)));
+	int n;
+
+	if (c->protection != PROTECTION_SOFT_REALM || !size)
+		n = snprintf(out, PARAMS_ROOM, "%s", given);
+	else
+		n = snprintf(out, PARAMS_ROOM, "swiotlb=%llu %s",
+			(unsigned long long)(size / BOUNCE_SLOT), given);
+	if (n >= (int)PARAMS_ROOM)
+		return err_set(e, -E2BIG,
+			"params: %d characters with swiotlb=, which mode soft-realm puts in front; "
+			"the kernel takes %u",
+			n, PARAMS_ROOM - 1);
+	return 0;
+}
+
 static int add_fdt(const struct arch_config *c, const struct arch_layout *l,
 	const struct boot_files *f, const struct places *at, struct boot_plan *out, struct err *e)
 {
-	struct fdt_params p = { .config = c, .layout = l, .bootargs = f->params };
+	char params[PARAMS_ROOM];
+	struct fdt_params p = { .config = c, .layout = l, .bootargs = params };
 	void *fdt;
 	size_t len;
-	int r;
+	int r = realm_params(c, f->params, params, e);
 
+	if (r)
+		return r;
 	if (f->initrd.data) {
 		p.initrd_base = at->initrd;
 		p.initrd_size = f->initrd.len;

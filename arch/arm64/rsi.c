@@ -189,8 +189,8 @@ static enum rsi_action state_set_answer(struct rsi_regs *r, uint64_t top, uint64
 }
 
 /*
- * Progress is told by the top: a call ends where RAM does, and after RSI_CONVERT_MAX. What has no RAM
- * is EMPTY already; that it be RAM is refused as the host may do, by the response.
+ * Progress is told by the top: a call ends where RAM does, and after RSI_CONVERT_MAX. Where there is no
+ * RAM nothing changes; as the host may do, we refuse by the response, and the top stays.
  */
 static enum rsi_action state_set(
 	const struct rsi_context *ctx, struct rsi_regs *r, struct arch_convert *c)
@@ -202,10 +202,8 @@ static enum rsi_action state_set(
 		!is_protected(ctx, base, top - base) || state > RSI_RIPAS_RAM)
 		return answer(r, RSI_ERROR_INPUT);
 	ram = find_ram(ctx, base, &next);
-	if (!ram && state == RSI_RIPAS_RAM)
-		return state_set_answer(r, base, RSI_REJECT);
 	if (!ram)
-		return state_set_answer(r, min_u64(next, top), RSI_ACCEPT);
+		return state_set_answer(r, base, RSI_REJECT);
 	top = min_u64(top, ram->base.v + ram->size);
 	*c = (struct arch_convert){ gpa(base), min_u64(top - base, RSI_CONVERT_MAX),
 		state == RSI_RIPAS_RAM };

@@ -535,6 +535,39 @@ START_TEST(realm_has_one_bit_more)
 }
 END_TEST
 
+/* What the user says comes last, and so wins. */
+START_TEST(realm_is_told_its_bounce_buffers)
+{
+	static const struct {
+		uint64_t ram;
+		const char *bootargs;
+	} want[] = { { MIB(64), "swiotlb=8192 x=1" }, { GIB(4), "swiotlb=32768 x=1" } };
+	struct arch_config c = {
+		.protection = PROTECTION_SOFT_REALM, .cpus = 1, .ram_bytes = want[_i].ram
+	};
+	struct boot_files f = { .kernel = image(MIB(2)), .params = "x=1", .kernel_path = "k" };
+	char longest[2048];
+	struct err e = { "" };
+	struct arch_layout l;
+	struct boot_plan p;
+	int len;
+
+	ck_assert_int_eq(arch_layout(&c, &l, &e), 0);
+	ck_assert_msg(arch_boot_plan(&c, &l, &f, &p, &e) == 0, "%s", e.msg);
+	ck_assert_str_eq(prop(p.items[1].data, "/chosen", "bootargs", &len), want[_i].bootargs);
+	boot_plan_free(&p);
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = 0;
+	f.params = longest;
+	ck_assert_int_eq(arch_boot_plan(&c, &l, &f, &p, &e), -E2BIG);
+	ck_assert_ptr_nonnull(strstr(e.msg, "swiotlb="));
+	c.protection = PROTECTION_PRIVATE;
+	ck_assert_msg(arch_boot_plan(&c, &l, &f, &p, &e) == 0, "%s", e.msg);
+	boot_plan_free(&p);
+	blob_free(&f.kernel);
+}
+END_TEST
+
 static const struct {
 	uint64_t id, x1, x2, x3;
 	uint64_t answer; /* when it is no conversion */
@@ -606,6 +639,7 @@ Suite *arm64_boot_suite(void)
 	tcase_add_loop_test(t, rng_seed_but_not_under_pkvm, PROTECTION_NONE, PROTECTION_PKVM + 1);
 	tcase_add_test(t, ram_above_4_gib);
 	tcase_add_loop_test(t, realm_has_one_bit_more, 0, 4);
+	tcase_add_loop_test(t, realm_is_told_its_bounce_buffers, 0, 2);
 	tcase_add_loop_test(t, hypercalls, 0, (int)ARRAY_SIZE(calls));
 	tcase_add_test(t, conversion_results);
 	suite_add_tcase(s, t);

@@ -302,9 +302,9 @@ START_TEST(outside_ram_all_is_empty)
 	ck_assert_uint_eq(r.x[1], RAM_BASE);
 	ck_assert_uint_eq(status(RSI_IPA_STATE_GET, RAM_END, TOP_BIT, 0, &r), RSI_SUCCESS);
 	ck_assert_uint_eq(r.x[1], TOP_BIT);
-	/* To make it what it is goes; to make it RAM is refused, and nothing was reached. */
-	ck_assert_uint_eq(set_state(0, RAM_END, RSI_RIPAS_EMPTY, &response), RAM_BASE);
-	ck_assert_uint_eq(response, RSI_ACCEPT);
+	/* Nor can it be changed, and nothing is reached. */
+	ck_assert_uint_eq(set_state(0, RAM_END, RSI_RIPAS_EMPTY, &response), 0);
+	ck_assert_uint_eq(response, RSI_REJECT);
 	ck_assert_uint_eq(set_state(0, RAM_END, RSI_RIPAS_RAM, &response), 0);
 	ck_assert_uint_eq(response, RSI_REJECT);
 	ck_assert_uint_eq(set_state(RAM_END, TOP_BIT, RSI_RIPAS_RAM, &response), RAM_END);

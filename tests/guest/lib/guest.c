@@ -126,6 +126,39 @@ uint64_t ram_page(uint64_t n)
 	return boot->ram[0].base + (1 << 20) + n * PAGE;
 }
 
+/* Of RAM's first pages; others are never shared. */
+#define NOTED_PAGES 65536u
+static uint32_t shared_pages[NOTED_PAGES / 32];
+
+static bool page_number(uint64_t gpa, uint64_t *n)
+{
+	*n = (gpa - boot->ram[0].base) / PAGE;
+	return mode_is(BOOT_SOFT_REALM) && *n < NOTED_PAGES;
+}
+
+uint64_t where(uint64_t gpa)
+{
+	uint64_t n;
+
+	if (!page_number(gpa, &n) || !(load(&shared_pages[n / 32]) >> n % 32 & 1))
+		return gpa;
+	return gpa | boot->alias_bit;
+}
+
+void note_state(uint64_t gpa, bool shared)
+{
+	uint32_t bit;
+	uint64_t n;
+
+	if (!page_number(gpa, &n))
+		return;
+	bit = 1u << n % 32;
+	if (shared)
+		__atomic_fetch_or(&shared_pages[n / 32], bit, __ATOMIC_RELEASE);
+	else
+		__atomic_fetch_and(&shared_pages[n / 32], ~bit, __ATOMIC_RELEASE);
+}
+
 extern uint8_t movable_start[] __attribute__((visibility("hidden")));
 extern uint8_t movable_end[] __attribute__((visibility("hidden")));
 
@@ -242,7 +275,7 @@ uint64_t probe_rss(void)
 
 uint32_t probe_refusal(void)
 {
-	if (mode_is(BOOT_PRIVATE))
+	if (mode_is(BOOT_PRIVATE) || mode_is(BOOT_SOFT_REALM))
 		return PROBE_SIGBUS;
 	return mode_is(BOOT_PKVM) ? PROBE_SIGSEGV : PROBE_OK;
 }
