@@ -118,8 +118,8 @@ struct arch_convert {
 	bool to_private;
 };
 bool arch_hypercall(struct arch_vm *a, int vcpu, struct kvm_run *run, struct arch_convert *c);
-void arch_convert_done(struct arch_vm *a, int vcpu, struct kvm_run *run,
-	const struct arch_convert *c, int result);
+void arch_convert_done(
+	struct arch_vm *a, int vcpu, struct kvm_run *run, const struct arch_convert *c, int result);
 
 /* One line about an exit that ends the run and that only this architecture knows, else "". */
 const char *arch_exit_name(uint32_t reason);

@@ -259,8 +259,8 @@ bool arch_hypercall(struct arch_vm *a, int vcpu, struct kvm_run *run, struct arc
 	return false;
 }
 
-void arch_convert_done(struct arch_vm *a, int vcpu, struct kvm_run *run,
-	const struct arch_convert *c, int result)
+void arch_convert_done(
+	struct arch_vm *a, int vcpu, struct kvm_run *run, const struct arch_convert *c, int result)
 {
 	(void)a;
 	(void)c;

@@ -110,7 +110,7 @@ static void check_measurements(void)
 	struct regs first = expect(SUCCESS, 9, MEASUREMENT_READ, 1, 0, 0), r;
 	uint32_t i;
 
-	expect(INPUT, 1, MEASUREMENT_READ, 5, 0, 0);
+	expect(INPUT, 9, MEASUREMENT_READ, 5, 0, 0);
 	expect(INPUT, 1, MEASUREMENT_EXTEND, 0, 8, 0);
 	expect(INPUT, 1, MEASUREMENT_EXTEND, 5, 8, 0);
 	expect(INPUT, 1, MEASUREMENT_EXTEND, 1, 65, 0);

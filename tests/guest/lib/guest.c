@@ -116,6 +116,11 @@ uint64_t ram_total(void)
 	return sum;
 }
 
+uint64_t ram_start(void)
+{
+	return boot->ram[0].base + (mode_is(BOOT_SOFT_SEV) ? 1 << 20 : 0);
+}
+
 uint64_t ram_end(void)
 {
 	return boot->ram[boot->ram_count - 1].base + boot->ram[boot->ram_count - 1].size;
@@ -127,13 +132,13 @@ uint64_t ram_page(uint64_t n)
 }
 
 /* Of RAM's first pages; others are never shared. */
-#define NOTED_PAGES 65536u
+#define NOTED_PAGES (2u << 20)
 static uint32_t shared_pages[NOTED_PAGES / 32];
 
 static bool page_number(uint64_t gpa, uint64_t *n)
 {
 	*n = (gpa - boot->ram[0].base) / PAGE;
-	return mode_is(BOOT_SOFT_REALM) && *n < NOTED_PAGES;
+	return boot->alias_bit && *n < NOTED_PAGES;
 }
 
 uint64_t where(uint64_t gpa)
@@ -198,28 +203,31 @@ static uint64_t mix(uint64_t v)
 
 void page_fill(uint64_t gpa, uint64_t seed)
 {
+	volatile uint64_t *page = words(gpa);
 	uint64_t i;
 
 	for (i = 0; i < PAGE / 8; i++)
-		words(gpa)[i] = mix(seed + i);
+		page[i] = mix(seed + i);
 }
 
 bool page_holds(uint64_t gpa, uint64_t seed)
 {
+	const volatile uint64_t *page = words(gpa);
 	uint64_t i;
 
 	for (i = 0; i < PAGE / 8; i++)
-		if (words(gpa)[i] != mix(seed + i))
+		if (page[i] != mix(seed + i))
 			return false;
 	return true;
 }
 
 bool page_is_zero(uint64_t gpa)
 {
+	const volatile uint64_t *page = words(gpa);
 	uint64_t i;
 
 	for (i = 0; i < PAGE / 8; i++)
-		if (words(gpa)[i])
+		if (page[i])
 			return false;
 	return true;
 }
@@ -275,7 +283,7 @@ uint64_t probe_rss(void)
 
 uint32_t probe_refusal(void)
 {
-	if (mode_is(BOOT_PRIVATE) || mode_is(BOOT_SOFT_REALM))
+	if (vmm_converts())
 		return PROBE_SIGBUS;
 	return mode_is(BOOT_PKVM) ? PROBE_SIGSEGV : PROBE_OK;
 }

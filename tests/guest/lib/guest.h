@@ -108,7 +108,15 @@ static inline bool mode_is(enum boot_protection mode)
 	return boot->protection == (uint32_t)mode;
 }
 
+/* A mode in which the VMM itself converts pages. */
+static inline bool vmm_converts(void)
+{
+	return mode_is(BOOT_PRIVATE) || mode_is(BOOT_SOFT_REALM) || mode_is(BOOT_SOFT_SEV);
+}
+
 uint64_t ram_total(void);
+/* The first page that can be private: in soft-sev the lowest MiB never is. */
+uint64_t ram_start(void);
 /* The end of the last RAM region. */
 uint64_t ram_end(void);
 /* A page of RAM that the library does not use: the n-th from 1 MiB into RAM on. */
