@@ -20,8 +20,10 @@
 
 #define FDT_MAX MIB(2)
 /* What Linux keeps of its parameters, the end mark included. */
-#define PARAMS_ROOM 2048u
-#define BOUNCE_SLOT 2048u
+#define PARAMS_ROOM    2048u
+#define BOUNCE_SLOT    2048u
+#define BOUNCE_SEGMENT 128u   /* slots; pools are made of whole segments */
+#define BOUNCE_DEFAULT 32768u /* slots */
 
 struct places {
 	uint64_t kernel, fdt, handoff, initrd, end;
@@ -61,13 +63,16 @@ static int realm_params(
 	const struct arch_config *c, const char *given, char out[PARAMS_ROOM], struct err *e)
 {
 	uint64_t size = min_u64(c->swiotlb, align_down(c->ram_bytes / 4, MIB(1)));
+	uint64_t slots = size / BOUNCE_SLOT;
 	int n;
 
-	if (c->protection != PROTECTION_SOFT_REALM || !size)
+	/* Who asks for just the default has not asked, to Linux: it makes the pool small all the same. */
+	if (slots == BOUNCE_DEFAULT)
+		slots += BOUNCE_SEGMENT;
+	if (c->protection != PROTECTION_SOFT_REALM || !slots)
 		n = snprintf(out, PARAMS_ROOM, "%s", given);
 	else
-		n = snprintf(out, PARAMS_ROOM, "swiotlb=%llu %s",
-			(unsigned long long)(size / BOUNCE_SLOT), given);
+		n = snprintf(out, PARAMS_ROOM, "swiotlb=%llu %s", (unsigned long long)slots, given);
 	if (n >= (int)PARAMS_ROOM)
 		return err_set(e, -E2BIG,
 			"params: %d characters with swiotlb=, which mode soft-realm puts in front; "
