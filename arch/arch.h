@@ -139,6 +139,9 @@ void arch_convert_done(
 /* One line about an exit that ends the run and that only this architecture knows, else "". */
 const char *arch_exit_name(uint32_t reason);
 
+/* What it says of a guest that it accesses that address, where it can only be a mistake; else NULL. */
+const char *arch_mmio_note(const struct arch_layout *l, uint64_t addr);
+
 /* An exit that only this architecture knows: true when it has been handled. */
 bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run);
 
