@@ -22,7 +22,7 @@
  *   -> KVM_CREATE_VCPU + arch_vcpu_init for each, in order of index -> arch_vm_ready
  *   -> arch_boot_plan -> (memory is filled) -> arch_vcpu_start for each -> run
  *
- * Set-up runs on one thread. arch_hypercall and arch_dump run on the vCPU's own thread.
+ * Set-up runs on one thread. arch_hypercall, arch_exit and arch_dump run on the vCPU's own thread.
  */
 struct kvm_run;
 
@@ -51,6 +51,9 @@ struct arch_layout {
 	 * address with that bit is. 0 in all other modes. */
 	uint64_t alias_bit;
 	bool alias_is_private;
+	/* Bytes from the start of ram[0] that are the same memory at both addresses, and never private:
+	 * for processors that cannot set the bit yet. */
+	uint64_t alias_both;
 	/*
 	 * The part of RAM through which such a guest exchanges data with devices, where it shares
 	 * pages by pKVM's calls (arm64): it is told to share this and nothing else. size 0: none.
@@ -63,6 +66,9 @@ struct arch_layout {
 	uint64_t staging_max; /* bytes between the staging area's start and the next thing */
 	struct platform platform;
 };
+
+/* "x86_64" or "arm64". */
+const char *arch_name(void);
 
 /* Fills the map for that much RAM. -EINVAL with a sentence when the architecture cannot. */
 int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e);
@@ -90,6 +96,8 @@ struct arch_vm;
 int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config *c, struct err *e);
 int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *e);
 int arch_vm_ready(struct arch_vm *a, struct err *e);
+/* What the guest may read as its initial measurement, where it can, before the first vCPU runs. */
+void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len);
 void arch_vm_free(struct arch_vm *a); /* accepts NULL */
 
 /*
@@ -127,6 +135,9 @@ void arch_convert_done(struct arch_vm *a, int vcpu, struct kvm_run *run, int res
 
 /* One line about an exit that ends the run and that only this architecture knows, else "". */
 const char *arch_exit_name(uint32_t reason);
+
+/* An exit that only this architecture knows: true when it has been handled. */
+bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run);
 
 /* Writes the registers as text, several lines; returns buf. Empty when KVM refuses (pKVM). */
 const char *arch_dump(int vcpu, char *buf, size_t room);

@@ -36,7 +36,10 @@ static void region_free(struct mem_region *r)
 		slot_range_clear(r->slots, &ignored);
 	if (r->alias)
 		alias_range_clear(r->alias, &ignored);
+	if (r->twin)
+		slot_range_clear(r->twin, &ignored);
 	slot_range_free(r->slots);
+	slot_range_free(r->twin);
 	alias_range_free(r->alias);
 	share_free(r->share);
 	backing_free(&r->shared);
@@ -125,6 +128,9 @@ static int make_region(struct mem *m, struct mem_region *r, const struct mem_reg
 	else if (!ret)
 		ret = slot_range_new(&r->slots, m->table, r->base, &r->shared,
 			two_sides ? &r->private : NULL, e);
+	if (!ret && d->kind == MEM_BOTH)
+		ret = slot_range_new(
+			&r->twin, m->table, gpa(r->base.v | m->alias.bit), &r->shared, NULL, e);
 	return ret;
 }
 
@@ -180,6 +186,8 @@ int mem_remove(struct mem *m, gpa_t base, struct err *e)
 			e, -ENOENT, "no memory region at 0x%llx", (unsigned long long)base.v);
 	r = m->regions[i];
 	ret = r->alias ? alias_range_clear(r->alias, e) : slot_range_clear(r->slots, e);
+	if (!ret && r->twin)
+		ret = slot_range_clear(r->twin, e);
 	if (ret)
 		return err_prefix(e, ret, "remove memory region %s", r->name);
 	/* From here on the gate knows nothing of it, whether or not the rest succeeds. */
@@ -284,7 +292,7 @@ static int refused(const struct mem *m, gpa_t a, size_t len, struct err *e)
 static int faulted(const struct mem *m, gpa_t a, const struct guard_fault *f, struct err *e)
 {
 	enum mem_kind kind = mem_find(m, plain(m, a), 1)->kind;
-	bool is_open = kind == MEM_OPEN || kind == MEM_STAGING;
+	bool is_open = kind == MEM_OPEN || kind == MEM_BOTH || kind == MEM_STAGING;
 
 	return err_set(e, -EFAULT, "gpa 0x%llx: %s (%s at host address 0x%llx)",
 		(unsigned long long)a.v, is_open ? "the host has no memory for it" : "private page",

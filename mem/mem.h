@@ -19,6 +19,8 @@
  *   MEM_SPLIT   two backings: a guest_memfd for private pages, a memfd for shared ones; the share
  *               map says which of the two a page is, convert.h moves pages between them
  *   MEM_ALIAS   the same two, each at addresses of its own, which differ in one bit (alias.h)
+ *   MEM_BOTH    one backing, ours to read, that such guests find at both addresses: a page's state
+ *               is nothing there, and so is its conversion
  *   MEM_NATIVE  one backing that a hypervisor below us takes away page by page (pKVM); it never
  *               tells, so the gate tries each page, and the guard catches what changes after that
  *   MEM_STAGING as MEM_OPEN, but not RAM: the guest cannot give any of it back
@@ -29,7 +31,7 @@
  * Threads: regions and states change only while the world is stopped (vmm/util/park.h); everything
  * that only reads may be called by running members without a lock.
  */
-enum mem_kind { MEM_OPEN, MEM_SPLIT, MEM_ALIAS, MEM_NATIVE, MEM_STAGING };
+enum mem_kind { MEM_OPEN, MEM_SPLIT, MEM_ALIAS, MEM_BOTH, MEM_NATIVE, MEM_STAGING };
 
 #define MEM_REGIONS_MAX 8
 
@@ -43,6 +45,7 @@ struct mem_region {
 	struct backing private;
 	struct share_map *share;
 	struct slot_range *slots;  /* of all kinds but MEM_ALIAS */
+	struct slot_range *twin;   /* MEM_BOTH: those at the addresses with the bit */
 	struct alias_range *alias; /* of that one */
 	struct mem_region *next;   /* of those removed */
 };

@@ -131,6 +131,8 @@ static void on_other(struct vcpu *v)
 {
 	char what[160];
 
+	if (arch_exit(v->vm->arch, v->fd, v->run))
+		return;
 	snprintf(what, sizeof(what), "exit %u that nobody handles%s%s", v->run->exit_reason,
 		arch_exit_name(v->run->exit_reason)[0] ? ": " : "",
 		arch_exit_name(v->run->exit_reason));

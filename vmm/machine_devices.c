@@ -143,7 +143,7 @@ static int add_virtio(struct machine *m, struct err *e)
 {
 	int r;
 
-	if (!virtio_set_count(m->config))
+	if (!config_virtio_count(m->config))
 		return 0;
 	/* All else of a pKVM guest's RAM is not for the host to touch, nor even to try. */
 	if (m->vm->config.protection == PROTECTION_PKVM)

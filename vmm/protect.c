@@ -142,6 +142,12 @@ int protect_resolve(struct arch_config *c, const struct boot_files *files, struc
 	if (c->open_memory)
 		log_warn("private-memory open: NOTHING IS PROTECTED, this process can read all of "
 			 "the guest's memory");
+	else if (files->kernel.data && arch_kvm_emulates() && c->protection == PROTECTION_SOFT_SEV)
+		return err_set(e, -ENOTSUP,
+			"mode soft-sev: KVM on this CPU reads guest instructions through this "
+			"process, which private memory forbids (take a CPU with nrip_save and "
+			"decodeassists, or Intel's; --private-memory open runs the guest without "
+			"protection)");
 	else if (files->kernel.data && arch_kvm_emulates())
 		log_warn("KVM on this CPU reads guest instructions through this process, which "
 			 "private memory forbids: a kernel may fail (--private-memory open runs it "

@@ -85,6 +85,16 @@ static int check_huge_pages(const struct vm *vm, struct err *e)
 	return page ? huge_pool_check(HUGE_SYSFS, page, vm->config.ram_bytes, e) : 0;
 }
 
+static int add_range(struct vm *vm, enum mem_kind kind, gpa_t base, uint64_t size, struct err *e)
+{
+	struct mem_region_desc both = { MEM_BOTH, "low ram", base,
+		min_u64(size, base.v ? 0 : vm->layout.alias_both) };
+	struct mem_region_desc d = { kind, "ram", gpa_add(base, both.size), size - both.size };
+	int r = both.size ? mem_add(vm->mem, &both, e) : 0;
+
+	return r ? r : mem_add_ram(vm->mem, &d, &vm->config.memory, e);
+}
+
 static int add_ram(struct vm *vm, struct err *e)
 {
 	enum mem_kind kind = MEM_OPEN;
@@ -97,12 +107,8 @@ static int add_ram(struct vm *vm, struct err *e)
 		kind = MEM_SPLIT;
 	else if (vm->config.protection == PROTECTION_PKVM)
 		kind = MEM_NATIVE;
-	for (i = 0; i < vm->layout.ram_count && !r; i++) {
-		struct mem_region_desc d = { kind, "ram", vm->layout.ram[i].base,
-			vm->layout.ram[i].size };
-
-		r = mem_add_ram(vm->mem, &d, &vm->config.memory, e);
-	}
+	for (i = 0; i < vm->layout.ram_count && !r; i++)
+		r = add_range(vm, kind, vm->layout.ram[i].base, vm->layout.ram[i].size, e);
 	return r;
 }
 

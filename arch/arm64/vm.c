@@ -31,6 +31,11 @@ struct arch_vm {
 	struct kvm_vcpu_init init;
 };
 
+const char *arch_name(void)
+{
+	return "arm64";
+}
+
 int arch_vm_type(int kvm, const struct arch_config *c, const struct arch_layout *l, uint64_t *type,
 	struct err *e)
 {
@@ -169,6 +174,13 @@ int arch_vm_ready(struct arch_vm *a, struct err *e)
 	return r;
 }
 
+void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)
+{
+	(void)a;
+	(void)digest;
+	(void)len;
+}
+
 void arch_vm_free(struct arch_vm *a)
 {
 	if (!a)
@@ -259,6 +271,14 @@ const char *arch_dump(int vcpu, char *buf, size_t room)
 	if (used < room && kvm_get_reg(vcpu, CORE_REG(regs.pstate), &v, &ignored) >= 0)
 		snprintf(buf + used, room - used, " pstate %016llx", (unsigned long long)v);
 	return buf;
+}
+
+bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run)
+{
+	(void)a;
+	(void)vcpu;
+	(void)run;
+	return false;
 }
 
 const char *arch_exit_name(uint32_t reason)

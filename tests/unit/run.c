@@ -23,6 +23,7 @@ static const struct {
 	{ "doctor", doctor_suite },
 	{ "hold", hold_suite },
 	{ "machine", machine_suite },
+	{ "measure", measure_suite },
 	{ "mem", mem_suite },
 	{ "memlock", memlock_suite },
 	{ "netio", netio_suite },
@@ -48,6 +49,7 @@ static const struct {
 	{ "x86_boot", x86_boot_suite },
 	{ "x86_elf", x86_elf_suite },
 	{ "x86_features", x86_features_suite },
+	{ "x86_sev", x86_sev_suite },
 };
 
 static int wanted(int argc, char **argv, const char *name)

@@ -16,6 +16,7 @@ Suite *convert_cost_suite(void);
 Suite *doctor_suite(void);
 Suite *hold_suite(void);
 Suite *machine_suite(void);
+Suite *measure_suite(void);
 Suite *mem_suite(void);
 Suite *memlock_suite(void);
 Suite *netio_suite(void);
@@ -41,5 +42,6 @@ Suite *virtq_suite(void);
 Suite *x86_boot_suite(void);
 Suite *x86_elf_suite(void);
 Suite *x86_features_suite(void);
+Suite *x86_sev_suite(void);
 
 #endif
