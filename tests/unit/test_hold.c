@@ -14,6 +14,7 @@
 #include "tests/unit/suites.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
+#include "vmm/vm_convert.h"
 
 #define BASE  GIB(1)
 #define SIZE  MIB(4)
@@ -124,6 +125,96 @@ START_TEST(who_waits_is_woken)
 }
 END_TEST
 
+/* ---- a vCPU that converts ---- */
+
+static struct park park;
+static struct park_member vcpu, other;
+static _Atomic int end;
+
+static void make_park(void)
+{
+	make(MEM_SPLIT);
+	atomic_store(&end, 0);
+	park_init(&park);
+	park_join(&park, &vcpu, NULL, NULL);
+	park_join(&park, &other, NULL, NULL);
+	park_enter(&vcpu);
+}
+
+static void end_park(void)
+{
+	park_quit(&vcpu);
+	park_quit(&other);
+	park_destroy(&park);
+}
+
+static int convert_first(void)
+{
+	const struct arch_convert c = { { BASE }, PAGE_SIZE, true };
+
+	return vm_convert_unheld(&park, &vcpu, mem, &c, &end, &e);
+}
+
+/* A device's loop comes back from its poll, which no waiting vCPU may keep it from, and drops it. */
+static void *drop_as_member(void *hold)
+{
+	usleep(30000);
+	park_enter(&other);
+	mem_drop_hold(hold);
+	park_leave(&other);
+	return NULL;
+}
+
+START_TEST(conversion_waits_for_the_device)
+{
+	const gpa_t at = { BASE };
+	const struct iovec iov = { NULL, 1 };
+	struct mem_hold h;
+	pthread_t thread;
+
+	make_park();
+	mem_hold(mem, &h, &at, &iov, 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, drop_as_member, &h), 0);
+	ck_assert_int_eq(convert_first(), 0);
+	ck_assert_ptr_null(mem_host(mem, gpa(BASE), 1));
+	pthread_join(thread, NULL);
+	end_park();
+}
+END_TEST
+
+static void *change_the_world(void *arg)
+{
+	(void)arg;
+	usleep(30000);
+	park_stop(&park, NULL);
+	park_start(&park, NULL);
+	atomic_store(&end, 1);
+	return NULL;
+}
+
+/* Others change the map meanwhile; and when the run is over, so is the wait. */
+START_TEST(conversion_holds_up_nobody)
+{
+	const gpa_t at = { BASE };
+	const struct iovec iov = { NULL, 1 };
+	struct mem_hold h;
+	pthread_t thread;
+	uint64_t before = clock_ms();
+
+	make_park();
+	mem_hold(mem, &h, &at, &iov, 1);
+	ck_assert(_i || !pthread_create(&thread, NULL, change_the_world, NULL));
+	ck_assert_int_eq(convert_first(), -EBUSY);
+	/* Ended by the other thread, or by its own patience. */
+	ck_assert_uint_ge(clock_ms() - before, _i ? 1000 : 30);
+	ck_assert_ptr_nonnull(mem_host(mem, gpa(BASE), 1));
+	if (!_i)
+		pthread_join(thread, NULL);
+	mem_drop_hold(&h);
+	end_park();
+}
+END_TEST
+
 START_TEST(what_a_hypervisor_takes_cannot_be_held)
 {
 	make(MEM_NATIVE);
@@ -140,6 +231,8 @@ Suite *hold_suite(void)
 	tcase_add_loop_test(t, pages_of_each_buffer_stay, 0, 2);
 	tcase_add_loop_test(t, holds_are_counted_each, 0, 4);
 	tcase_add_test(t, who_waits_is_woken);
+	tcase_add_test(t, conversion_waits_for_the_device);
+	tcase_add_loop_test(t, conversion_holds_up_nobody, 0, 2);
 	tcase_add_test(t, what_a_hypervisor_takes_cannot_be_held);
 	suite_add_tcase(s, t);
 	return s;
