@@ -146,6 +146,7 @@ $(GUESTS)/%/hello.bin: examples/firmware-hello-%.S
 	$(Q)$(CROSS_$*)gcc -c -o $(@:.bin=.o) $<
 	$(Q)$(CROSS_$*)objcopy -O binary $(@:.bin=.o) $@
 include tests/bench/bench.mk
+include tests/attack/attack.mk
 
 # Pure parts of both architectures are tested on every host; test_*_boot.c include boot.c and layout.c.
 UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
