@@ -32,7 +32,7 @@
 void mem_alias_set(struct mem *m, uint64_t bit, bool is_private, uint64_t limit);
 /*
  * Also before: a block that the guest has not shared is to have a slot without memory. An access then
- * ends KVM_RUN with KVM_EXIT_MEMORY_FAULT and the address, where without any slot KVM would emulate
+ * leaves the guest with a memory fault exit and the address, where without any slot KVM would emulate
  * the instruction, which it cannot where it may not read the guest's code, nor for copies from
  * private memory.
  */
