@@ -54,6 +54,7 @@ struct arch_layout {
 	/* Bytes from the start of ram[0] that are the same memory at both addresses, and never private:
 	 * for processors that cannot set the bit yet. */
 	uint64_t alias_both;
+	bool alias_traps; /* KVM may not be able to emulate accesses to shared addresses */
 	/*
 	 * The part of RAM through which such a guest exchanges data with devices, where it shares
 	 * pages by pKVM's calls (arm64): it is told to share this and nothing else. size 0: none.

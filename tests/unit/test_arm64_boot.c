@@ -501,8 +501,8 @@ START_TEST(pool_for_devices)
 			(unsigned long long)pools[_i].base);
 		ck_assert_str_eq(prop(fdt, path, "compatible", &len), "restricted-dma-pool");
 		reg = (const void *)prop(fdt, path, "reg", &len);
-		ck_assert_uint_eq(fdt64_to_cpu(reg[0]), pools[_i].base);
-		ck_assert_uint_eq(fdt64_to_cpu(reg[1]), pools[_i].size);
+		ck_assert_uint_eq(fdt64_ld(&reg[0]), pools[_i].base);
+		ck_assert_uint_eq(fdt64_ld(&reg[1]), pools[_i].size);
 		ck_assert_ptr_nonnull(prop(fdt, "/reserved-memory", "ranges", &len));
 		ck_assert_int_eq(memcmp(prop(fdt, device, "memory-region", &len),
 					 prop(fdt, path, "phandle", &len), 4),
