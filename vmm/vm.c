@@ -130,6 +130,8 @@ static int make_memory(struct vm *vm, struct err *e)
 	if (!r && vm->layout.alias_bit)
 		mem_alias_set(vm->mem, vm->layout.alias_bit, vm->layout.alias_is_private,
 			vm->config.shared_limit);
+	if (!r && vm->layout.alias_traps)
+		mem_alias_trap(vm->mem);
 	if (!r)
 		r = add_ram(vm, e);
 	return r ? r : share_pool(vm, e);
@@ -170,7 +172,9 @@ static int create(struct vm *vm, struct err *e)
 		r = memlock_allow(vm->config.ram_bytes, e);
 	if (!r)
 		r = arch_vm_new(&vm->arch, vm->kvm, vm->fd, &vm->config, e);
-	return r ? r : make_memory(vm, e);
+	if (!r)
+		r = make_memory(vm, e);
+	return r ? r : arch_vm_memory(vm->arch, vm->mem, e);
 }
 
 int vm_new(struct vm **out, const struct arch_config *config, struct err *e)
@@ -306,6 +310,29 @@ int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 	return r;
 }
 
+static int touch(struct vm *vm, struct vcpu *self, gpa_t a, struct err *e)
+{
+	int r;
+
+	park_stop(&vm->park, &self->member);
+	r = mem_alias_touch(vm->mem, a, e);
+	park_start(&vm->park, &self->member);
+	return r;
+}
+
+bool vm_fault_shared(struct vm *vm, struct vcpu *self, gpa_t a)
+{
+	struct err e = { "" };
+
+	if (!mem_alias_is_shared_address(vm->mem, a))
+		return false;
+	/* The guest cannot be told, and would fault again for ever. */
+	if (touch(vm, self, a, &e))
+		vm_end(vm, VM_FAILED, "vCPU %u uses shared memory that it cannot have: %s",
+			self->index, e.msg);
+	return true;
+}
+
 bool vm_access_shared(
 	struct vm *vm, struct vcpu *self, gpa_t a, void *data, unsigned int len, bool is_write)
 {
@@ -314,9 +341,7 @@ bool vm_access_shared(
 
 	if (!mem_alias_is_shared_address(vm->mem, a))
 		return false;
-	park_stop(&vm->park, &self->member);
-	r = mem_alias_touch(vm->mem, a, &e);
-	park_start(&vm->park, &self->member);
+	r = touch(vm, self, a, &e);
 	if (!r)
 		r = mem_alias_access(vm->mem, a, data, len, is_write, &e);
 	if (!r)

@@ -193,13 +193,6 @@ int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config 
 	return 0;
 }
 
-void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)
-{
-	(void)a;
-	(void)digest;
-	(void)len;
-}
-
 void arch_vm_free(struct arch_vm *a)
 {
 	if (!a)
@@ -335,11 +328,29 @@ bool arch_hypercall(struct arch_vm *a, int vcpu, struct kvm_run *run, struct arc
 	return false;
 }
 
-void arch_convert_done(struct arch_vm *a, int vcpu, struct kvm_run *run, int result)
+void arch_convert_done(
+	struct arch_vm *a, int vcpu, struct kvm_run *run, const struct arch_convert *c, int result)
 {
 	(void)a;
+	(void)c;
 	(void)vcpu;
 	run->hypercall.ret = x86_hypercall_result(result);
+}
+
+int arch_vm_memory(struct arch_vm *a, struct mem *m, struct err *e)
+{
+	(void)a;
+	(void)m;
+	(void)e;
+	return 0;
+}
+
+void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)
+{
+	/* No call of a guest's asks for it. */
+	(void)a;
+	(void)digest;
+	(void)len;
 }
 
 uint64_t arch_stage_extra(const struct arch_layout *l, gpa_t at, void *buf, uint64_t room)
@@ -385,6 +396,13 @@ bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run)
 		!x86_sev_msr(run->msr.index, run->exit_reason == KVM_EXIT_X86_WRMSR, &data);
 	run->msr.data = data;
 	return true;
+}
+
+const char *arch_mmio_note(const struct arch_layout *l, uint64_t addr)
+{
+	(void)l;
+	(void)addr;
+	return NULL;
 }
 
 const char *arch_exit_name(uint32_t reason)
