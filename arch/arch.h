@@ -30,9 +30,10 @@ struct arch_config {
 	enum protection protection;
 	uint32_t cpus;
 	uint64_t ram_bytes;
-	bool open_memory; /* guest_memfd with INIT_SHARED: protects nothing */
-	uint32_t virtio;  /* slots for virtio devices */
-	uint64_t hidden;  /* CPU features that the guest shall not see: arch_feature_hide */
+	uint64_t shared_limit; /* bytes; alias modes: see mem/alias.h */
+	bool open_memory;      /* guest_memfd with INIT_SHARED: protects nothing */
+	uint32_t virtio;       /* slots for virtio devices */
+	uint64_t hidden;       /* CPU features that the guest shall not see: arch_feature_hide */
 	struct backing_options memory;
 };
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "mem/alias_range.h"
 #include "vmm/util/bits.h"
 
 /* The part of a range that lies in one region, in pages of that region. */
@@ -23,7 +24,7 @@ static unsigned int split(const struct mem *m, gpa_t a, uint64_t len, struct par
 		struct mem_region *r = mem_find(m, a, 1);
 		uint64_t here;
 
-		if (!r || r->kind != MEM_SPLIT || n == MEM_REGIONS_MAX)
+		if (!r || !r->share || n == MEM_REGIONS_MAX)
 			return 0;
 		here = min_u64(len, r->size - (a.v - r->base.v));
 		parts[n++] = (struct part){
@@ -68,8 +69,11 @@ bool convert_is_noop(const struct mem *m, gpa_t a, uint64_t len, bool to_private
 
 static int prepare(struct part *p, bool to_private, struct err *e)
 {
-	int r = slot_swap_prepare(p->region->slots, p->first, p->pages, to_private, &p->swap, e);
+	int r = 0;
 
+	if (!p->region->alias)
+		r = slot_swap_prepare(
+			p->region->slots, p->first, p->pages, to_private, &p->swap, e);
 	if (!r && share_reserve(p->region->share, p->first, p->pages))
 		r = err_set(e, -ENOMEM, "share map: out of memory");
 	return r;
@@ -101,6 +105,20 @@ static int discard_left_side(
 	return 0;
 }
 
+/* With two addresses for each page there is nothing to swap, and what is added need not be undone. */
+static int apply_slots(struct mem *m, struct part *p, bool to_private, struct err *e)
+{
+	int r = 0;
+
+	if (p->swap) {
+		r = slot_swap_apply(p->swap, e);
+		p->applied = !r;
+	} else if (!to_private) {
+		r = alias_cover(m, p->region, p->first, p->pages, e);
+	}
+	return r;
+}
+
 static int apply(struct mem *m, struct part *parts, unsigned int n, bool to_private, struct err *e)
 {
 	unsigned int i;
@@ -112,10 +130,9 @@ static int apply(struct mem *m, struct part *parts, unsigned int n, bool to_priv
 			return r;
 	}
 	for (i = 0; i < n; i++) {
-		r = slot_swap_apply(parts[i].swap, e);
+		r = apply_slots(m, &parts[i], to_private, e);
 		if (r)
 			return r;
-		parts[i].applied = true;
 	}
 	for (i = 0; i < n; i++) {
 		r = discard_left_side(m, &parts[i], to_private, e);
@@ -152,7 +169,8 @@ int convert_apply(struct mem *m, gpa_t a, uint64_t len, bool to_private, struct 
 		r = undo(parts, n, r, e);
 	for (i = 0; i < n; i++) {
 		if (!r) {
-			slot_swap_commit(parts[i].swap);
+			if (parts[i].swap)
+				slot_swap_commit(parts[i].swap);
 			share_set(parts[i].region->share, parts[i].first, parts[i].pages,
 				!to_private);
 		}

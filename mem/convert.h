@@ -8,8 +8,8 @@
 #include "mem/mem.h"
 
 /*
- * Conversion by swap: a page range of MEM_SPLIT regions becomes private or shared because the guest
- * asked. In order: validate everything; plan (slots.h) and allocate; delete and create slots;
+ * A page range of MEM_SPLIT or MEM_ALIAS regions becomes private or shared because the guest asked; by
+ * swapping slots the former, the latter as alias.h says. In order: validate everything; plan (slots.h) and allocate; delete and create slots;
  * discard the side the pages leave; only then update the share map. A failure at any step puts the
  * old slots back, so state and slots agree whatever happens.
  *

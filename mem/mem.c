@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mem/alias_range.h"
 #include "mem/guard.h"
 #include "vmm/util/bits.h"
 
@@ -27,7 +28,10 @@ static void region_free(struct mem_region *r)
 	/* Best effort: at this point the VM goes away, or never ran. */
 	if (r->slots)
 		slot_range_clear(r->slots, &ignored);
+	if (r->alias)
+		alias_range_clear(r->alias, &ignored);
 	slot_range_free(r->slots);
+	alias_range_free(r->alias);
 	share_free(r->share);
 	backing_free(&r->shared);
 	backing_free(&r->private);
@@ -91,21 +95,29 @@ static int add_private_side(struct mem *m, struct mem_region *r, struct err *e)
 static int make_region(struct mem *m, struct mem_region *r, const struct mem_region_desc *d,
 	const struct backing_options *o, struct err *e)
 {
+	bool two_sides = d->kind == MEM_SPLIT || d->kind == MEM_ALIAS;
 	int ret;
 
-	*r = (struct mem_region){ d->kind, d->name, d->base, d->size, { .fd = -1 }, { .fd = -1 },
-		NULL, NULL, NULL };
-	if (d->kind == MEM_SPLIT)
+	*r = (struct mem_region){ .kind = d->kind,
+		.name = d->name,
+		.base = d->base,
+		.size = d->size,
+		.shared = { .fd = -1 },
+		.private = { .fd = -1 } };
+	if (two_sides)
 		ret = backing_memfd(&r->shared, "nacre-shared", r->size, e);
 	else
 		ret = backing_ram(&r->shared, r->size, o, e);
-	if (!ret && d->kind == MEM_SPLIT)
+	if (!ret && two_sides)
 		ret = add_private_side(m, r, e);
 	if (!ret && o->prefault)
-		ret = backing_prefault(d->kind == MEM_SPLIT ? &r->private : &r->shared, e);
-	if (!ret)
+		ret = backing_prefault(two_sides ? &r->private : &r->shared, e);
+	if (!ret && d->kind == MEM_ALIAS)
+		ret = alias_range_new(
+			&r->alias, m->table, &m->alias, r->base, &r->shared, &r->private, e);
+	else if (!ret)
 		ret = slot_range_new(&r->slots, m->table, r->base, &r->shared,
-			d->kind == MEM_SPLIT ? &r->private : NULL, e);
+			two_sides ? &r->private : NULL, e);
 	return ret;
 }
 
@@ -160,7 +172,7 @@ int mem_remove(struct mem *m, gpa_t base, struct err *e)
 		return err_set(
 			e, -ENOENT, "no memory region at 0x%llx", (unsigned long long)base.v);
 	r = m->regions[i];
-	ret = slot_range_clear(r->slots, e);
+	ret = r->alias ? alias_range_clear(r->alias, e) : slot_range_clear(r->slots, e);
 	if (ret)
 		return err_prefix(e, ret, "remove memory region %s", r->name);
 	/* From here on the gate knows nothing of it, whether or not the rest succeeds. */
@@ -191,12 +203,21 @@ static bool range_is_shared(const struct mem_region *r, uint64_t off, uint64_t l
 {
 	uint64_t first = off / PAGE_SIZE, last = (off + len - 1) / PAGE_SIZE;
 
-	return r->kind != MEM_SPLIT || share_all(r->share, first, last - first + 1, true);
+	return !r->share || share_all(r->share, first, last - first + 1, true);
+}
+
+/* Where shared copies have addresses of their own, drivers hand those to devices. */
+static gpa_t plain(const struct mem *m, gpa_t a)
+{
+	return m->alias.is_private ? a : gpa(a.v & ~m->alias.bit);
 }
 
 void *mem_host(const struct mem *m, gpa_t a, uint64_t len)
 {
-	struct mem_region *r = mem_find(m, a, len);
+	struct mem_region *r;
+
+	a = plain(m, a);
+	r = mem_find(m, a, len);
 
 	if (!r || !range_is_shared(r, a.v - r->base.v, len))
 		return NULL;
@@ -205,7 +226,7 @@ void *mem_host(const struct mem *m, gpa_t a, uint64_t len)
 
 static int refused(const struct mem *m, gpa_t a, size_t len, struct err *e)
 {
-	bool known = mem_find(m, a, len) != NULL;
+	bool known = mem_find(m, plain(m, a), len) != NULL;
 
 	return err_set(e, -EFAULT, "gpa 0x%llx, %zu bytes: %s", (unsigned long long)a.v, len,
 		known ? "private page" : "not guest memory");
@@ -214,7 +235,7 @@ static int refused(const struct mem *m, gpa_t a, size_t len, struct err *e)
 /* Of memory that is all ours only the host can fall short. */
 static int faulted(const struct mem *m, gpa_t a, const struct guard_fault *f, struct err *e)
 {
-	enum mem_kind kind = mem_find(m, a, 1)->kind;
+	enum mem_kind kind = mem_find(m, plain(m, a), 1)->kind;
 	bool is_open = kind == MEM_OPEN || kind == MEM_STAGING;
 
 	return err_set(e, -EFAULT, "gpa 0x%llx: %s (%s at host address 0x%llx)",
@@ -308,7 +329,7 @@ static const struct backing *backing_of(const struct mem_region *r, uint64_t off
 {
 	bool shared;
 
-	if (r->kind != MEM_SPLIT)
+	if (!r->share)
 		return &r->shared;
 	*len = PAGE_SIZE * share_run(r->share, off / PAGE_SIZE, *len / PAGE_SIZE, &shared);
 	return shared ? &r->shared : &r->private;
@@ -342,7 +363,7 @@ uint64_t mem_shared_bytes(const struct mem *m)
 	unsigned int i;
 
 	for (i = 0; i < m->count; i++)
-		if (m->regions[i]->kind == MEM_SPLIT)
+		if (m->regions[i]->share)
 			pages += share_count(m->regions[i]->share);
 	return pages * PAGE_SIZE;
 }

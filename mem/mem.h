@@ -38,11 +38,13 @@ struct mem_region {
 	const char *name; /* for messages: "ram", "staging" */
 	gpa_t base;
 	uint64_t size;
-	struct backing shared;	 /* what mem_host points into */
-	struct backing private;	 /* MEM_SPLIT only */
-	struct share_map *share; /* MEM_SPLIT only */
-	struct slot_range *slots;
-	struct mem_region *next; /* of those removed */
+	struct backing shared; /* what mem_host points into */
+	/* MEM_SPLIT and MEM_ALIAS only. */
+	struct backing private;
+	struct share_map *share;
+	struct slot_range *slots;  /* of all kinds but MEM_ALIAS */
+	struct alias_range *alias; /* of that one */
+	struct mem_region *next;   /* of those removed */
 };
 
 /* See mem_alias_set. */
@@ -50,6 +52,7 @@ struct mem_alias {
 	uint64_t bit;
 	bool is_private;
 	uint64_t limit;
+	uint64_t used; /* bytes of shared addresses that have a slot */
 };
 
 struct mem {
@@ -72,12 +75,12 @@ int mem_new(struct mem **out, struct slot_table *table, struct err *e);
 /* Deletes the slots (unless the table has forgotten them), unmaps, closes. */
 void mem_free(struct mem *m);
 
-/* Makes backings and slots. A MEM_SPLIT region starts all private. Refuses empty, misaligned,
+/* Makes backings and slots. A MEM_SPLIT or MEM_ALIAS region starts all private. Refuses empty, misaligned,
  * wrapping and overlapping ranges. */
 int mem_add(struct mem *m, const struct mem_region_desc *desc, struct err *e);
 /*
  * The same for RAM, as the user wants it; prefault fills the side that RAM starts on. What does not
- * suit the kind is for the caller to refuse: MEM_SPLIT has pages of 4 KiB whatever the options say,
+ * suit the kind is for the caller to refuse: those two have pages of 4 KiB whatever the options say,
  * and pKVM takes no others.
  */
 int mem_add_ram(struct mem *m, const struct mem_region_desc *desc, const struct backing_options *o,
@@ -127,7 +130,7 @@ int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e);
  */
 int mem_discard(const struct mem *m, gpa_t a, uint64_t len, struct err *e);
 
-/* Bytes of RAM regions that are shared now (MEM_SPLIT only). */
+/* Bytes of RAM regions that are shared now (MEM_SPLIT and MEM_ALIAS). */
 uint64_t mem_shared_bytes(const struct mem *m);
 
 #endif

@@ -16,7 +16,7 @@ static char *raw_host(const struct mem *m, gpa_t a, uint64_t len)
 	if (!r)
 		return NULL;
 	off = a.v - r->base.v;
-	if (r->kind == MEM_SPLIT && !share_get(r->share, off / PAGE_SIZE))
+	if (r->share && !share_get(r->share, off / PAGE_SIZE))
 		return r->private.hva + off;
 	return r->shared.hva + off;
 }

@@ -2,7 +2,8 @@
 #ifndef NACRE_SLOT_RANGE_H
 #define NACRE_SLOT_RANGE_H
 
-/* What slots.c (the table) and slot_swap.c (its changes) know together. Nobody else includes it. */
+/* What slots.c (the table), slot_swap.c (its changes) and alias.c know together. Nobody else includes
+ * it. */
 
 #include "mem/slots.h"
 

@@ -10,6 +10,8 @@
 #define CPUS_MAX 512
 /* Below this not even a bare test guest has room next to the boot blocks. */
 #define MEM_MIB_MIN 4
+/* A small guest may share all it has: Linux alone takes 64 MiB for its buffers. */
+#define SHARED_MIN_MIB 128
 /* Linux keeps 2048 bytes on both architectures, the end mark included, and cuts silently. */
 #define PARAMS_MAX 2047
 
@@ -105,6 +107,14 @@ static const struct option_def defs[] = {
 		.arg = "KIND",
 		.help = "With open, this process can read private memory: nothing is protected, "
 			"for tests on hosts where KVM emulates the guest" },
+	{ .name = "shared-limit",
+		FIELD(shared_limit_mib),
+		.type = OPTION_INTEGER,
+		.max = MEM_MIB_MAX,
+		.unit = "MiB",
+		.arg = "MIB",
+		.help = "How much memory a soft-realm or soft-sev guest may share at once, beside "
+			"its private memory; 0, the default, is half of it and at least 128 MiB" },
 	{ .name = "console",
 		FIELD(console),
 		NAMES(console_names),
@@ -252,6 +262,13 @@ static int check_memory(const struct config *c, struct err *e)
 			"mem %llu is no multiple of %llu MiB, which hugepages %s needs",
 			(unsigned long long)c->mem_mib, (unsigned long long)page_mib, huge);
 	return 0;
+}
+
+uint64_t config_shared_limit(const struct config *c)
+{
+	uint64_t limit = max_u64(c->mem_mib / 2, min_u64(c->mem_mib, SHARED_MIN_MIB));
+
+	return (c->shared_limit_mib ? c->shared_limit_mib : limit) << 20;
 }
 
 int config_check(const struct config *c, struct err *e)

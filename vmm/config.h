@@ -83,6 +83,7 @@ struct config {
 	struct backing_options memory;
 	enum protection protection;
 	enum private_memory private_memory;
+	uint64_t shared_limit_mib; /* 0: config_shared_limit chooses */
 	enum log_level log_level;
 	enum console console;
 	struct option_list disks;	      /* of struct disk_config */
@@ -116,6 +117,9 @@ int config_check_vsock(const struct vsock_config *s, enum protection protection,
 /* How many virtio devices it asks for; config_check sees to it that they fit. */
 #define CONFIG_VIRTIO_MAX 16u
 uint32_t config_virtio_count(const struct config *c);
+
+/* How much memory may be shared at once in modes with two addresses for a page, in bytes. */
+uint64_t config_shared_limit(const struct config *c);
 
 /* Checks what no single setting shows: 0, or -EINVAL with what is missing or does not fit. */
 int config_check(const struct config *c, struct err *e);

@@ -15,13 +15,17 @@ static void on_mmio(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
 	unsigned int len = run->mmio.len <= sizeof(run->mmio.data) ? run->mmio.len : 0;
+	uint64_t addr = run->mmio.phys_addr;
 
-	if (!len)
+	if (!len || vm_access_shared(v->vm, v, gpa(addr), run->mmio.data, len, run->mmio.is_write))
 		return;
+	/* Where shared addresses have a bit of their own, a kernel that knows it maps devices so. */
+	if (!v->vm->layout.alias_is_private)
+		addr &= ~v->vm->layout.alias_bit;
 	if (run->mmio.is_write)
-		bus_write(&v->vm->mmio, run->mmio.phys_addr, run->mmio.data, len);
+		bus_write(&v->vm->mmio, addr, run->mmio.data, len);
 	else
-		bus_read(&v->vm->mmio, run->mmio.phys_addr, run->mmio.data, len);
+		bus_read(&v->vm->mmio, addr, run->mmio.data, len);
 }
 
 /* `count` above one is a string instruction: the port stays, the data moves on. */

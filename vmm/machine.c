@@ -195,6 +195,7 @@ int machine_arch_config(const struct config *c, struct arch_config *out, struct 
 		.cpus = c->cpus,
 		.ram_bytes = c->mem_mib << 20,
 		.open_memory = c->private_memory == PRIVATE_MEMORY_OPEN,
+		.shared_limit = config_shared_limit(c),
 		.virtio = config_virtio_count(c),
 		.memory = c->memory,
 	};

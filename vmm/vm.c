@@ -6,7 +6,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "mem/alias.h"
 #include "mem/convert.h"
 #include "vmm/kvm.h"
 #include "vmm/memlock.h"
@@ -106,6 +108,9 @@ static int make_memory(struct vm *vm, struct err *e)
 	if (!vm->slots)
 		return err_set(e, -ENOMEM, "memory slots: out of memory");
 	r = mem_new(&vm->mem, vm->slots, e);
+	if (!r && vm->layout.alias_bit)
+		mem_alias_set(vm->mem, vm->layout.alias_bit, vm->layout.alias_is_private,
+			vm->config.shared_limit);
 	return r ? r : add_ram(vm, e);
 }
 
@@ -281,6 +286,27 @@ int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 	log_limited(LOG_WARN, "guest's conversion to %s refused: %s",
 		c->to_private ? "private" : "shared", e.msg);
 	return r;
+}
+
+bool vm_access_shared(
+	struct vm *vm, struct vcpu *self, gpa_t a, void *data, unsigned int len, bool is_write)
+{
+	struct err e = { "" };
+	int r;
+
+	if (!mem_alias_is_shared_address(vm->mem, a))
+		return false;
+	park_stop(&vm->park, &self->member);
+	r = mem_alias_touch(vm->mem, a, &e);
+	park_start(&vm->park, &self->member);
+	if (!r)
+		r = mem_alias_access(vm->mem, a, data, len, is_write, &e);
+	if (!r)
+		return true;
+	log_limited(LOG_WARN, "guest's access to shared memory it has not asked for: %s", e.msg);
+	if (!is_write)
+		memset(data, 0xff, len);
+	return true;
 }
 
 int vm_remove_memory(struct vm *vm, struct vcpu *self, gpa_t base, struct err *e)

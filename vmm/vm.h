@@ -84,6 +84,14 @@ void vm_join(struct vm *vm);
  */
 int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c);
 
+/*
+ * An access that found no memory. Where it went to the shared address of a page of RAM, that gets its
+ * slot (mem/alias.h), the access is made good, and true returned; past the limit reads give ones.
+ * False for all other addresses. On the thread of the vCPU that made it.
+ */
+bool vm_access_shared(
+	struct vm *vm, struct vcpu *self, gpa_t a, void *data, unsigned int len, bool is_write);
+
 /* Removes a memory region while the guest runs (the staging area). self as for vm_convert. */
 int vm_remove_memory(struct vm *vm, struct vcpu *self, gpa_t base, struct err *e);
 

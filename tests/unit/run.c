@@ -13,11 +13,13 @@ static const struct {
 	Suite *(*make)(void);
 } suites[] = {
 	{ "acpi", acpi_suite },
+	{ "alias", alias_suite },
 	{ "arm64_boot", arm64_boot_suite },
 	{ "backing", backing_suite },
 	{ "bus", bus_suite },
 	{ "config", config_suite },
 	{ "convert", convert_suite },
+	{ "convert-cost", convert_cost_suite },
 	{ "doctor", doctor_suite },
 	{ "machine", machine_suite },
 	{ "measure", measure_suite },

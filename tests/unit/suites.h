@@ -6,11 +6,13 @@
 
 /* One suite per test file; run.c lists them. */
 Suite *acpi_suite(void);
+Suite *alias_suite(void);
 Suite *arm64_boot_suite(void);
 Suite *backing_suite(void);
 Suite *bus_suite(void);
 Suite *config_suite(void);
 Suite *convert_suite(void);
+Suite *convert_cost_suite(void);
 Suite *doctor_suite(void);
 Suite *machine_suite(void);
 Suite *measure_suite(void);

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mem/alias.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "mem/alias_range.h"
+#include "mem/guard.h"
+#include "mem/slot_range.h"
+#include "vmm/util/bits.h"
+
+/* Smallest block of shared addresses, and how many a region has before blocks grow with it. */
+#define BLOCK_MIN  MIB(2)
+#define BLOCKS_MAX 8192u
+/* KVM counts the pages of a slot in 31 bits. */
+#define SIZE_MAX_ALIAS GIB(4096)
+#define NO_SLOT	       UINT32_MAX
+
+struct alias_range {
+	struct slot_table *table;
+	gpa_t private_base, shared_base;
+	uint64_t size, block;
+	uint32_t count;	     /* of blocks */
+	uint32_t private_id; /* the slot of all private copies */
+	uint32_t *blocks;    /* each one's slot, or NO_SLOT */
+	const struct backing *shared, *private;
+};
+
+static uint64_t block_size(uint64_t size)
+{
+	uint64_t block = BLOCK_MIN;
+
+	while (size / block > BLOCKS_MAX)
+		block *= 2;
+	return block;
+}
+
+/* The block's bytes: the last one may be short. */
+static uint64_t block_len(const struct alias_range *a, uint32_t i)
+{
+	return min_u64(a->block, a->size - i * a->block);
+}
+
+static struct slot_desc block_slot(const struct alias_range *a, uint32_t i)
+{
+	return (struct slot_desc){
+		.id = a->blocks[i],
+		.gpa = gpa_add(a->shared_base, i * a->block),
+		.size = block_len(a, i),
+		.hva = a->shared->hva + i * a->block,
+		.gmem_fd = -1,
+	};
+}
+
+static struct slot_desc private_slot(const struct alias_range *a)
+{
+	return (struct slot_desc){
+		.id = a->private_id,
+		.gpa = a->private_base,
+		.size = a->size,
+		.hva = a->private->hva,
+		.gmem_fd = a->private->fd,
+	};
+}
+
+/* Takes an id and tells KVM; on error everything is as before. */
+static int set_slot(struct slot_table *t, uint32_t *id, struct slot_desc d, struct err *e)
+{
+	int r;
+
+	if (t->live == t->max)
+		return err_set(e, -ENOSPC, "all %u KVM memory slots are in use", t->max);
+	*id = d.id = slot_id_take(t);
+	r = t->ops->set(t->ctx, &d, e);
+	if (r < 0) {
+		slot_id_give(t, *id);
+		*id = NO_SLOT;
+	}
+	return r < 0 ? r : 0;
+}
+
+static int del_slot(struct slot_table *t, uint32_t *id, struct slot_desc d, struct err *e)
+{
+	int r = t->forgotten ? 0 : t->ops->del(t->ctx, &d, e);
+
+	if (r < 0)
+		return r;
+	slot_id_give(t, *id);
+	*id = NO_SLOT;
+	return 0;
+}
+
+int alias_range_new(struct alias_range **out, struct slot_table *t, const struct mem_alias *alias,
+	gpa_t base, const struct backing *shared, const struct backing *private, struct err *e)
+{
+	struct alias_range *a = calloc(1, sizeof(*a));
+	uint64_t bit = alias->bit;
+	uint32_t i;
+	int r;
+
+	if (!a)
+		return err_set(e, -ENOMEM, "memory slots: out of memory");
+	*a = (struct alias_range){
+		.table = t,
+		.private_base = { base.v | (alias->is_private ? bit : 0) },
+		.shared_base = { base.v | (alias->is_private ? 0 : bit) },
+		.size = shared->size,
+		.block = block_size(shared->size),
+		.private_id = NO_SLOT,
+		.shared = shared,
+		.private = private,
+	};
+	a->count = (uint32_t)((a->size + a->block - 1) / a->block);
+	a->blocks = malloc(a->count * sizeof(*a->blocks));
+	for (i = 0; a->blocks && i < a->count; i++)
+		a->blocks[i] = NO_SLOT;
+	if (!a->blocks)
+		r = err_set(e, -ENOMEM, "memory slots: out of memory");
+	else if (!bit || bit & (bit - 1) || ((base.v | (base.v + a->size - 1)) & bit) ||
+		 a->size > SIZE_MAX_ALIAS)
+		r = err_set(e, -EINVAL, "0x%llx + 0x%llx leaves no room for the address bit 0x%llx",
+			(unsigned long long)base.v, (unsigned long long)a->size,
+			(unsigned long long)bit);
+	else
+		r = set_slot(t, &a->private_id, private_slot(a), e);
+	if (r) {
+		alias_range_free(a);
+		return r;
+	}
+	*out = a;
+	return 0;
+}
+
+int alias_range_clear(struct alias_range *a, struct err *e)
+{
+	uint32_t i;
+	int r = 0;
+
+	for (i = 0; i < a->count && !r; i++)
+		if (a->blocks[i] != NO_SLOT)
+			r = del_slot(a->table, &a->blocks[i], block_slot(a, i), e);
+	if (!r && a->private_id != NO_SLOT)
+		r = del_slot(a->table, &a->private_id, private_slot(a), e);
+	return r;
+}
+
+void alias_range_free(struct alias_range *a)
+{
+	if (!a)
+		return;
+	free(a->blocks);
+	free(a);
+}
+
+/* ---- blocks come and go ---- */
+
+/* Blocks of a region that hold no shared page and lie outside [from, to). */
+static int drop_idle(struct mem *m, const struct mem_region *r, uint32_t from, uint32_t to,
+	uint64_t *need, struct err *e)
+{
+	struct alias_range *a = r->alias;
+	uint64_t pages = a->block / PAGE_SIZE;
+	uint32_t i;
+	int ret;
+
+	for (i = 0; i < a->count && *need; i++) {
+		uint64_t len = block_len(a, i);
+
+		if (a->blocks[i] == NO_SLOT || (i >= from && i < to) ||
+			!share_all(r->share, i * pages, len / PAGE_SIZE, false))
+			continue;
+		ret = del_slot(a->table, &a->blocks[i], block_slot(a, i), e);
+		if (ret)
+			return ret;
+		m->alias.used -= len;
+		*need -= min_u64(*need, len);
+		/* What the guest wrote there without sharing it goes along. */
+		ret = a->table->ops->discard(a->table->ctx, a->shared, i * a->block, len);
+		if (ret < 0)
+			return err_set(e, ret, "give back shared memory: error %d", -ret);
+	}
+	return 0;
+}
+
+/* Makes room under the limit for so many bytes more. */
+static int make_room(struct mem *m, const struct mem_region *mine, uint32_t from, uint32_t to,
+	uint64_t need, struct err *e)
+{
+	uint64_t room = m->alias.limit - min_u64(m->alias.used, m->alias.limit);
+	unsigned int i;
+	int ret = 0;
+
+	need -= min_u64(need, room);
+	for (i = 0; i < m->count && need && !ret; i++) {
+		const struct mem_region *r = m->regions[i];
+
+		if (r->alias)
+			ret = drop_idle(m, r, r == mine ? from : 0, r == mine ? to : 0, &need, e);
+	}
+	if (ret || !need)
+		return ret;
+	return err_set(e, -ENOSPC,
+		"the guest shares pages all over its memory: %llu MiB would be needed for them, "
+		"%llu are allowed (--shared-limit)",
+		(unsigned long long)((m->alias.used + need) >> 20),
+		(unsigned long long)(m->alias.limit >> 20));
+}
+
+int alias_cover(struct mem *m, struct mem_region *r, uint64_t first, uint64_t pages, struct err *e)
+{
+	struct alias_range *a = r->alias;
+	uint32_t from = (uint32_t)(first * PAGE_SIZE / a->block);
+	uint32_t to = (uint32_t)(((first + pages) * PAGE_SIZE - 1) / a->block) + 1;
+	uint64_t need = 0;
+	uint32_t i;
+	int ret;
+
+	for (i = from; i < to; i++)
+		need += a->blocks[i] == NO_SLOT ? block_len(a, i) : 0;
+	if (!need)
+		return 0;
+	ret = make_room(m, r, from, to, need, e);
+	/* Blocks that were added before one failed do no harm: they hold no shared page. */
+	for (i = from; i < to && !ret; i++) {
+		if (a->blocks[i] != NO_SLOT)
+			continue;
+		ret = set_slot(a->table, &a->blocks[i], block_slot(a, i), e);
+		m->alias.used += ret ? 0 : block_len(a, i);
+	}
+	return ret;
+}
+
+/* ---- what the guest's accesses see ---- */
+
+void mem_alias_set(struct mem *m, uint64_t bit, bool is_private, uint64_t limit)
+{
+	m->alias = (struct mem_alias){ bit, is_private, limit, 0 };
+}
+
+uint64_t mem_alias_bytes(const struct mem *m)
+{
+	return m->alias.used;
+}
+
+/* The region of a shared address, and *off into it. NULL when a is none. */
+static struct mem_region *find_shared(const struct mem *m, gpa_t a, uint64_t len, uint64_t *off)
+{
+	gpa_t plain = gpa(a.v & ~m->alias.bit);
+	struct mem_region *r;
+
+	if (!m->alias.bit || !(a.v & m->alias.bit) != m->alias.is_private)
+		return NULL;
+	r = mem_find(m, plain, len);
+	if (!r || r->kind != MEM_ALIAS)
+		return NULL;
+	*off = plain.v - r->base.v;
+	return r;
+}
+
+bool mem_alias_is_shared_address(const struct mem *m, gpa_t a)
+{
+	uint64_t off;
+
+	return find_shared(m, a, 1, &off) != NULL;
+}
+
+int mem_alias_touch(struct mem *m, gpa_t a, struct err *e)
+{
+	uint64_t off;
+	struct mem_region *r = find_shared(m, a, 1, &off);
+
+	if (!r)
+		return err_set(e, -EFAULT, "gpa 0x%llx: not a shared address of RAM",
+			(unsigned long long)a.v);
+	return alias_cover(m, r, off / PAGE_SIZE, 1, e);
+}
+
+int mem_alias_access(
+	const struct mem *m, gpa_t a, void *data, size_t len, bool is_write, struct err *e)
+{
+	struct guard_fault f;
+	uint64_t off;
+	const struct mem_region *r = find_shared(m, a, len, &off);
+	char *p;
+
+	if (!r)
+		return err_set(e, -EFAULT, "gpa 0x%llx, %zu bytes: not a shared address of RAM",
+			(unsigned long long)a.v, len);
+	p = r->shared.hva + off;
+	if (is_write ? guard_copy(p, data, len, &f) : guard_copy(data, p, len, &f))
+		return 0;
+	return err_set(
+		e, -EFAULT, "gpa 0x%llx: the host has no memory for it", (unsigned long long)a.v);
+}
