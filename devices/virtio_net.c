@@ -147,7 +147,7 @@ static int send_frame(
 	}
 	r = netio_send(n->io, h, n->tx_iov, count);
 	if (r == -EFAULT)
-		virtio_fail(&n->dev, "frame to send: private page");
+		virtio_fault(&n->dev, "frame to send: private page");
 	if (r == -ENODEV)
 		net_link_down(n);
 	return r;

@@ -21,7 +21,9 @@ struct machine {
 	struct loop *control;
 	struct loop *console;
 	struct loop_event *signals[MACHINE_END_SIGNALS];
+	struct loop_event *asked; /* SIGUSR1 */
 	struct loop_event *resumed;
+	uint64_t started_ms; /* clock_ms */
 	struct loop_event *resized;
 	struct loop_event *drain_tick;
 	struct tty *tty;

@@ -2,6 +2,7 @@
 #include "vmm/virtio_set.h"
 
 #include <errno.h>
+#include <linux/virtio_config.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
@@ -22,6 +23,7 @@ struct virtio_set {
 	struct vm *vm;
 	struct loop *io;
 	struct tty *tty;
+	struct virtio_held held;
 	struct virtio_console *console; /* in one of the slots, or NULL */
 	unsigned int used;
 	unsigned int count;
@@ -65,6 +67,7 @@ static int join(
 	unsigned int q;
 	int r;
 
+	s->made.dev->all = &set->held;
 	virtio_mmio_init(&s->mmio, s->made.dev);
 	r = bus_add(&set->vm->mmio, &d, e);
 	for (q = 0; !r && q < s->made.dev->queue_count; q++)
@@ -159,6 +162,30 @@ bool virtio_set_finish(struct virtio_set *set)
 {
 	return set->console && virtio_console_finish(set->console);
 }
+
+void virtio_set_stats(struct virtio_set *set, struct stats_report *out)
+{
+	unsigned int i;
+
+	out->held_now = atomic_load_explicit(&set->held.now, memory_order_relaxed);
+	out->held_peak = atomic_load_explicit(&set->held.peak, memory_order_relaxed);
+	out->device_count = set->used;
+	for (i = 0; i < set->used; i++) {
+		struct virtio_dev *d = set->slots[i].made.dev;
+
+		pthread_mutex_lock(&d->lock);
+		out->devices[i] = (struct stats_device){ .name = d->ops->name,
+			.slot = i,
+			.is_broken = d->status & VIRTIO_CONFIG_S_NEEDS_RESET,
+			.failures = d->failed,
+			.faults = d->faults,
+			.held = d->held,
+			.held_peak = d->held_peak };
+		pthread_mutex_unlock(&d->lock);
+	}
+}
+
+_Static_assert(STATS_DEVICES_MAX >= CONFIG_VIRTIO_MAX, "a row for each");
 
 void virtio_set_free(struct virtio_set *set)
 {

@@ -14,6 +14,7 @@
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 
@@ -267,18 +268,25 @@ void vm_join(struct vm *vm)
 
 int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 {
+	uint64_t begin = clock_ns();
 	struct err e = { "" };
 	int r = convert_check(vm->mem, c->gpa, c->len, &e);
 
-	if (!r && convert_is_noop(vm->mem, c->gpa, c->len, c->to_private))
+	if (!r && convert_is_noop(vm->mem, c->gpa, c->len, c->to_private)) {
+		stats_unchanged(&vm->stats, c->to_private);
 		return 0;
+	}
 	if (!r) {
 		park_stop(&vm->park, &self->member);
 		r = convert_apply(vm->mem, c->gpa, c->len, c->to_private, &e);
+		stats_shared(&vm->stats, mem_shared_bytes(vm->mem));
 		park_start(&vm->park, &self->member);
 	}
-	if (!r)
+	if (!r) {
+		stats_converted(&vm->stats, c->to_private, c->len, clock_ns() - begin);
 		return 0;
+	}
+	stats_refused(&vm->stats, c->to_private);
 	if (r == -ENOTRECOVERABLE) {
 		vm_end(vm, VM_FAILED, "%s", e.msg);
 		return r;

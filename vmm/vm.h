@@ -9,6 +9,7 @@
 #include "arch/arch.h"
 #include "devices/bus.h"
 #include "mem/mem.h"
+#include "vmm/stats.h"
 #include "vmm/util/err.h"
 #include "vmm/util/loop.h"
 #include "vmm/util/park.h"
@@ -44,6 +45,7 @@ struct vm {
 	struct bus mmio;
 	struct bus port;
 	struct park park;
+	struct stats stats;
 	struct vcpu *vcpus;
 	uint32_t vcpu_count; /* made so far */
 

@@ -34,6 +34,7 @@ static const struct {
 	{ "protect", protect_suite },
 	{ "ratelimit", ratelimit_suite },
 	{ "serial", serial_suite },
+	{ "stats", stats_suite },
 	{ "tty", tty_suite },
 	{ "util", util_suite },
 	{ "virtio_balloon", virtio_balloon_suite },

@@ -27,6 +27,7 @@ Suite *probe_suite(void);
 Suite *protect_suite(void);
 Suite *ratelimit_suite(void);
 Suite *serial_suite(void);
+Suite *stats_suite(void);
 Suite *tty_suite(void);
 Suite *util_suite(void);
 Suite *virtio_balloon_suite(void);

@@ -33,6 +33,7 @@
 #define config_virtio_count  fake_config_virtio_count
 #define virtio_set_new	     fake_virtio_set_new
 #define virtio_set_resized   fake_virtio_set_resized
+#define virtio_set_stats     fake_virtio_set_stats
 #define virtio_set_finish    fake_virtio_set_finish
 #define virtio_set_free	     fake_virtio_set_free
 #define bootfiles_read	     fake_bootfiles_read
@@ -121,6 +122,13 @@ bool fake_virtio_set_finish(struct virtio_set *s)
 {
 	(void)s;
 	return print_more(0);
+}
+
+void fake_virtio_set_stats(struct virtio_set *s, struct stats_report *out)
+{
+	(void)s;
+	out->device_count = 1;
+	out->devices[0] = (struct stats_device){ .name = "virtio-fake", .failures = 7 };
 }
 
 void fake_virtio_set_resized(struct virtio_set *s)
@@ -603,6 +611,49 @@ START_TEST(measurement_is_told)
 }
 END_TEST
 
+/* On a terminal's worth of reasons to be quiet, the signal is answered all the same. */
+START_TEST(signal_prints_statistics)
+{
+	char said[600] = "";
+	int p[2];
+
+	ck_assert_int_eq(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+	dup2(p[1], STDERR_FILENO);
+	fake.prints_late = 1;
+	config.protection = PROTECTION_PRIVATE;
+	build_machine();
+	stats_refused(&machine->vm->stats, true);
+	on_stats(machine, SIGUSR1, 0);
+	machine_free(machine);
+	ck_assert_int_gt(read(p[0], said, sizeof(said) - 1), 0);
+	ck_assert_ptr_eq(strstr(said, "nacre: statistics after "), said);
+	ck_assert_ptr_nonnull(strstr(said, " of 64 MiB\n"));
+	ck_assert_ptr_nonnull(strstr(said, "to private: 0, 0 KiB in all; 0 changed nothing, 1"));
+	ck_assert_ptr_nonnull(strstr(said, "nacre: device 0 virtio-fake: "));
+	fd_close(&p[0]);
+	fd_close(&p[1]);
+}
+END_TEST
+
+/* Nothing ends by it, also when whoever started us had it blocked. */
+START_TEST(signal_for_statistics_ends_nothing)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	dup2(out_pipe[1], STDERR_FILENO);
+	build_machine();
+	pthread_sigmask(SIG_BLOCK, NULL, &set);
+	ck_assert(!sigismember(&set, SIGUSR1));
+	raise(SIGUSR1);
+	run_until(SIGTERM);
+	ck_assert_int_eq(machine_end(machine, NULL, NULL), VM_STOPPED);
+	machine_free(machine);
+}
+END_TEST
+
 Suite *machine_suite(void)
 {
 	Suite *s = suite_create("machine");
@@ -620,6 +671,8 @@ Suite *machine_suite(void)
 	tcase_add_loop_test(t, abort_restores_the_terminal, 0, 2);
 	tcase_add_test(t, staging_area_counts_as_pinned);
 	tcase_add_loop_test(t, measurement_is_told, 0, (int)ARRAY_SIZE(measures));
+	tcase_add_test(t, signal_prints_statistics);
+	tcase_add_test(t, signal_for_statistics_ends_nothing);
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, machine_main_case());
 	suite_add_tcase(s, machine_fdt_case());
