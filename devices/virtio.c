@@ -45,6 +45,8 @@ fail(struct virtio_dev *d, bool fault, const char *fmt, va_list ap)
 	vsnprintf(why, sizeof(why), fmt, ap);
 	log_gated(&d->failures, LOG_WARN, "%s: %s; the device needs a reset", d->ops->name, why);
 	d->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	if (d->ops->broken)
+		d->ops->broken(d);
 	if (d->status & VIRTIO_CONFIG_S_DRIVER_OK)
 		virtio_raise(d, VIRTIO_ISR_CONFIG);
 }

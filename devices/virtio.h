@@ -67,6 +67,11 @@ struct virtio_ops {
 	/* The same for one queue. VIRTIO_F_RING_RESET is offered if there is one. Never called for a
 	 * device that does not run. Optional. */
 	void (*queue_reset)(struct virtio_dev *d, unsigned int q);
+	/*
+	 * The device has just failed. For models whose queues someone else serves, who must cease:
+	 * we are kept from them without it. Optional.
+	 */
+	void (*broken)(struct virtio_dev *d);
 	/* There may be chains in queue q. Never called for a device that does not run. */
 	void (*queue_notify)(struct virtio_dev *d, unsigned int q);
 	/*

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 
 #include "devices/virtio_console.h"
 #include "devices/virtio_mmio.h"
@@ -42,14 +41,6 @@ static const struct platform_dev *next_row(const struct virtio_set *set)
 		if (p->devs[i].kind == PLATFORM_VIRTIO && n++ == set->used)
 			return &p->devs[i];
 	return NULL;
-}
-
-static int open_irq(struct virtio_set *set, struct slot *s, uint32_t gsi, struct err *e)
-{
-	s->irq.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->irq.fd < 0)
-		return err_sys(e, "eventfd for interrupt %u", gsi);
-	return kvm_irqfd(set->vm->fd, s->irq.fd, gsi, e);
 }
 
 /* Registers in the bus; notifications past it, straight from KVM to the device's loop. */
@@ -96,7 +87,7 @@ static int add(struct virtio_set *set, virtio_make_fn make, const void *config, 
 	if (!row || set->used == set->count)
 		return err_set(e, -E2BIG, "no slot is left for a virtio device");
 	set->used++;
-	r = open_irq(set, s, row->irq, e);
+	r = vm_add_irq(set->vm, row->irq, &s->irq, e);
 	if (r)
 		return r;
 	p.irq = s->irq;

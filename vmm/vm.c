@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <string.h>
 
 #include "mem/alias.h"
@@ -192,6 +193,14 @@ int vm_add_vcpus(struct vm *vm, struct err *e)
 			return err_prefix(e, r, "vCPU %u", i);
 	}
 	return arch_vm_ready(vm->arch, e);
+}
+
+int vm_add_irq(struct vm *vm, uint32_t gsi, struct irq_line *irq, struct err *e)
+{
+	irq->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (irq->fd < 0)
+		return err_sys(e, "eventfd for interrupt %u", gsi);
+	return kvm_irqfd(vm->fd, irq->fd, gsi, e);
 }
 
 void vm_free(struct vm *vm)

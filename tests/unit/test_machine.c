@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -27,7 +28,7 @@
 #define vm_end		     fake_vm_end
 #define vm_remove_memory     fake_vm_remove_memory
 #define vcpu_current	     fake_vcpu_current
-#define kvm_irqfd	     fake_kvm_irqfd
+#define vm_add_irq	     fake_vm_add_irq
 #define protect_resolve	     fake_protect_resolve
 #define memlock_allow	     fake_memlock_allow
 #define config_virtio_count  fake_config_virtio_count
@@ -219,12 +220,12 @@ struct vcpu *fake_vcpu_current(void)
 	return NULL;
 }
 
-int fake_kvm_irqfd(int vm, int eventfd, uint32_t gsi, struct err *e)
+int fake_vm_add_irq(struct vm *vm, uint32_t gsi, struct irq_line *irq, struct err *e)
 {
 	(void)vm;
-	(void)eventfd;
 	(void)gsi;
 	(void)e;
+	irq->fd = eventfd(0, EFD_CLOEXEC);
 	return 0;
 }
 
