@@ -237,19 +237,6 @@ int machine_arch_config(const struct config *c, struct arch_config *out, struct 
 	return config_hidden(c, &out->hidden, e);
 }
 
-/* Who protects a guest wants to know what was started; others may ask for it by the log level. */
-static void announce(const struct vm *vm, const struct measurement *measured)
-{
-	char hex[SHA256_HEX], line[SHA256_HEX + 40];
-	int n;
-
-	if (!log_enabled(vm->config.protection == PROTECTION_NONE ? LOG_INFO : LOG_WARN))
-		return;
-	n = snprintf(line, sizeof(line), "nacre: measurement sha256:%s\n",
-		sha256_hex(measured->digest, hex));
-	log_raw(line, (size_t)n);
-}
-
 static int load(struct machine *m, struct boot_files *files, struct err *e)
 {
 	bool wanted = m->vm->config.protection != PROTECTION_NONE || log_enabled(LOG_INFO);
@@ -261,7 +248,8 @@ static int load(struct machine *m, struct boot_files *files, struct err *e)
 	atomic_store(&m->staged, staged);
 	if (!r && wanted) {
 		arch_set_measurement(m->vm->arch, measured.digest, sizeof(measured.digest));
-		announce(m->vm, &measured);
+		memcpy(m->digest, measured.digest, sizeof(m->digest));
+		m->is_measured = true;
 	}
 	measurement_free(&measured);
 	return r;
@@ -362,12 +350,28 @@ static void drain_console(struct machine *m)
 	loop_run(m->control);
 }
 
+/* Who protects a guest wants to know what was started; others may ask for it by the log level. */
+static void tell_measurement(const struct machine *m)
+{
+	bool is_open = m->vm->config.protection == PROTECTION_NONE;
+	char hex[SHA256_HEX], line[SHA256_HEX + 40];
+	int n;
+
+	if (!m->is_measured || !log_enabled(is_open ? LOG_INFO : LOG_WARN))
+		return;
+	n = snprintf(
+		line, sizeof(line), "nacre: measurement sha256:%s\n", sha256_hex(m->digest, hex));
+	log_raw(line, (size_t)n);
+}
+
 int machine_run(struct machine *m, struct err *e)
 {
 	int r = loop_start_thread(m->console, "nacre-console", e);
 
 	if (!r && m->io)
 		r = loop_start_thread(m->io, "nacre-io", e);
+	if (!r)
+		tell_measurement(m);
 	if (!r)
 		r = vm_start(m->vm, &m->entry, e);
 	if (r)

@@ -10,6 +10,7 @@
 #include "devices/serial.h"
 #include "vmm/machine.h"
 #include "vmm/util/loop.h"
+#include "vmm/util/sha256.h"
 
 /* What machine.c (life) and machine_devices.c share. */
 
@@ -36,6 +37,8 @@ struct machine {
 	struct loop *io; /* of the virtio devices; NULL without any */
 	struct virtio_set *virtio;
 	struct boot_entry entry;
+	bool is_measured;
+	uint8_t digest[SHA256_SIZE]; /* of what was loaded, when it is */
 	_Atomic bool staged;
 	atomic_bool cancel; /* asked to stop once more: do not wait for the console's reader */
 	_Atomic int signo;
