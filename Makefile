@@ -149,9 +149,9 @@ include tests/bench/bench.mk
 
 # Pure parts of both architectures are tested on every host; test_*_boot.c include boot.c and layout.c.
 UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
-            arch/gunzip.c arch/unzstd.c arch/platform.c arch/arm64/fdt.c arch/arm64/image.c arch/arm64/smccc.c \
+            arch/gunzip.c arch/unzstd.c arch/platform.c arch/arm64/fdt.c arch/arm64/image.c arch/arm64/smccc.c arch/arm64/rsi.c \
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
-            arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c \
+            arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \
             $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/cli.c vmm/options.c \
             vmm/options_list.c vmm/measure.c vmm/stats.c $(UNIT_EXTRA) \
             arch/boot_plan.c arch/boot.c
@@ -196,6 +196,9 @@ demo-linux: deps-quiet ## make a Debian system and boot it to a login prompt, wi
 demo: deps-quiet ## boot a protected guest and show that the VMM cannot read it
 	$(Q)examples/demo
 
+guest-kernel: deps-quiet ## build the arm64 kernel that shares its buffers by pKVM's calls
+	$(Q)tests/rig/kernel arm64 guest
+
 deps: ## install what a fresh Debian lacks
 	$(Q)tests/rig/deps install
 
@@ -205,7 +208,7 @@ print-build:
 deps-quiet:
 	$(Q)tests/rig/deps
 
-.PHONY: deps-quiet print-build unit guests
+.PHONY: deps-quiet print-build unit guests guest-kernel
 
 install: $(NACRE) ## install to PREFIX (/usr/local)
 	install -D -m 755 $(NACRE) $(DESTDIR)$(PREFIX)/bin/nacre

@@ -18,11 +18,11 @@
  * arch/arm64, in files of the same name; the build picks one. Nothing above this header knows which
  * it is. The order of calls:
  *
- *   arch_layout -> arch_vm_type -> KVM_CREATE_VM -> arch_check -> arch_vm_new
+ *   arch_layout -> arch_vm_type -> KVM_CREATE_VM -> arch_check -> arch_vm_new -> arch_vm_memory
  *   -> KVM_CREATE_VCPU + arch_vcpu_init for each, in order of index -> arch_vm_ready
  *   -> arch_boot_plan -> (memory is filled) -> arch_vcpu_start for each -> run
  *
- * Set-up runs on one thread. arch_hypercall and arch_dump run on the vCPU's own thread.
+ * Set-up runs on one thread. arch_hypercall, arch_exit and arch_dump run on the vCPU's own thread.
  */
 struct kvm_run;
 
@@ -33,6 +33,7 @@ struct arch_config {
 	uint64_t shared_limit; /* bytes; alias modes: see mem/alias.h */
 	bool open_memory;      /* guest_memfd with INIT_SHARED: protects nothing */
 	uint32_t virtio;       /* slots for virtio devices */
+	uint64_t swiotlb;      /* bytes wanted for the pool of arch_layout; 0: none */
 	uint64_t hidden;       /* CPU features that the guest shall not see: arch_feature_hide */
 	struct backing_options memory;
 };
@@ -50,6 +51,17 @@ struct arch_layout {
 	 * address with that bit is. 0 in all other modes. */
 	uint64_t alias_bit;
 	bool alias_is_private;
+	/* Bytes from the start of ram[0] that are the same memory at both addresses, and never private:
+	 * for processors that cannot set the bit yet. */
+	uint64_t alias_both;
+	/*
+	 * The part of RAM through which such a guest exchanges data with devices, where it shares
+	 * pages by pKVM's calls (arm64): it is told to share this and nothing else. size 0: none.
+	 */
+	struct {
+		gpa_t base;
+		uint64_t size;
+	} pool;
 	gpa_t staging;
 	uint64_t staging_max; /* bytes between the staging area's start and the next thing */
 	struct platform platform;
@@ -84,6 +96,8 @@ struct arch_vm;
 int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config *c, struct err *e);
 int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *e);
 int arch_vm_ready(struct arch_vm *a, struct err *e);
+/* RAM has been added to m: adds what the architecture itself needs. m outlives the vCPUs' runs. */
+int arch_vm_memory(struct arch_vm *a, struct mem *m, struct err *e);
 /* What the guest may read as its initial measurement, where it can, before the first vCPU runs. */
 void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len);
 void arch_vm_free(struct arch_vm *a); /* accepts NULL */
@@ -119,10 +133,14 @@ struct arch_convert {
 	bool to_private;
 };
 bool arch_hypercall(struct arch_vm *a, int vcpu, struct kvm_run *run, struct arch_convert *c);
-void arch_convert_done(struct arch_vm *a, int vcpu, struct kvm_run *run, int result);
+void arch_convert_done(
+	struct arch_vm *a, int vcpu, struct kvm_run *run, const struct arch_convert *c, int result);
 
 /* One line about an exit that ends the run and that only this architecture knows, else "". */
 const char *arch_exit_name(uint32_t reason);
+
+/* An exit that only this architecture knows: true when it has been handled. */
+bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run);
 
 /* Writes the registers as text, several lines; returns buf. Empty when KVM refuses (pKVM). */
 const char *arch_dump(int vcpu, char *buf, size_t room);

@@ -102,6 +102,7 @@ static void fill_info(const struct boot_stage *s, const struct stage_map *map, s
 		.serial_base = row_base(s, PLATFORM_SERIAL),
 		.power_base = row_base(s, PLATFORM_POWER),
 		.probe_base = s->probe ? row_base(s, PLATFORM_PROBE) : 0,
+		.alias_bit = l->alias_bit,
 	};
 	for (i = 0; i < l->ram_count; i++) {
 		b->ram[i].base = l->ram[i].base.v;

@@ -61,6 +61,7 @@ struct boot_info {
 		uint64_t size;
 	} ram[BOOT_INFO_RAM];
 	struct boot_info_item items[BOOT_INFO_ITEMS];
+	uint64_t alias_bit; /* private and shared copy of a page differ in it; 0: one address */
 };
 
 #endif

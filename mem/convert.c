@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "mem/alias_range.h"
+#include "mem/hold.h"
 #include "vmm/util/bits.h"
 
 /* The part of a range that lies in one region, in pages of that region. */
@@ -15,40 +16,44 @@ struct part {
 	bool applied;
 };
 
-/* Cuts a range at region borders. Returns the number of parts, 0 if any byte is not convertible. */
-static unsigned int split(const struct mem *m, gpa_t a, uint64_t len, struct part *parts)
+/*
+ * Cuts a range at region borders, *n parts; those that are the same in both states do not count.
+ * False if any byte is not convertible.
+ */
+static bool split(const struct mem *m, gpa_t a, uint64_t len, struct part *parts, unsigned int *n)
 {
-	unsigned int n = 0;
-
+	*n = 0;
 	while (len) {
 		struct mem_region *r = mem_find(m, a, 1);
 		uint64_t here;
 
-		if (!r || !r->share || n == MEM_REGIONS_MAX)
-			return 0;
+		if (!r || (!r->share && r->kind != MEM_BOTH) || *n == MEM_REGIONS_MAX)
+			return false;
 		here = min_u64(len, r->size - (a.v - r->base.v));
-		parts[n++] = (struct part){
-			.region = r,
-			.first = (a.v - r->base.v) / PAGE_SIZE,
-			.pages = here / PAGE_SIZE,
-		};
+		if (r->share)
+			parts[(*n)++] = (struct part){
+				.region = r,
+				.first = (a.v - r->base.v) / PAGE_SIZE,
+				.pages = here / PAGE_SIZE,
+			};
 		a = gpa_add(a, here);
 		len -= here;
 	}
-	return n;
+	return true;
 }
 
 int convert_check(const struct mem *m, gpa_t a, uint64_t len, struct err *e)
 {
 	struct part parts[MEM_REGIONS_MAX];
 	unsigned long long at = a.v, size = len;
+	unsigned int n;
 
 	if (!len || !is_aligned(a.v | len, PAGE_SIZE))
 		return err_set(
 			e, -EINVAL, "conversion of 0x%llx + 0x%llx: empty or misaligned", at, size);
 	if (a.v + (len - 1) < a.v)
 		return err_set(e, -EINVAL, "conversion of 0x%llx + 0x%llx: wraps around", at, size);
-	if (!split(m, a, len, parts))
+	if (!split(m, a, len, parts, &n))
 		return err_set(e, -EFAULT,
 			"conversion of 0x%llx + 0x%llx: not all of it is RAM that "
 			"can be converted",
@@ -59,8 +64,9 @@ int convert_check(const struct mem *m, gpa_t a, uint64_t len, struct err *e)
 bool convert_is_noop(const struct mem *m, gpa_t a, uint64_t len, bool to_private)
 {
 	struct part parts[MEM_REGIONS_MAX];
-	unsigned int i, n = split(m, a, len, parts);
+	unsigned int i, n;
 
+	split(m, a, len, parts, &n);
 	for (i = 0; i < n; i++)
 		if (!share_all(parts[i].region->share, parts[i].first, parts[i].pages, !to_private))
 			return false;
@@ -163,7 +169,11 @@ int convert_apply(struct mem *m, gpa_t a, uint64_t len, bool to_private, struct 
 
 	if (r)
 		return r;
-	n = split(m, a, len, parts);
+	if (to_private && mem_is_held(m, a, len))
+		return err_set(e, -EBUSY,
+			"conversion of 0x%llx + 0x%llx: a device has I/O under way there",
+			(unsigned long long)a.v, (unsigned long long)len);
+	split(m, a, len, parts, &n);
 	r = apply(m, parts, n, to_private, e);
 	if (r)
 		r = undo(parts, n, r, e);

@@ -49,7 +49,7 @@ static void on_hypercall(struct vcpu *v)
 	struct arch_convert c;
 
 	if (arch_hypercall(vm->arch, v->fd, v->run, &c))
-		arch_convert_done(vm->arch, v->fd, v->run, vm_convert(vm, v, &c));
+		arch_convert_done(vm->arch, v->fd, v->run, &c, vm_convert(vm, v, &c));
 }
 
 static void on_system_event(struct vcpu *v)
@@ -131,6 +131,8 @@ static void on_other(struct vcpu *v)
 {
 	char what[160];
 
+	if (arch_exit(v->vm->arch, v->fd, v->run))
+		return;
 	snprintf(what, sizeof(what), "exit %u that nobody handles%s%s", v->run->exit_reason,
 		arch_exit_name(v->run->exit_reason)[0] ? ": " : "",
 		arch_exit_name(v->run->exit_reason));

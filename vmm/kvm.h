@@ -67,6 +67,8 @@ int kvm_set_sregs(int vcpu, const struct kvm_sregs *sregs, struct err *e);
 int kvm_get_regs(int vcpu, struct kvm_regs *regs, struct err *e);
 int kvm_set_regs(int vcpu, const struct kvm_regs *regs, struct err *e);
 int kvm_set_msr(int vcpu, uint32_t index, uint64_t value, struct err *e);
+/* The guest's accesses to these few come to us, as KVM_EXIT_X86_RDMSR and WRMSR. Once a VM. */
+int kvm_forward_msrs(int vm, const uint32_t *index, unsigned int count, struct err *e);
 
 /* arm64 (kvm_arm64.c) */
 struct kvm_vcpu_init;

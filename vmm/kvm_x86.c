@@ -103,3 +103,20 @@ int kvm_set_msr(int vcpu, uint32_t index, uint64_t value, struct err *e)
 		errno = EINVAL;
 	return err_sys(e, "KVM_SET_MSRS (msr 0x%x = 0x%llx)", index, (unsigned long long)value);
 }
+
+int kvm_forward_msrs(int vm, const uint32_t *index, unsigned int count, struct err *e)
+{
+	struct kvm_msr_filter filter = { .flags = KVM_MSR_FILTER_DEFAULT_ALLOW };
+	uint8_t denied = 0;
+	unsigned int i;
+	int r;
+
+	if (count > KVM_MSR_FILTER_MAX_RANGES)
+		return err_set(e, -E2BIG, "KVM_X86_SET_MSR_FILTER: %u registers", count);
+	for (i = 0; i < count; i++)
+		filter.ranges[i] =
+			(struct kvm_msr_filter_range){ KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+				1, index[i], &denied };
+	r = kvm_enable_cap(vm, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_FILTER, e);
+	return r < 0 ? r : KVM_IOCTL(vm, KVM_X86_SET_MSR_FILTER, &filter, e);
+}

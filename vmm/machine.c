@@ -223,6 +223,12 @@ static int allow_staging(const struct machine *m, struct err *e)
 	return memlock_allow(vm->config.ram_bytes + staging->size, e);
 }
 
+/* Programs of the user's own have no device tree to read of it, and share what they like. */
+static uint64_t wanted_pool(const struct config *c)
+{
+	return c->kernel && config_virtio_count(c) ? c->swiotlb_mib << 20 : 0;
+}
+
 int machine_arch_config(const struct config *c, struct arch_config *out, struct err *e)
 {
 	*out = (struct arch_config){
@@ -232,6 +238,7 @@ int machine_arch_config(const struct config *c, struct arch_config *out, struct 
 		.open_memory = c->private_memory == PRIVATE_MEMORY_OPEN,
 		.shared_limit = config_shared_limit(c),
 		.virtio = config_virtio_count(c),
+		.swiotlb = wanted_pool(c),
 		.memory = c->memory,
 	};
 	return config_hidden(c, &out->hidden, e);

@@ -11,6 +11,7 @@
 
 #include "mem/alias.h"
 #include "mem/convert.h"
+#include "mem/hold.h"
 #include "vmm/kvm.h"
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
@@ -20,6 +21,12 @@
 #include "vmm/util/log.h"
 
 #define SLOTS_FEW 32
+/*
+ * How long a vCPU waits for I/O to leave pages that its guest wants private. Only a guest that breaks
+ * the rules of virtio comes into it; what a slow disk takes longer for, it is refused.
+ */
+#define HELD_WAIT_MS   20
+#define HELD_WAITS_MAX 50
 
 /* ---- what mem/ needs of KVM ---- */
 
@@ -80,6 +87,16 @@ static int check_huge_pages(const struct vm *vm, struct err *e)
 	return page ? huge_pool_check(HUGE_SYSFS, page, vm->config.ram_bytes, e) : 0;
 }
 
+static int add_range(struct vm *vm, enum mem_kind kind, gpa_t base, uint64_t size, struct err *e)
+{
+	struct mem_region_desc both = { MEM_BOTH, "low ram", base,
+		min_u64(size, base.v ? 0 : vm->layout.alias_both) };
+	struct mem_region_desc d = { kind, "ram", gpa_add(base, both.size), size - both.size };
+	int r = both.size ? mem_add(vm->mem, &both, e) : 0;
+
+	return r ? r : mem_add_ram(vm->mem, &d, &vm->config.memory, e);
+}
+
 static int add_ram(struct vm *vm, struct err *e)
 {
 	enum mem_kind kind = MEM_OPEN;
@@ -92,13 +109,21 @@ static int add_ram(struct vm *vm, struct err *e)
 		kind = MEM_SPLIT;
 	else if (vm->config.protection == PROTECTION_PKVM)
 		kind = MEM_NATIVE;
-	for (i = 0; i < vm->layout.ram_count && !r; i++) {
-		struct mem_region_desc d = { kind, "ram", vm->layout.ram[i].base,
-			vm->layout.ram[i].size };
-
-		r = mem_add_ram(vm->mem, &d, &vm->config.memory, e);
-	}
+	for (i = 0; i < vm->layout.ram_count && !r; i++)
+		r = add_range(vm, kind, vm->layout.ram[i].base, vm->layout.ram[i].size, e);
 	return r;
+}
+
+/*
+ * The pool starts shared: its guest would ask for that page by page before the first request to a
+ * device, at some 50 us each, and is told by the device tree before it runs any code of its own that
+ * this part of its RAM is for devices. Under pKVM no one but the guest can share.
+ */
+static int share_pool(struct vm *vm, struct err *e)
+{
+	if (!vm->layout.pool.size || !protection_has_gmem(vm->config.protection))
+		return 0;
+	return convert_apply(vm->mem, vm->layout.pool.base, vm->layout.pool.size, false, e);
 }
 
 static int make_memory(struct vm *vm, struct err *e)
@@ -113,7 +138,9 @@ static int make_memory(struct vm *vm, struct err *e)
 	if (!r && vm->layout.alias_bit)
 		mem_alias_set(vm->mem, vm->layout.alias_bit, vm->layout.alias_is_private,
 			vm->config.shared_limit);
-	return r ? r : add_ram(vm, e);
+	if (!r)
+		r = add_ram(vm, e);
+	return r ? r : share_pool(vm, e);
 }
 
 static int check_cpus(const struct vm *vm, struct err *e)
@@ -151,7 +178,9 @@ static int create(struct vm *vm, struct err *e)
 		r = memlock_allow(vm->config.ram_bytes, e);
 	if (!r)
 		r = arch_vm_new(&vm->arch, vm->kvm, vm->fd, &vm->config, e);
-	return r ? r : make_memory(vm, e);
+	if (!r)
+		r = make_memory(vm, e);
+	return r ? r : arch_vm_memory(vm->arch, vm->mem, e);
 }
 
 int vm_new(struct vm **out, const struct arch_config *config, struct err *e)
@@ -275,6 +304,25 @@ void vm_join(struct vm *vm)
 
 /* ---- changes of the memory map ---- */
 
+static int convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c, struct err *e)
+{
+	unsigned int waits;
+	int r;
+
+	for (waits = 0;; waits++) {
+		park_stop(&vm->park, &self->member);
+		r = convert_apply(vm->mem, c->gpa, c->len, c->to_private, e);
+		stats_shared(&vm->stats, mem_shared_bytes(vm->mem));
+		park_start(&vm->park, &self->member);
+		if (r != -EBUSY || waits == HELD_WAITS_MAX || vm_ended(vm))
+			return r;
+		/* Away, so that neither other changers nor the end wait for us. */
+		park_leave(&self->member);
+		mem_wait_unheld(vm->mem, c->gpa, c->len, HELD_WAIT_MS);
+		park_enter(&self->member);
+	}
+}
+
 int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 {
 	uint64_t begin = clock_ns();
@@ -285,12 +333,8 @@ int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 		stats_unchanged(&vm->stats, c->to_private);
 		return 0;
 	}
-	if (!r) {
-		park_stop(&vm->park, &self->member);
-		r = convert_apply(vm->mem, c->gpa, c->len, c->to_private, &e);
-		stats_shared(&vm->stats, mem_shared_bytes(vm->mem));
-		park_start(&vm->park, &self->member);
-	}
+	if (!r)
+		r = convert(vm, self, c, &e);
 	if (!r) {
 		stats_converted(&vm->stats, c->to_private, c->len, clock_ns() - begin);
 		return 0;

@@ -27,6 +27,7 @@
 #define ZP_BOOT_FLAG	     0x1feu
 #define ZP_MAGIC	     0x202u
 #define ZP_LOADER_TYPE	     0x210u
+#define ZP_LOADFLAGS	     0x211u
 #define ZP_RAMDISK_IMAGE     0x218u
 #define ZP_RAMDISK_SIZE	     0x21cu
 #define ZP_CMDLINE	     0x228u
@@ -36,6 +37,7 @@
 #define ZP_ALIGNMENT	     0x230u
 #define BOOT_FLAG	     0xaa55u
 #define LOADER_UNKNOWN	     0xffu
+#define LOADFLAG_KASLR	     2u /* from what unpacks a kernel, to the kernel */
 #define E820_RAM	     1u
 #define E820_RESERVED	     2u
 /* Flat descriptors over 4 GiB: 64-bit code, and data (Intel SDM volume 3, 3.4.5). */
@@ -87,6 +89,18 @@ static void fill_setup(uint8_t *zp)
 	put32(zp, ZP_ALIGNMENT, MIB(16));
 }
 
+/* A word of the kernel's parameters. */
+static bool has_word(const char *params, const char *word)
+{
+	size_t len = strlen(word);
+	const char *p;
+
+	for (p = params; (p = strstr(p, word)) != NULL; p += len)
+		if ((p == params || p[-1] == ' ') && (!p[len] || p[len] == ' '))
+			return true;
+	return false;
+}
+
 static void fill_zero_page(uint8_t *zp, const struct arch_layout *l, const struct x86_kernel *k,
 	const struct boot_files *f, const struct places *at)
 {
@@ -98,6 +112,9 @@ static void fill_zero_page(uint8_t *zp, const struct arch_layout *l, const struc
 	else
 		fill_setup(zp);
 	zp[ZP_LOADER_TYPE] = LOADER_UNKNOWN;
+	/* The kernel does not look at its parameters for whether it may place memory at random. */
+	if (k->unpacked && !has_word(f->params, "nokaslr"))
+		zp[ZP_LOADFLAGS] |= LOADFLAG_KASLR;
 	put32(zp, ZP_CMDLINE, X86_CMDLINE);
 	if (f->initrd.data) {
 		put32(zp, ZP_RAMDISK_IMAGE, at->initrd);
@@ -202,19 +219,21 @@ static int add_bios_entry(const struct arch_layout *l, struct boot_plan *out, st
 	return boot_plan_add(out, copy, copy, sizeof(code), gpa(X86_BIOS_ENTRY), e);
 }
 
-static int add_tables(const struct places *at, uint64_t top, struct boot_plan *out, struct err *e)
+/* They are private memory where there is any, and so is all that they name of RAM. */
+static int add_tables(
+	const struct arch_layout *l, const struct places *at, struct boot_plan *out, struct err *e)
 {
 	void *buf = malloc(at->tables_len);
 
 	if (!buf)
 		return err_set(e, -ENOMEM, "boot page tables: out of memory");
-	x86_identity_tables(top, at->tables, buf);
+	x86_boot_tables(l, at->tables | l->alias_bit, buf);
 	return boot_plan_add(out, buf, buf, at->tables_len, gpa(at->tables), e);
 }
 
 /* Tables right above the kernel, the initrd above them. */
 static int find_places(const struct arch_layout *l, const struct x86_kernel *k,
-	const struct boot_files *f, uint64_t top, struct places *at, struct err *e)
+	const struct boot_files *f, struct places *at, struct err *e)
 {
 	const char *other = f->initrd.len ? "use a smaller initrd" : "link the kernel lower";
 	uint64_t ram = l->ram[0].size;
@@ -225,7 +244,7 @@ static int find_places(const struct arch_layout *l, const struct x86_kernel *k,
 			"kernel %s loads up to 0x%llx, and RAM ends at 3 GiB there (link it lower)",
 			f->kernel_path, (unsigned long long)k->end);
 	at->tables = align_up(k->end, MIB(2));
-	at->tables_len = x86_identity_tables(top, 0, NULL);
+	at->tables_len = x86_boot_tables(l, 0, NULL);
 	at->initrd = at->tables + at->tables_len;
 	at->end = at->initrd + align_up(f->initrd.len, PAGE_SIZE);
 	if (at->end > ram)
@@ -248,7 +267,7 @@ static int find_places(const struct arch_layout *l, const struct x86_kernel *k,
 static int choose_entry(const struct arch_config *c, const struct x86_kernel *k,
 	const struct boot_files *f, struct boot_entry *entry, struct err *e)
 {
-	bool staged = c->protection == PROTECTION_PRIVATE || f->firmware.data;
+	bool staged = protection_has_gmem(c->protection) || f->firmware.data;
 
 	*entry = (struct boot_entry){ .pc = { k->entry }, .arg = X86_ZERO_PAGE };
 	if (k->pvh && !staged) {
@@ -256,41 +275,67 @@ static int choose_entry(const struct arch_config *c, const struct x86_kernel *k,
 		entry->is_pvh = true;
 	} else if (!k->entry) {
 		return err_set(e, -ENOEXEC,
-			"kernel %s has a PVH entry only, which %s cannot use (a kernel with a "
+			"kernel %s has a PVH entry only, which %s%s cannot use (a kernel with a "
 			"64-bit entry can be started so)",
-			f->kernel_path, f->firmware.data ? "a firmware" : "mode private");
+			f->kernel_path, f->firmware.data ? "a firmware" : "mode ",
+			f->firmware.data ? "" : protection_name(c->protection));
 	}
 	return 0;
 }
 
 /* The descriptors and page tables of 64-bit mode; in 32-bit mode the kernel makes its own. */
 static int add_long_mode(
-	const struct places *at, uint64_t top, struct boot_plan *out, struct err *e)
+	const struct arch_layout *l, const struct places *at, struct boot_plan *out, struct err *e)
 {
 	int r = add_gdt(out, e);
 
-	out->entry.tables.v = at->tables;
-	return r ? r : add_tables(at, top, out, e);
+	out->entry.tables.v = at->tables | l->alias_bit;
+	return r ? r : add_tables(l, at, out, e);
+}
+
+/*
+ * What unpacks a bzImage loads page tables without the C-bit, as it may where real hardware takes it
+ * for granted; the kernel inside does not.
+ */
+static int parse_kernel(const struct arch_config *c, const struct boot_files *f,
+	struct x86_kernel *k, struct blob *unpacked, struct err *e)
+{
+	if (c->protection != PROTECTION_SOFT_SEV)
+		return x86_kernel_parse(&f->kernel, f->kernel_path, k, e);
+	return x86_kernel_unpack(&f->kernel, f->kernel_path, c->ram_bytes, k, unpacked, e);
+}
+
+/* The first of the pieces takes over what they all borrow from. */
+static int add_pieces(
+	const struct x86_kernel *k, struct blob *unpacked, struct boot_plan *out, struct err *e)
+{
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; !r && i < k->count; i++) {
+		r = boot_plan_add(out, k->pieces[i].data, unpacked->data, k->pieces[i].len,
+			gpa(k->pieces[i].dst), e);
+		*unpacked = (struct blob){ 0 };
+	}
+	return r;
 }
 
 int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 	const struct boot_files *f, struct boot_plan *out, struct err *e)
 {
-	uint64_t top = l->ram[l->ram_count - 1].base.v + l->ram[l->ram_count - 1].size;
+	struct blob unpacked = { 0 };
 	struct x86_kernel k;
 	struct places at = { 0 };
-	unsigned int i;
 	int r;
 
 	*out = (struct boot_plan){ .count = 0 };
-	r = x86_kernel_parse(&f->kernel, f->kernel_path, &k, e);
+	r = parse_kernel(c, f, &k, &unpacked, e);
 	if (!r)
 		r = choose_entry(c, &k, f, &out->entry, e);
 	if (!r)
-		r = find_places(l, &k, f, top, &at, e);
-	for (i = 0; !r && i < k.count; i++)
-		r = boot_plan_add(
-			out, k.pieces[i].data, NULL, k.pieces[i].len, gpa(k.pieces[i].dst), e);
+		r = find_places(l, &k, f, &at, e);
+	if (!r)
+		r = add_pieces(&k, &unpacked, out, e);
 	if (!r && f->initrd.data)
 		r = boot_plan_add(out, f->initrd.data, NULL, f->initrd.len, gpa(at.initrd), e);
 	if (!r)
@@ -298,10 +343,11 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 	if (!r)
 		r = add_bios_entry(l, out, e);
 	if (!r && !out->entry.is_pvh)
-		r = add_long_mode(&at, top, out, e);
+		r = add_long_mode(l, &at, out, e);
 	if (!r)
 		r = add_zero_page(l, &k, f, &at, out, e);
 	if (r) {
+		blob_free(&unpacked);
 		boot_plan_free(out);
 		return r;
 	}

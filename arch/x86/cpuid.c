@@ -13,15 +13,20 @@
 #define LEAF_XSAVE		 0xDu
 #define LEAF_TOPOLOGY2		 0x1Fu
 #define LEAF_KVM_FEATURES	 0x40000001u
+#define LEAF_AMD_MAX		 0x80000000u
 #define LEAF_AMD_SIZES		 0x80000008u
 #define LEAF_AMD_CACHE		 0x8000001Du
 #define LEAF_AMD_TOPOLOGY	 0x8000001Eu
-#define INDEX_COUNTS		 1u /* flag: the entry is for its index only */
+#define LEAF_AMD_MEMORY		 0x8000001Fu /* AMD APM volume 3, E.4.17 */
+#define INDEX_COUNTS		 1u	     /* flag: the entry is for its index only */
 #define FEATURES_ECX_X2APIC	 BIT(21)
 #define FEATURES_ECX_TSC_DL	 BIT(24)
 #define FEATURES_ECX_HYPER	 BIT(31)
 #define FEATURES_ECX_XSAVE	 BIT(26)
 #define KVM_HC_MAP_GPA_RANGE_BIT BIT(16)
+#define KVM_MIGRATION_BIT	 BIT(17)
+#define SEV_EAX_SEV		 BIT(1)
+#define SEV_EAX_COHERENT	 BIT(10) /* both copies need no flushing of caches */
 #define XSAVE_LEGACY_AREA	 (512u + 64u)
 
 static struct x86_cpuid *find(struct x86_cpuid *e, uint32_t count, uint32_t leaf, uint32_t index)
@@ -80,6 +85,31 @@ static void set_cache_sharing(struct x86_cpuid *e, const struct cpuid_policy *p)
 		e->eax |= min_u32(all, 0x3f) << 26;
 }
 
+/*
+ * What an SEV guest looks at: in which bit of an address it says private, and by how many bits that
+ * shortens addresses. The bit is the last one that the guest's processor has.
+ */
+static uint32_t add_sev(struct x86_cpuid *entries, uint32_t count, uint64_t c_bit)
+{
+	uint32_t at = (uint32_t)__builtin_ctzll(c_bit);
+	struct x86_cpuid *max = find(entries, count, LEAF_AMD_MAX, 0);
+	struct x86_cpuid *sizes = find(entries, count, LEAF_AMD_SIZES, 0);
+	struct x86_cpuid *sev = find(entries, count, LEAF_AMD_MEMORY, 0);
+
+	if (max && max->eax < LEAF_AMD_MEMORY)
+		max->eax = LEAF_AMD_MEMORY;
+	if (sizes)
+		sizes->eax = (sizes->eax & 0xff00u) | (at + 1);
+	if (!sev)
+		sev = &entries[count++];
+	*sev = (struct x86_cpuid){
+		.function = LEAF_AMD_MEMORY,
+		.eax = (uint32_t)(SEV_EAX_SEV | SEV_EAX_COHERENT),
+		.ebx = at | 1u << 6,
+	};
+	return count;
+}
+
 /* Cores in the package minus one, and how many bits of the APIC id count them. */
 static void set_amd_sizes(struct x86_cpuid *e, const struct cpuid_policy *p)
 {
@@ -134,6 +164,8 @@ uint32_t x86_cpuid_apply(struct x86_cpuid *entries, uint32_t count, const struct
 
 	count = add_core_level(entries, count, LEAF_TOPOLOGY);
 	count = add_core_level(entries, count, LEAF_TOPOLOGY2);
+	if (p->c_bit)
+		count = add_sev(entries, count, p->c_bit);
 	for (i = 0; i < count; i++) {
 		struct x86_cpuid *e = &entries[i];
 
@@ -158,10 +190,11 @@ uint32_t x86_cpuid_apply(struct x86_cpuid *entries, uint32_t count, const struct
 			e->ecx = 0;
 			break;
 		case LEAF_KVM_FEATURES:
+			e->eax &= ~(uint32_t)(KVM_HC_MAP_GPA_RANGE_BIT | KVM_MIGRATION_BIT);
 			if (p->convert_calls)
 				e->eax |= (uint32_t)KVM_HC_MAP_GPA_RANGE_BIT;
-			else
-				e->eax &= ~(uint32_t)KVM_HC_MAP_GPA_RANGE_BIT;
+			if (p->migration)
+				e->eax |= (uint32_t)KVM_MIGRATION_BIT;
 			break;
 		default:
 			break;

@@ -71,9 +71,38 @@ int x86_kernel_parse(const struct blob *f, const char *path, struct x86_kernel *
 	*out = (struct x86_kernel){ .count = 0 };
 	if (f->len >= sizeof(Elf64_Ehdr) && !memcmp(f->data, ELFMAG, SELFMAG))
 		return x86_elf_parse(f, path, out, e);
-	if (f->len > 1024 && !memcmp(f->data + OFF_MAGIC, "HdrS", 4))
+	if (x86_is_bzimage(f))
 		return parse_bzimage(f, path, out, e);
 	if (f->len >= 60 && !memcmp(f->data + 56, "ARMd", 4))
 		return err_set(e, -ENOEXEC, "kernel %s is an arm64 kernel, expected x86-64", path);
 	return err_set(e, -ENOEXEC, "kernel %s is neither a bzImage nor a 64-bit ELF file", path);
+}
+
+int x86_kernel_unpack(const struct blob *f, const char *path, uint64_t max, struct x86_kernel *out,
+	struct blob *owned, struct err *e)
+{
+	struct x86_kernel outer;
+	int r;
+
+	*owned = (struct blob){ 0 };
+	r = x86_kernel_parse(f, path, out, e);
+	if (r || !x86_is_bzimage(f))
+		return r;
+	outer = *out;
+	r = x86_payload(f, path, max, owned, e);
+	if (r)
+		return r;
+	*out = (struct x86_kernel){ .count = 0 };
+	r = x86_elf_parse(owned, path, out, e);
+	if (r) {
+		blob_free(owned);
+		return r;
+	}
+	out->unpacked = true;
+	out->has_setup = true;
+	out->setup = outer.setup;
+	out->setup_len = outer.setup_len;
+	out->cmdline_max = outer.cmdline_max;
+	out->initrd_max = outer.initrd_max;
+	return 0;
 }

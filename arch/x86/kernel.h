@@ -29,6 +29,7 @@ struct x86_kernel {
 	uint64_t start; /* lowest address it needs */
 	uint64_t end;	/* first byte past everything it needs, zeroed memory included */
 	bool has_setup;
+	bool unpacked;	      /* taken out of a bzImage: what does that otherwise will not run */
 	const uint8_t *setup; /* the header, from offset 0x1f1 of the file, for the zero page */
 	uint64_t setup_len;
 	uint32_t cmdline_max;
@@ -38,6 +39,19 @@ struct x86_kernel {
 /* -ENOEXEC with a sentence naming path for anything else, or a damaged one. */
 int x86_kernel_parse(
 	const struct blob *file, const char *path, struct x86_kernel *out, struct err *e);
+
+/*
+ * The same for a guest that has to be started behind what unpacks a bzImage: takes the ELF file out
+ * of one, with the bzImage's header, and leaves it in *owned, which the pieces point into (blob_free
+ * it; empty when the file was ELF already). It may unpack to max bytes.
+ */
+int x86_kernel_unpack(const struct blob *file, const char *path, uint64_t max,
+	struct x86_kernel *out, struct blob *owned, struct err *e);
+
+/* For kernel.c: a file with Linux's boot header; and the ELF file inside. */
+bool x86_is_bzimage(const struct blob *file);
+int x86_payload(
+	const struct blob *file, const char *path, uint64_t max, struct blob *out, struct err *e);
 
 /* The part of it for a file that begins as ELF and is as long as its header. For kernel.c. */
 int x86_elf_parse(const struct blob *file, const char *path, struct x86_kernel *k, struct err *e);

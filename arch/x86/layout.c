@@ -37,6 +37,23 @@ static const struct platform_dev x86_devs[] = {
 	VIRTIO(15, 15),
 };
 
+/* The bit lies above all RAM, and the private copy is the one that has it (AMD's C-bit). */
+static int choose_alias(struct arch_layout *l, struct err *e)
+{
+	uint64_t top = l->ram[l->ram_count - 1].base.v + l->ram[l->ram_count - 1].size;
+	unsigned int bit = X86_ALIAS_BIT_MIN;
+
+	while (bit <= X86_ALIAS_BIT_MAX && top > BIT(bit))
+		bit++;
+	if (bit > X86_ALIAS_BIT_MAX)
+		return err_set(e, -EINVAL, "mode soft-sev: at most %llu GiB of RAM (lower --mem)",
+			(BIT(X86_ALIAS_BIT_MAX) - X86_HIGH_RAM + X86_HOLE) >> 30);
+	l->alias_bit = BIT(bit);
+	l->alias_is_private = true;
+	l->alias_both = X86_ALIAS_BOTH;
+	return 0;
+}
+
 int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e)
 {
 	uint64_t low = min_u64(c->ram_bytes, X86_HOLE);
@@ -52,5 +69,7 @@ int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err
 		.staging = { X86_STAGING },
 		.staging_max = X86_STAGING_END - X86_STAGING,
 	};
+	if (c->protection == PROTECTION_SOFT_SEV && choose_alias(out, e))
+		return -EINVAL;
 	return platform_cut(&out->platform, x86_devs, ARRAY_SIZE(x86_devs), c->virtio, e);
 }

@@ -36,6 +36,19 @@
  */
 #define X86_CPUS_MAX 255u
 
+/*
+ * Mode soft-sev: the lowest bit that tells a private address from a shared one. Each processor with
+ * nested paging has as many address bits. With more RAM than that it is the next free one, up to the
+ * last that 47-bit virtual addresses can hold beside it.
+ */
+#define X86_ALIAS_BIT_MIN 35u
+#define X86_ALIAS_BIT_MAX 46u
+/*
+ * Processors start in real mode, where no address has that bit. So the lowest MiB is the same memory
+ * with it and without: Linux keeps all of that to itself and puts there what starts a processor.
+ */
+#define X86_ALIAS_BOTH 0x100000ULL
+
 /* Low RAM as the 64-bit boot protocol and our plan use it. */
 #define X86_EBDA	0x9fc00ULL
 #define X86_GDT		0x6000ULL

@@ -12,6 +12,7 @@
 #include "arch/x86/features.h"
 #include "arch/x86/hypercall.h"
 #include "arch/x86/layout.h"
+#include "arch/x86/sev.h"
 #include "arch/x86/tables.h"
 #include "vmm/kvm.h"
 #include "vmm/util/bits.h"
@@ -25,6 +26,9 @@
 #define CR4_PAE		  0x20ULL
 #define EFER_LONG_MODE	  0x500ULL /* LME, LMA */
 
+#define CPUID_ADDRESS_SIZES  0x80000008u
+#define X86_ADDRESS_BITS_OLD 36u /* of a processor without that leaf */
+
 _Static_assert(sizeof(struct x86_cpuid) == sizeof(struct kvm_cpuid_entry2) &&
 		       offsetof(struct x86_cpuid, edx) == offsetof(struct kvm_cpuid_entry2, edx),
 	"struct x86_cpuid is KVM's entry");
@@ -33,6 +37,7 @@ struct arch_vm {
 	struct arch_config config;
 	int vm;
 	struct kvm_cpuid2 *cpuid; /* as KVM supports it */
+	uint64_t c_bit;		  /* of mode soft-sev, else 0 */
 };
 
 const char *arch_name(void)
@@ -65,7 +70,18 @@ int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e)
 		return err_set(e, -ENOTSUP,
 			"this KVM cannot forward the guest's sharing calls (KVM_CAP_EXIT_HYPERCALL "
 			"lacks MAP_GPA_RANGE)");
+	if (c->protection == PROTECTION_SOFT_SEV &&
+		!(kvm_has(vm, KVM_CAP_X86_USER_SPACE_MSR) && kvm_has(vm, KVM_CAP_X86_MSR_FILTER)))
+		return err_set(e, -ENOTSUP,
+			"this KVM cannot forward the register in which a guest looks for SEV "
+			"(KVM_CAP_X86_MSR_FILTER; Linux 5.10 or later has it)");
 	return 0;
+}
+
+/* The first processor's line of flags stands for all. */
+static bool cpu_has(const struct blob *cpuinfo, const char *flag)
+{
+	return strstr((char *)cpuinfo->data, flag) != NULL;
 }
 
 /*
@@ -83,15 +99,32 @@ bool arch_kvm_emulates(void)
 		return true;
 	if (blob_read("/proc/cpuinfo", 4u << 20, &info, &ignored))
 		return false;
-	amd = strstr((char *)info.data, " svm") != NULL;
-	helps = strstr((char *)info.data, " nrip_save") &&
-		strstr((char *)info.data, " decodeassists");
+	amd = cpu_has(&info, " svm");
+	helps = cpu_has(&info, " nrip_save") && cpu_has(&info, " decodeassists");
 	blob_free(&info);
 	return amd && !helps;
 }
 
+/*
+ * Whether the call of an SEV guest, VMMCALL, reaches KVM by itself. On Intel's processors it is an
+ * undefined instruction, and KVM would have to read and mend it.
+ */
+static bool calls_work(void)
+{
+	struct blob info;
+	struct err ignored;
+	bool amd;
+
+	if (blob_read("/proc/cpuinfo", 4u << 20, &info, &ignored))
+		return false;
+	amd = cpu_has(&info, " svm");
+	blob_free(&info);
+	return amd;
+}
+
 static int enable_caps(struct arch_vm *a, struct err *e)
 {
+	static const uint32_t sev_msrs[] = { X86_MSR_SEV, X86_MSR_KVM_MIGRATION };
 	uint64_t quirks = (uint64_t)kvm_has(a->vm, ABI_CAP_DISABLE_QUIRKS2);
 	int r = 0;
 
@@ -99,7 +132,9 @@ static int enable_caps(struct arch_vm *a, struct err *e)
 	if (x86_feature_hidden(a->config.hidden, X86_PMU) &&
 		(kvm_has(a->vm, KVM_CAP_PMU_CAPABILITY) & KVM_PMU_CAP_DISABLE))
 		r = kvm_enable_cap(a->vm, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE, e);
-	if (r || a->config.protection != PROTECTION_PRIVATE)
+	if (!r && a->c_bit)
+		r = kvm_forward_msrs(a->vm, sev_msrs, ARRAY_SIZE(sev_msrs), e);
+	if (r || !protection_has_gmem(a->config.protection))
 		return r;
 	r = kvm_enable_cap(a->vm, KVM_CAP_EXIT_HYPERCALL, 1u << X86_HC_MAP_GPA_RANGE, e);
 	/* By default KVM drops all of the guest's mappings when any slot goes: each conversion
@@ -109,16 +144,37 @@ static int enable_caps(struct arch_vm *a, struct err *e)
 	return r;
 }
 
+/* The bit must be one that addresses have on this host. */
+static int check_c_bit(const struct arch_vm *a, struct err *e)
+{
+	uint32_t i, bits = X86_ADDRESS_BITS_OLD;
+
+	for (i = 0; i < a->cpuid->nent; i++)
+		if (a->cpuid->entries[i].function == CPUID_ADDRESS_SIZES)
+			bits = a->cpuid->entries[i].eax & 0xff;
+	if (!(a->c_bit >> bits))
+		return 0;
+	return err_set(e, -ENOTSUP,
+		"mode soft-sev: %llu MiB of RAM need addresses of %u bits, this host has %u "
+		"(lower --mem)",
+		(unsigned long long)(a->config.ram_bytes >> 20),
+		(unsigned int)__builtin_ctzll(a->c_bit) + 1, bits);
+}
+
 int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config *c, struct err *e)
 {
 	struct arch_vm *a = calloc(1, sizeof(*a));
+	struct arch_layout layout;
 	int r;
 
 	if (!a)
 		return err_set(e, -ENOMEM, "VM: out of memory");
 	a->config = *c;
 	a->vm = vm;
-	r = kvm_set_tss(vm, X86_TSS, X86_IDENTITY_MAP, e);
+	r = arch_layout(c, &layout, e);
+	a->c_bit = r ? 0 : layout.alias_bit;
+	if (!r)
+		r = kvm_set_tss(vm, X86_TSS, X86_IDENTITY_MAP, e);
 	if (!r)
 		r = kvm_create_irqchip(vm, e);
 	if (!r)
@@ -127,19 +183,14 @@ int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config 
 		r = enable_caps(a, e);
 	if (!r)
 		r = kvm_supported_cpuid(kvm, &a->cpuid, e);
+	if (!r)
+		r = check_c_bit(a, e);
 	if (r < 0) {
 		arch_vm_free(a);
 		return r;
 	}
 	*out = a;
 	return 0;
-}
-
-void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)
-{
-	(void)a;
-	(void)digest;
-	(void)len;
 }
 
 void arch_vm_free(struct arch_vm *a)
@@ -157,6 +208,7 @@ int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *
 		.cpus = a->config.cpus,
 		.convert_calls = a->config.protection == PROTECTION_PRIVATE,
 		.hidden = a->config.hidden,
+		.c_bit = a->c_bit,
 	};
 	size_t size = sizeof(*a->cpuid) + a->cpuid->nent * sizeof(a->cpuid->entries[0]);
 	_free struct kvm_cpuid2 *copy =
@@ -164,6 +216,11 @@ int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *
 
 	if (!copy)
 		return err_set(e, -ENOMEM, "CPUID: out of memory");
+	if (a->c_bit) {
+		policy.convert_calls = policy.migration = calls_work();
+		/* The addresses of SEV's interface end with four levels of tables. */
+		policy.hidden |= BIT(X86_LA57);
+	}
 	memcpy(copy, a->cpuid, size);
 	copy->nent =
 		x86_cpuid_apply((struct x86_cpuid *)(void *)copy->entries, copy->nent, &policy);
@@ -271,21 +328,37 @@ bool arch_hypercall(struct arch_vm *a, int vcpu, struct kvm_run *run, struct arc
 	return false;
 }
 
-void arch_convert_done(struct arch_vm *a, int vcpu, struct kvm_run *run, int result)
+void arch_convert_done(
+	struct arch_vm *a, int vcpu, struct kvm_run *run, const struct arch_convert *c, int result)
 {
 	(void)a;
+	(void)c;
 	(void)vcpu;
 	run->hypercall.ret = x86_hypercall_result(result);
 }
 
+int arch_vm_memory(struct arch_vm *a, struct mem *m, struct err *e)
+{
+	(void)a;
+	(void)m;
+	(void)e;
+	return 0;
+}
+
+void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)
+{
+	/* No call of a guest's asks for it. */
+	(void)a;
+	(void)digest;
+	(void)len;
+}
+
 uint64_t arch_stage_extra(const struct arch_layout *l, gpa_t at, void *buf, uint64_t room)
 {
-	unsigned int last = l->ram_count - 1;
-	uint64_t top = l->ram[last].base.v + l->ram[last].size;
-	uint64_t size = x86_identity_tables(top, at.v, NULL);
+	uint64_t size = x86_boot_tables(l, at.v, NULL);
 
 	if (buf && size <= room)
-		x86_identity_tables(top, at.v, buf);
+		x86_boot_tables(l, at.v, buf);
 	return size;
 }
 
@@ -308,6 +381,21 @@ const char *arch_dump(int vcpu, char *buf, size_t room)
 		r.r12, r.r13, r.r14, r.r15, r.rip, r.rflags, s.cr0, s.cr2, s.cr3, s.cr4, s.efer,
 		s.cs.selector);
 	return buf;
+}
+
+bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run)
+{
+	uint64_t data;
+
+	(void)a;
+	(void)vcpu;
+	if (run->exit_reason != KVM_EXIT_X86_RDMSR && run->exit_reason != KVM_EXIT_X86_WRMSR)
+		return false;
+	data = run->msr.data;
+	run->msr.error =
+		!x86_sev_msr(run->msr.index, run->exit_reason == KVM_EXIT_X86_WRMSR, &data);
+	run->msr.data = data;
+	return true;
 }
 
 const char *arch_exit_name(uint32_t reason)

@@ -89,6 +89,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* From the staging area there is no PVH. */
 	c.protection = PROTECTION_PRIVATE;
 	try_plan(&c, &f);
+	/* Here a bzImage is unpacked. */
+	c.protection = PROTECTION_SOFT_SEV;
+	try_plan(&c, &f);
 	free(f.kernel.data);
 	return 0;
 }

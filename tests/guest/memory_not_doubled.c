@@ -13,9 +13,9 @@ static void fill(uint64_t seed)
 {
 	uint64_t gpa;
 
-	for (gpa = boot->ram[0].base; gpa < ram_end(); gpa += PAGE)
+	for (gpa = ram_start(); gpa < ram_end(); gpa += PAGE)
 		words(gpa)[1] = gpa ^ seed;
-	for (gpa = boot->ram[0].base; gpa < ram_end(); gpa += PAGE)
+	for (gpa = ram_start(); gpa < ram_end(); gpa += PAGE)
 		CHECK(words(gpa)[1] == (gpa ^ seed), "0x%lx: 0x%lx", gpa, words(gpa)[1]);
 }
 
@@ -24,7 +24,9 @@ static void turn(bool to_private, uint64_t pages)
 {
 	uint64_t gpa, at;
 
-	for (gpa = boot->ram[0].base; gpa < ram_end(); gpa += pages * PAGE) {
+	for (gpa = ram_start(); gpa < ram_end(); gpa += pages * PAGE) {
+		if (pages > (ram_end() - gpa) / PAGE)
+			pages = (ram_end() - gpa) / PAGE;
 		CHECK(convert(gpa, pages, to_private) == 0, "convert 0x%lx", gpa);
 		for (at = gpa; at < gpa + pages * PAGE; at += PAGE) {
 			CHECK(!words(at)[1], "0x%lx is not zeroed", at);

@@ -135,6 +135,6 @@ void guest_main(void)
 	if (mode_is(BOOT_NONE))
 		return;
 	check_conversions(ram_page(0));
-	check_conversions(boot->ram[0].base);
+	check_conversions(ram_start());
 	check_conversions(ram_end() - PAGE);
 }

@@ -31,8 +31,10 @@ static void add_witnesses(void)
 	for (i = 0; i < boot->ram_count; i++) {
 		uint64_t end = boot->ram[i].base + boot->ram[i].size;
 
-		add_witness(boot->ram[i].base, true);
-		add_witness(boot->ram[i].base + PAGE, false);
+		uint64_t start = i ? boot->ram[i].base : ram_start();
+
+		add_witness(start, true);
+		add_witness(start + PAGE, false);
 		add_witness(end - 2 * PAGE, true);
 		add_witness(end - PAGE, false);
 	}

@@ -33,6 +33,7 @@ static const struct {
 	{ "probe", probe_suite },
 	{ "protect", protect_suite },
 	{ "ratelimit", ratelimit_suite },
+	{ "rsi", rsi_suite },
 	{ "serial", serial_suite },
 	{ "stats", stats_suite },
 	{ "tty", tty_suite },
@@ -49,6 +50,7 @@ static const struct {
 	{ "x86_boot", x86_boot_suite },
 	{ "x86_elf", x86_elf_suite },
 	{ "x86_features", x86_features_suite },
+	{ "x86_sev", x86_sev_suite },
 };
 
 static int wanted(int argc, char **argv, const char *name)

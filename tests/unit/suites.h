@@ -26,6 +26,7 @@ Suite *power_suite(void);
 Suite *probe_suite(void);
 Suite *protect_suite(void);
 Suite *ratelimit_suite(void);
+Suite *rsi_suite(void);
 Suite *serial_suite(void);
 Suite *stats_suite(void);
 Suite *tty_suite(void);
@@ -42,5 +43,6 @@ Suite *virtq_suite(void);
 Suite *x86_boot_suite(void);
 Suite *x86_elf_suite(void);
 Suite *x86_features_suite(void);
+Suite *x86_sev_suite(void);
 
 #endif

@@ -307,6 +307,40 @@ START_TEST(bases_with_the_bit_are_refused)
 }
 END_TEST
 
+/* Low memory of a guest whose processors start without the bit: right below other RAM here. */
+START_TEST(memory_at_both_addresses)
+{
+	struct mem_region_desc d = { MEM_BOTH, "low", { RAM_BASE - MIB(1) }, MIB(1) };
+	const struct slot_desc *plain, *bit;
+	struct err e = { "" };
+
+	setup_with(_i, LIMIT);
+	ck_assert_int_eq(mem_add(mem, &d, &e), 0);
+	plain = fake_find(&kvm, d.base.v + PAGE_SIZE);
+	bit = fake_find(&kvm, (d.base.v + PAGE_SIZE) | BIT_ALIAS);
+	ck_assert(plain && bit && plain != bit);
+	ck_assert_ptr_eq(plain->hva, bit->hva);
+	ck_assert(plain->size == MIB(1) && bit->size == MIB(1) && bit->gmem_fd == -1);
+	ck_assert_ptr_eq(mem_host(mem, d.base, MIB(1)), plain->hva);
+	/* Whatever the guest says of it, it stays as it is; the page behind is another matter. */
+	memset(plain->hva, 7, MIB(1));
+	kvm.calls = 0;
+	ck_assert(convert_is_noop(mem, d.base, MIB(1), false));
+	ck_assert_int_eq(convert_apply(mem, d.base, MIB(1), true, &e), 0);
+	ck_assert_uint_eq(kvm.calls, 0);
+	ck_assert_int_eq(*(char *)mem_host(mem, d.base, 1), 7);
+	ck_assert(!convert_is_noop(mem, d.base, MIB(1) + PAGE_SIZE, false));
+	ck_assert_int_eq(convert_apply(mem, d.base, MIB(1) + PAGE_SIZE, false, &e), 0);
+	model[0] = true;
+	ck_assert_ptr_nonnull(mem_host(mem, gpa(RAM_BASE), 1));
+	ck_assert(!mem_alias_is_shared_address(mem, d.base));
+	ck_assert_int_eq(mem_remove(mem, d.base, &e), 0);
+	ck_assert(!fake_find(&kvm, d.base.v) && !fake_find(&kvm, d.base.v | BIT_ALIAS));
+	check_all();
+	teardown();
+}
+END_TEST
+
 Suite *alias_suite(void)
 {
 	Suite *s = suite_create("alias");
@@ -323,6 +357,7 @@ Suite *alias_suite(void)
 	tcase_add_loop_test(tc, a_failed_call_leaves_the_old_state, 0, 2);
 	tcase_add_loop_test(tc, random_steps, 0, 16);
 	tcase_add_loop_test(tc, bases_with_the_bit_are_refused, 0, 2);
+	tcase_add_loop_test(tc, memory_at_both_addresses, 0, 2);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -116,6 +116,11 @@ uint64_t ram_total(void)
 	return sum;
 }
 
+uint64_t ram_start(void)
+{
+	return boot->ram[0].base + (mode_is(BOOT_SOFT_SEV) ? 1 << 20 : 0);
+}
+
 uint64_t ram_end(void)
 {
 	return boot->ram[boot->ram_count - 1].base + boot->ram[boot->ram_count - 1].size;
@@ -124,6 +129,39 @@ uint64_t ram_end(void)
 uint64_t ram_page(uint64_t n)
 {
 	return boot->ram[0].base + (1 << 20) + n * PAGE;
+}
+
+/* Of RAM's first pages; others are never shared. */
+#define NOTED_PAGES (2u << 20)
+static uint32_t shared_pages[NOTED_PAGES / 32];
+
+static bool page_number(uint64_t gpa, uint64_t *n)
+{
+	*n = (gpa - boot->ram[0].base) / PAGE;
+	return boot->alias_bit && *n < NOTED_PAGES;
+}
+
+uint64_t where(uint64_t gpa)
+{
+	uint64_t n;
+
+	if (!page_number(gpa, &n) || !(load(&shared_pages[n / 32]) >> n % 32 & 1))
+		return gpa;
+	return gpa | boot->alias_bit;
+}
+
+void note_state(uint64_t gpa, bool shared)
+{
+	uint32_t bit;
+	uint64_t n;
+
+	if (!page_number(gpa, &n))
+		return;
+	bit = 1u << n % 32;
+	if (shared)
+		__atomic_fetch_or(&shared_pages[n / 32], bit, __ATOMIC_RELEASE);
+	else
+		__atomic_fetch_and(&shared_pages[n / 32], ~bit, __ATOMIC_RELEASE);
 }
 
 extern uint8_t movable_start[] __attribute__((visibility("hidden")));
@@ -165,28 +203,31 @@ static uint64_t mix(uint64_t v)
 
 void page_fill(uint64_t gpa, uint64_t seed)
 {
+	volatile uint64_t *page = words(gpa);
 	uint64_t i;
 
 	for (i = 0; i < PAGE / 8; i++)
-		words(gpa)[i] = mix(seed + i);
+		page[i] = mix(seed + i);
 }
 
 bool page_holds(uint64_t gpa, uint64_t seed)
 {
+	const volatile uint64_t *page = words(gpa);
 	uint64_t i;
 
 	for (i = 0; i < PAGE / 8; i++)
-		if (words(gpa)[i] != mix(seed + i))
+		if (page[i] != mix(seed + i))
 			return false;
 	return true;
 }
 
 bool page_is_zero(uint64_t gpa)
 {
+	const volatile uint64_t *page = words(gpa);
 	uint64_t i;
 
 	for (i = 0; i < PAGE / 8; i++)
-		if (words(gpa)[i])
+		if (page[i])
 			return false;
 	return true;
 }
@@ -242,7 +283,7 @@ uint64_t probe_rss(void)
 
 uint32_t probe_refusal(void)
 {
-	if (mode_is(BOOT_PRIVATE))
+	if (vmm_converts())
 		return PROBE_SIGBUS;
 	return mode_is(BOOT_PKVM) ? PROBE_SIGSEGV : PROBE_OK;
 }

@@ -108,15 +108,28 @@ static inline bool mode_is(enum boot_protection mode)
 	return boot->protection == (uint32_t)mode;
 }
 
+/* A mode in which the VMM itself converts pages. */
+static inline bool vmm_converts(void)
+{
+	return mode_is(BOOT_PRIVATE) || mode_is(BOOT_SOFT_REALM) || mode_is(BOOT_SOFT_SEV);
+}
+
 uint64_t ram_total(void);
+/* The first page that can be private: in soft-sev the lowest MiB never is. */
+uint64_t ram_start(void);
 /* The end of the last RAM region. */
 uint64_t ram_end(void);
 /* A page of RAM that the library does not use: the n-th from 1 MiB into RAM on. */
 uint64_t ram_page(uint64_t n);
 
+/* The address of that page's copy that is in use: another one in a realm that has shared it. */
+uint64_t where(uint64_t gpa);
+/* For convert(): the page changes sides. */
+void note_state(uint64_t gpa, bool shared);
+
 static inline volatile uint64_t *words(uint64_t gpa)
 {
-	return (volatile uint64_t *)gpa;
+	return (volatile uint64_t *)where(gpa);
 }
 
 /* Fills a page with words that follow from seed, or checks that they are there. */

@@ -278,7 +278,7 @@ void expect_recovery(struct victim *t)
 
 static void stop(uint32_t cpu)
 {
-	static const char *const modes[] = { "none", "private", "pkvm" };
+	static const char *const modes[] = { "none", "private", "pkvm", "soft-realm", "soft-sev" };
 
 	if (cpu == 0)
 		print("\r\nquiet in mode %s\n", modes[boot->protection % ARRAY_SIZE(modes)]);

@@ -109,6 +109,8 @@ void success(void)
 		[BOOT_NONE] = "none",
 		[BOOT_PRIVATE] = "private",
 		[BOOT_PKVM] = "pkvm",
+		[BOOT_SOFT_REALM] = "soft-realm",
+		[BOOT_SOFT_SEV] = "soft-sev",
 	};
 	uint32_t mode = boot->protection;
 

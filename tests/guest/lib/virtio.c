@@ -133,7 +133,7 @@ void virtio_start(struct virtio *v)
 
 static volatile uint16_t *ring_word(uint64_t part, uint32_t i)
 {
-	return (volatile uint16_t *)part + i;
+	return (volatile uint16_t *)where(part) + i;
 }
 
 void ring_set_idx(struct vring *r, uint16_t idx)
@@ -158,7 +158,7 @@ void virtio_kick(const struct virtio *v, uint32_t q)
 bool ring_take(struct vring *r, uint32_t *head, uint32_t *len)
 {
 	volatile uint32_t *entry =
-		(volatile uint32_t *)(r->used + 4 + 8ULL * (r->last_used % r->size));
+		(volatile uint32_t *)where(r->used + 4 + 8ULL * (r->last_used % r->size));
 
 	if (__atomic_load_n(ring_word(r->used, 1), __ATOMIC_ACQUIRE) == r->last_used)
 		return false;

@@ -50,7 +50,7 @@ void guest_main(void)
 
 	page_fill(page, 42);
 	check_unknown(page);
-	if (mode_is(BOOT_PRIVATE)) {
+	if (vmm_converts()) {
 		check_malformed(page);
 		/* Private as it is: a page size makes no difference. */
 		expect(0, HC_MAP_GPA_RANGE, page, 1, MAP_GPA_PRIVATE | 1);

@@ -86,7 +86,12 @@ uint64_t hypercall(uint64_t nr, uint64_t a0, uint64_t a1, uint64_t a2)
 
 int64_t convert(uint64_t gpa, uint64_t pages, bool to_private)
 {
-	return (int64_t)hypercall(HC_MAP_GPA_RANGE, gpa, pages, to_private ? MAP_GPA_PRIVATE : 0);
+	uint64_t attributes = to_private ? MAP_GPA_PRIVATE : 0, i;
+	int64_t r = (int64_t)hypercall(HC_MAP_GPA_RANGE, gpa, pages, attributes);
+
+	for (i = 0; i < pages && r == 0; i++)
+		note_state(gpa + i * PAGE, !to_private);
+	return r;
 }
 
 /* ---- other vCPUs, other places ---- */
@@ -140,22 +145,22 @@ bool cpu_start(uint32_t cpu)
 }
 
 /*
- * New tables, in pages of 2 MiB: the first GiB of RAM, and that of the staging area, where we still
- * are when CR3 changes.
+ * New tables, in pages of 2 MiB: the first GiB of RAM, its private copy where there are two, and the
+ * GiB of the staging area, where we still are when CR3 changes.
  */
 void cpu_leave(uint64_t fn, const struct outside *o, uint64_t stack, uint64_t room)
 {
-	uint64_t gib = boot->staging_base >> 30, i;
+	uint64_t gib = boot->staging_base >> 30, c_bit = boot->alias_bit, i;
 
-	words(room)[0] = (room + PAGE) | 3;
-	words(room + PAGE)[0] = (room + 2 * PAGE) | 3;
-	words(room + PAGE)[gib] = (room + 3 * PAGE) | 3;
+	words(room)[0] = (room + PAGE) | c_bit | 3;
+	words(room + PAGE)[0] = (room + 2 * PAGE) | c_bit | 3;
+	words(room + PAGE)[gib] = (room + 3 * PAGE) | c_bit | 3;
 	for (i = 0; i < 512; i++) {
-		words(room + 2 * PAGE)[i] = i << 21 | 0x83;
+		words(room + 2 * PAGE)[i] = i << 21 | c_bit | 0x83;
 		words(room + 3 * PAGE)[i] = gib << 30 | i << 21 | 0x83;
 	}
-	__asm__ volatile("mov %0, %%cr3\n\tlea -8(%1), %%rsp\n\tjmp *%2" ::"r"(room), "r"(stack),
-			 "r"(fn), "D"(o)
+	__asm__ volatile("mov %0, %%cr3\n\tlea -8(%1), %%rsp\n\tjmp *%2" ::"r"(room | c_bit),
+			 "r"(stack), "r"(fn), "D"(o)
 			 : "memory");
 	__builtin_unreachable();
 }
