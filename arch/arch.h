@@ -54,6 +54,7 @@ struct arch_layout {
 	/* Bytes from the start of ram[0] that are the same memory at both addresses, and never private:
 	 * for processors that cannot set the bit yet. */
 	uint64_t alias_both;
+	bool alias_traps; /* KVM may not be able to emulate accesses to shared addresses */
 	/*
 	 * The part of RAM through which such a guest exchanges data with devices, where it shares
 	 * pages by pKVM's calls (arm64): it is told to share this and nothing else. size 0: none.
@@ -138,6 +139,9 @@ void arch_convert_done(
 
 /* One line about an exit that ends the run and that only this architecture knows, else "". */
 const char *arch_exit_name(uint32_t reason);
+
+/* What it says of a guest that it accesses that address, where it can only be a mistake; else NULL. */
+const char *arch_mmio_note(const struct arch_layout *l, uint64_t addr);
 
 /* An exit that only this architecture knows: true when it has been handled. */
 bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run);

@@ -42,7 +42,7 @@ struct stats {
 void stats_converted(struct stats *s, bool to_private, uint64_t bytes, uint64_t ns);
 void stats_refused(struct stats *s, bool to_private);
 void stats_unchanged(struct stats *s, bool to_private);
-/* So much RAM is shared now. One caller at a time. */
+/* So much RAM is shared now. Running members of the park only, whose looks agree. */
 void stats_shared(struct stats *s, uint64_t bytes);
 
 /* ---- reports ---- */

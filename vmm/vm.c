@@ -11,7 +11,6 @@
 
 #include "mem/alias.h"
 #include "mem/convert.h"
-#include "mem/hold.h"
 #include "vmm/kvm.h"
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
@@ -19,14 +18,9 @@
 #include "vmm/util/clock.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
+#include "vmm/vm_convert.h"
 
 #define SLOTS_FEW 32
-/*
- * How long a vCPU waits for I/O to leave pages that its guest wants private. Only a guest that breaks
- * the rules of virtio comes into it; what a slow disk takes longer for, it is refused.
- */
-#define HELD_WAIT_MS   20
-#define HELD_WAITS_MAX 50
 
 /* ---- what mem/ needs of KVM ---- */
 
@@ -138,6 +132,8 @@ static int make_memory(struct vm *vm, struct err *e)
 	if (!r && vm->layout.alias_bit)
 		mem_alias_set(vm->mem, vm->layout.alias_bit, vm->layout.alias_is_private,
 			vm->config.shared_limit);
+	if (!r && vm->layout.alias_traps)
+		mem_alias_trap(vm->mem);
 	if (!r)
 		r = add_ram(vm, e);
 	return r ? r : share_pool(vm, e);
@@ -304,25 +300,6 @@ void vm_join(struct vm *vm)
 
 /* ---- changes of the memory map ---- */
 
-static int convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c, struct err *e)
-{
-	unsigned int waits;
-	int r;
-
-	for (waits = 0;; waits++) {
-		park_stop(&vm->park, &self->member);
-		r = convert_apply(vm->mem, c->gpa, c->len, c->to_private, e);
-		stats_shared(&vm->stats, mem_shared_bytes(vm->mem));
-		park_start(&vm->park, &self->member);
-		if (r != -EBUSY || waits == HELD_WAITS_MAX || vm_ended(vm))
-			return r;
-		/* Away, so that neither other changers nor the end wait for us. */
-		park_leave(&self->member);
-		mem_wait_unheld(vm->mem, c->gpa, c->len, HELD_WAIT_MS);
-		park_enter(&self->member);
-	}
-}
-
 int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 {
 	uint64_t begin = clock_ns();
@@ -334,8 +311,10 @@ int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 		return 0;
 	}
 	if (!r)
-		r = convert(vm, self, c, &e);
+		r = vm_convert_unheld(&vm->park, &self->member, vm->mem, c, &vm->end, &e);
 	if (!r) {
+		/* We are a running member: nothing changes between this look and its note. */
+		stats_shared(&vm->stats, mem_shared_bytes(vm->mem));
 		stats_converted(&vm->stats, c->to_private, c->len, clock_ns() - begin);
 		return 0;
 	}
@@ -349,6 +328,29 @@ int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 	return r;
 }
 
+static int touch(struct vm *vm, struct vcpu *self, gpa_t a, struct err *e)
+{
+	int r;
+
+	park_stop(&vm->park, &self->member);
+	r = mem_alias_touch(vm->mem, a, e);
+	park_start(&vm->park, &self->member);
+	return r;
+}
+
+bool vm_fault_shared(struct vm *vm, struct vcpu *self, gpa_t a)
+{
+	struct err e = { "" };
+
+	if (!mem_alias_is_shared_address(vm->mem, a))
+		return false;
+	/* The guest cannot be told, and would fault again for ever. */
+	if (touch(vm, self, a, &e))
+		vm_end(vm, VM_FAILED, "vCPU %u uses shared memory that it cannot have: %s",
+			self->index, e.msg);
+	return true;
+}
+
 bool vm_access_shared(
 	struct vm *vm, struct vcpu *self, gpa_t a, void *data, unsigned int len, bool is_write)
 {
@@ -357,9 +359,7 @@ bool vm_access_shared(
 
 	if (!mem_alias_is_shared_address(vm->mem, a))
 		return false;
-	park_stop(&vm->park, &self->member);
-	r = mem_alias_touch(vm->mem, a, &e);
-	park_start(&vm->park, &self->member);
+	r = touch(vm, self, a, &e);
 	if (!r)
 		r = mem_alias_access(vm->mem, a, data, len, is_write, &e);
 	if (!r)

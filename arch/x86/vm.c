@@ -398,6 +398,13 @@ bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run)
 	return true;
 }
 
+const char *arch_mmio_note(const struct arch_layout *l, uint64_t addr)
+{
+	(void)l;
+	(void)addr;
+	return NULL;
+}
+
 const char *arch_exit_name(uint32_t reason)
 {
 	return reason == KVM_EXIT_HLT ? "HLT with no interrupt controller" : "";
