@@ -53,6 +53,7 @@ struct arch_layout {
 	/* Bytes from the start of ram[0] that are the same memory at both addresses, and never private:
 	 * for processors that cannot set the bit yet. */
 	uint64_t alias_both;
+	bool alias_traps; /* KVM may not be able to emulate accesses to shared addresses */
 	gpa_t staging;
 	uint64_t staging_max; /* bytes between the staging area's start and the next thing */
 	struct platform platform;

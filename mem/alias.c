@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "mem/alias_range.h"
 #include "mem/guard.h"
 #include "mem/slot_range.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/fd.h"
 
 /* Smallest block of shared addresses, and how many a region has before blocks grow with it. */
 #define BLOCK_MIN  MIB(2)
@@ -16,13 +18,19 @@
 #define SIZE_MAX_ALIAS GIB(4096)
 #define NO_SLOT	       UINT32_MAX
 
+struct block {
+	uint32_t id; /* its slot, or NO_SLOT */
+	bool open;   /* it is a slot with memory */
+};
+
 struct alias_range {
 	struct slot_table *table;
 	gpa_t private_base, shared_base;
 	uint64_t size, block;
 	uint32_t count;	     /* of blocks */
 	uint32_t private_id; /* the slot of all private copies */
-	uint32_t *blocks;    /* each one's slot, or NO_SLOT */
+	struct block *blocks;
+	void *nowhere; /* a block of addresses without memory, when blocks trap; else NULL */
 	const struct backing *shared, *private;
 };
 
@@ -44,7 +52,7 @@ static uint64_t block_len(const struct alias_range *a, uint32_t i)
 static struct slot_desc block_slot(const struct alias_range *a, uint32_t i)
 {
 	return (struct slot_desc){
-		.id = a->blocks[i],
+		.id = a->blocks[i].id,
 		.gpa = gpa_add(a->shared_base, i * a->block),
 		.size = block_len(a, i),
 		.hva = a->shared->hva + i * a->block,
@@ -90,11 +98,88 @@ static int del_slot(struct slot_table *t, uint32_t *id, struct slot_desc d, stru
 	return 0;
 }
 
+static bool is_open(const struct alias_range *a, uint32_t i)
+{
+	return a->blocks[i].open;
+}
+
+/*
+ * ---- slots that trap ----
+ *
+ * A guest_memfd whose file is closed provides no page, and KVM says whose it would have been. What
+ * KVM itself wants there, on the guest's behalf, it looks for at an address without memory.
+ */
+
+static int set_trap(struct alias_range *a, uint32_t i, int gmem, uint64_t offset, struct err *e)
+{
+	struct slot_desc d = block_slot(a, i);
+
+	d.hva = a->nowhere;
+	d.gmem_fd = gmem;
+	d.gmem_offset = offset;
+	return set_slot(a->table, &a->blocks[i].id, d, e);
+}
+
+/* Closed it is as soon as its slot is gone, whatever else fails. */
+static int close_block(struct alias_range *a, uint32_t i, struct err *e)
+{
+	const struct slot_ops *ops = a->table->ops;
+	int r = del_slot(a->table, &a->blocks[i].id, block_slot(a, i), e);
+	_close int gmem = -1;
+
+	if (r)
+		return r;
+	a->blocks[i].open = false;
+	/* What the guest wrote there without sharing it goes along. */
+	r = ops->discard(a->table->ctx, a->shared, i * a->block, block_len(a, i));
+	if (r < 0)
+		return err_set(e, r, "give back shared memory: error %d", -r);
+	if (!a->nowhere)
+		return 0;
+	gmem = ops->new_gmem(a->table->ctx, block_len(a, i), e);
+	return gmem < 0 ? gmem : set_trap(a, i, gmem, 0, e);
+}
+
+static int open_block(struct alias_range *a, uint32_t i, struct err *e)
+{
+	int r = 0;
+
+	if (a->blocks[i].id != NO_SLOT)
+		r = del_slot(a->table, &a->blocks[i].id, block_slot(a, i), e);
+	if (!r)
+		r = set_slot(a->table, &a->blocks[i].id, block_slot(a, i), e);
+	a->blocks[i].open = !r;
+	return r;
+}
+
+static int set_traps(struct alias_range *a, struct err *e)
+{
+	_close int gmem = -1;
+	uint32_t i;
+	int r = 0;
+
+	a->nowhere =
+		mmap(NULL, a->block, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (a->nowhere == MAP_FAILED) {
+		a->nowhere = NULL;
+		return err_sys(e, "reserve addresses for shared memory");
+	}
+	gmem = a->table->ops->new_gmem(a->table->ctx, a->size, e);
+	if (gmem < 0)
+		return gmem;
+	for (i = 0; i < a->count && !r; i++)
+		r = set_trap(a, i, gmem, i * a->block, e);
+	return r;
+}
+
+/* ---- regions ---- */
+
 int alias_range_new(struct alias_range **out, struct slot_table *t, const struct mem_alias *alias,
 	gpa_t base, const struct backing *shared, const struct backing *private, struct err *e)
 {
 	struct alias_range *a = calloc(1, sizeof(*a));
 	uint64_t bit = alias->bit;
+	struct err ignored;
 	uint32_t i;
 	int r;
 
@@ -113,7 +198,7 @@ int alias_range_new(struct alias_range **out, struct slot_table *t, const struct
 	a->count = (uint32_t)((a->size + a->block - 1) / a->block);
 	a->blocks = malloc(a->count * sizeof(*a->blocks));
 	for (i = 0; a->blocks && i < a->count; i++)
-		a->blocks[i] = NO_SLOT;
+		a->blocks[i] = (struct block){ NO_SLOT, false };
 	if (!a->blocks)
 		r = err_set(e, -ENOMEM, "memory slots: out of memory");
 	else if (!bit || bit & (bit - 1) || ((base.v | (base.v + a->size - 1)) & bit) ||
@@ -123,7 +208,10 @@ int alias_range_new(struct alias_range **out, struct slot_table *t, const struct
 			(unsigned long long)bit);
 	else
 		r = set_slot(t, &a->private_id, private_slot(a), e);
+	if (!r && alias->traps)
+		r = set_traps(a, e);
 	if (r) {
+		alias_range_clear(a, &ignored);
 		alias_range_free(a);
 		return r;
 	}
@@ -136,9 +224,9 @@ int alias_range_clear(struct alias_range *a, struct err *e)
 	uint32_t i;
 	int r = 0;
 
-	for (i = 0; i < a->count && !r; i++)
-		if (a->blocks[i] != NO_SLOT)
-			r = del_slot(a->table, &a->blocks[i], block_slot(a, i), e);
+	for (i = 0; a->blocks && i < a->count && !r; i++)
+		if (a->blocks[i].id != NO_SLOT)
+			r = del_slot(a->table, &a->blocks[i].id, block_slot(a, i), e);
 	if (!r && a->private_id != NO_SLOT)
 		r = del_slot(a->table, &a->private_id, private_slot(a), e);
 	return r;
@@ -148,6 +236,8 @@ void alias_range_free(struct alias_range *a)
 {
 	if (!a)
 		return;
+	if (a->nowhere)
+		munmap(a->nowhere, a->block);
 	free(a->blocks);
 	free(a);
 }
@@ -166,18 +256,16 @@ static int drop_idle(struct mem *m, const struct mem_region *r, uint32_t from, u
 	for (i = 0; i < a->count && *need; i++) {
 		uint64_t len = block_len(a, i);
 
-		if (a->blocks[i] == NO_SLOT || (i >= from && i < to) ||
+		if (!is_open(a, i) || (i >= from && i < to) ||
 			!share_all(r->share, i * pages, len / PAGE_SIZE, false))
 			continue;
-		ret = del_slot(a->table, &a->blocks[i], block_slot(a, i), e);
+		ret = close_block(a, i, e);
+		if (!is_open(a, i)) {
+			m->alias.used -= len;
+			*need -= min_u64(*need, len);
+		}
 		if (ret)
 			return ret;
-		m->alias.used -= len;
-		*need -= min_u64(*need, len);
-		/* What the guest wrote there without sharing it goes along. */
-		ret = a->table->ops->discard(a->table->ctx, a->shared, i * a->block, len);
-		if (ret < 0)
-			return err_set(e, ret, "give back shared memory: error %d", -ret);
 	}
 	return 0;
 }
@@ -216,15 +304,15 @@ int alias_cover(struct mem *m, struct mem_region *r, uint64_t first, uint64_t pa
 	int ret;
 
 	for (i = from; i < to; i++)
-		need += a->blocks[i] == NO_SLOT ? block_len(a, i) : 0;
+		need += is_open(a, i) ? 0 : block_len(a, i);
 	if (!need)
 		return 0;
 	ret = make_room(m, r, from, to, need, e);
 	/* Blocks that were added before one failed do no harm: they hold no shared page. */
 	for (i = from; i < to && !ret; i++) {
-		if (a->blocks[i] != NO_SLOT)
+		if (is_open(a, i))
 			continue;
-		ret = set_slot(a->table, &a->blocks[i], block_slot(a, i), e);
+		ret = open_block(a, i, e);
 		m->alias.used += ret ? 0 : block_len(a, i);
 	}
 	return ret;
@@ -234,7 +322,12 @@ int alias_cover(struct mem *m, struct mem_region *r, uint64_t first, uint64_t pa
 
 void mem_alias_set(struct mem *m, uint64_t bit, bool is_private, uint64_t limit)
 {
-	m->alias = (struct mem_alias){ bit, is_private, limit, 0 };
+	m->alias = (struct mem_alias){ .bit = bit, .is_private = is_private, .limit = limit };
+}
+
+void mem_alias_trap(struct mem *m)
+{
+	m->alias.traps = true;
 }
 
 uint64_t mem_alias_bytes(const struct mem *m)

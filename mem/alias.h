@@ -30,7 +30,14 @@
  * has it set is the private copy's, and the most memory that shared addresses may have slots for.
  */
 void mem_alias_set(struct mem *m, uint64_t bit, bool is_private, uint64_t limit);
-/* Bytes of shared addresses that have a slot now. */
+/*
+ * Also before: a block that the guest has not shared is to have a slot without memory. An access to
+ * it then ends the vCPU's stay in the guest, and the address is known. Where there is no slot at all
+ * the hypervisor emulates the instruction instead, which it cannot do when it may not read the
+ * guest's code, nor for a copy out of private memory.
+ */
+void mem_alias_trap(struct mem *m);
+/* Bytes of shared addresses that have memory now. */
 uint64_t mem_alias_bytes(const struct mem *m);
 
 /* True when a is the shared address of a page of RAM of that kind. Any running member. */

@@ -55,7 +55,8 @@ struct mem_alias {
 	uint64_t bit;
 	bool is_private;
 	uint64_t limit;
-	uint64_t used; /* bytes of shared addresses that have a slot */
+	bool traps;
+	uint64_t used; /* bytes of shared addresses that have memory */
 };
 
 struct mem {

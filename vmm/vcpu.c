@@ -81,6 +81,9 @@ static void run_failed(struct vcpu *v, int code)
 {
 	const struct kvm_run *run = v->run;
 
+	if (run->exit_reason == ABI_EXIT_MEMORY_FAULT &&
+		vm_fault_shared(v->vm, v, gpa(exit_fault_gpa(run))))
+		return;
 	if (run->exit_reason == ABI_EXIT_MEMORY_FAULT)
 		vm_end(v->vm, VM_FAILED,
 			"vCPU %u: KVM_RUN: %s at gpa 0x%llx (the host could not provide that page: "

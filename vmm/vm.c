@@ -117,6 +117,8 @@ static int make_memory(struct vm *vm, struct err *e)
 	if (!r && vm->layout.alias_bit)
 		mem_alias_set(vm->mem, vm->layout.alias_bit, vm->layout.alias_is_private,
 			vm->config.shared_limit);
+	if (!r && vm->layout.alias_traps)
+		mem_alias_trap(vm->mem);
 	return r ? r : add_ram(vm, e);
 }
 
@@ -294,6 +296,29 @@ int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 	return r;
 }
 
+static int touch(struct vm *vm, struct vcpu *self, gpa_t a, struct err *e)
+{
+	int r;
+
+	park_stop(&vm->park, &self->member);
+	r = mem_alias_touch(vm->mem, a, e);
+	park_start(&vm->park, &self->member);
+	return r;
+}
+
+bool vm_fault_shared(struct vm *vm, struct vcpu *self, gpa_t a)
+{
+	struct err e = { "" };
+
+	if (!mem_alias_is_shared_address(vm->mem, a))
+		return false;
+	/* The guest cannot be told, and would fault again for ever. */
+	if (touch(vm, self, a, &e))
+		vm_end(vm, VM_FAILED, "vCPU %u uses shared memory that it cannot have: %s",
+			self->index, e.msg);
+	return true;
+}
+
 bool vm_access_shared(
 	struct vm *vm, struct vcpu *self, gpa_t a, void *data, unsigned int len, bool is_write)
 {
@@ -302,9 +327,7 @@ bool vm_access_shared(
 
 	if (!mem_alias_is_shared_address(vm->mem, a))
 		return false;
-	park_stop(&vm->park, &self->member);
-	r = mem_alias_touch(vm->mem, a, &e);
-	park_start(&vm->park, &self->member);
+	r = touch(vm, self, a, &e);
 	if (!r)
 		r = mem_alias_access(vm->mem, a, data, len, is_write, &e);
 	if (!r)

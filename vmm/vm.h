@@ -92,6 +92,12 @@ int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c);
 bool vm_access_shared(
 	struct vm *vm, struct vcpu *self, gpa_t a, void *data, unsigned int len, bool is_write);
 
+/*
+ * The same for an access that KVM could not make and told the address of: true when it can be made
+ * now, or the VM has ended because it cannot.
+ */
+bool vm_fault_shared(struct vm *vm, struct vcpu *self, gpa_t a);
+
 /* Removes a memory region while the guest runs (the staging area). self as for vm_convert. */
 int vm_remove_memory(struct vm *vm, struct vcpu *self, gpa_t base, struct err *e);
 

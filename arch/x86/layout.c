@@ -51,6 +51,7 @@ static int choose_alias(struct arch_layout *l, struct err *e)
 	l->alias_bit = BIT(bit);
 	l->alias_is_private = true;
 	l->alias_both = X86_ALIAS_BOTH;
+	l->alias_traps = true;
 	return 0;
 }
 

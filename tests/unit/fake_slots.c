@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int may_fail(struct fake_kvm *k, const char *name, struct err *e)
@@ -16,6 +17,13 @@ static int may_fail(struct fake_kvm *k, const char *name, struct err *e)
 static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 {
 	return a < b + blen && b < a + alen;
+}
+
+static uint64_t file_of(const struct slot_desc *d)
+{
+	struct stat st;
+
+	return d->gmem_fd >= 0 && !fstat(d->gmem_fd, &st) ? st.st_ino : 0;
 }
 
 static int fake_set(void *ctx, const struct slot_desc *d, struct err *e)
@@ -35,13 +43,14 @@ static int fake_set(void *ctx, const struct slot_desc *d, struct err *e)
 			continue;
 		if (overlaps(d->gpa.v, d->size, o->gpa.v, o->size))
 			k->mistakes++;
-		if (d->gmem_fd >= 0 && d->gmem_fd == o->gmem_fd &&
+		if (file_of(d) && file_of(d) == k->file[i] &&
 			overlaps(d->gmem_offset, d->size, o->gmem_offset, o->size))
 			k->mistakes++;
 	}
 	if (d->id >= k->max)
 		return err_set(e, -EINVAL, "no such slot");
 	k->slots[d->id] = *d;
+	k->file[d->id] = file_of(d);
 	if (d->id >= k->high)
 		k->high = d->id + 1;
 	k->live[d->id] = true;

@@ -14,6 +14,8 @@
 struct fake_kvm {
 	struct slot_desc slots[FAKE_SLOTS_MAX];
 	bool live[FAKE_SLOTS_MAX];
+	uint64_t file
+		[FAKE_SLOTS_MAX]; /* the guest_memfd's, whose descriptor may be closed meanwhile */
 	uint32_t max;
 	uint32_t high;		 /* ids at or above were never used */
 	unsigned int calls;	 /* set, del and discard calls so far */

@@ -12,6 +12,7 @@
 
 #include "mem/alias.h"
 #include "mem/convert.h"
+#include "mem/guard.h"
 #include "tests/unit/fake_slots.h"
 #include "tests/unit/suites.h"
 #include "vmm/util/bits.h"
@@ -29,6 +30,7 @@ static struct slot_table *table;
 static struct mem *mem;
 static bool model[RAM_PAGES]; /* true: shared */
 static bool private_has_bit;
+static bool traps; /* blocks that are not open have a slot without memory */
 
 static uint64_t shared_address(uint64_t page)
 {
@@ -45,18 +47,22 @@ static struct mem_region *ram(void)
 	return mem_find(mem, gpa(RAM_BASE), 1);
 }
 
-static void setup_with(bool has_bit, uint64_t limit)
+static void setup_with(bool has_bit, bool with_traps, uint64_t limit)
 {
 	struct mem_region_desc d = { MEM_ALIAS, "ram", { RAM_BASE }, RAM_SIZE };
 	struct err e = { "" };
 
+	ck_assert_int_eq(guard_init(&e), 0);
 	memset(&kvm, 0, sizeof(kvm));
 	memset(model, 0, sizeof(model));
 	private_has_bit = has_bit;
+	traps = with_traps;
 	kvm.max = FAKE_SLOTS_MAX;
 	table = slot_table_new(&fake_slot_ops, &kvm, kvm.max);
 	ck_assert_int_eq(mem_new(&mem, table, &e), 0);
 	mem_alias_set(mem, BIT_ALIAS, has_bit, limit);
+	if (traps)
+		mem_alias_trap(mem);
 	ck_assert_msg(mem_add(mem, &d, &e) == 0, "%s", e.msg);
 }
 
@@ -71,19 +77,26 @@ static void teardown(void)
 static void check_block(unsigned int b, uint64_t *bytes)
 {
 	const struct slot_desc *d = fake_find(&kvm, shared_address(b * BLOCK_PAGES));
+	char ignored;
 	uint64_t i, end = min_u64((b + 1) * BLOCK_PAGES, RAM_PAGES);
 
 	for (i = b * BLOCK_PAGES; i < end; i++) {
 		if (share_get(ram()->share, i) != model[i] ||
 			!mem_host(mem, gpa(RAM_BASE + i * PAGE_SIZE), 1) == model[i])
 			ck_abort_msg("page %u: share map or gate differ", (unsigned int)i);
-		if (model[i] && !d)
+		if (model[i] && (!d || d->gmem_fd >= 0))
 			ck_abort_msg("page %u is shared and has no slot", (unsigned int)i);
 	}
 	if (!d)
 		return;
-	*bytes += d->size;
 	ck_assert_uint_eq(d->size, (end - b * BLOCK_PAGES) * PAGE_SIZE);
+	if (traps && d->gmem_fd >= 0) {
+		/* No copy of the page's is behind it, nor anything else. */
+		ck_assert_ptr_ne(d->hva, ram()->shared.hva + b * MIB(2));
+		ck_assert(!guard_copy(&ignored, d->hva, 1, &(struct guard_fault){ 0 }));
+		return;
+	}
+	*bytes += d->size;
 	ck_assert_int_eq(d->gmem_fd, -1);
 	ck_assert_ptr_eq(d->hva, ram()->shared.hva + b * MIB(2));
 }
@@ -128,9 +141,9 @@ static int convert(uint64_t first, uint64_t pages, bool to_private)
 
 START_TEST(starts_private_with_one_slot)
 {
-	setup_with(_i, LIMIT);
+	setup_with(_i & 1, _i & 2, LIMIT);
 	check_all();
-	ck_assert_uint_eq(fake_live(&kvm), 1);
+	ck_assert_uint_eq(fake_live(&kvm), traps ? 1 + BLOCKS : 1);
 	ck_assert_uint_eq(mem_alias_bytes(mem), 0);
 	teardown();
 }
@@ -138,10 +151,10 @@ END_TEST
 
 START_TEST(sharing_a_page_adds_its_block_once)
 {
-	setup_with(_i, LIMIT);
+	setup_with(_i & 1, _i & 2, LIMIT);
 	ck_assert_int_eq(convert(700, 1, false), 0);
 	check_all();
-	ck_assert_uint_eq(fake_live(&kvm), 2);
+	ck_assert_uint_eq(fake_live(&kvm), traps ? 1 + BLOCKS : 2);
 	kvm.calls = 0;
 	ck_assert_int_eq(convert(600, 100, false), 0);
 	ck_assert_int_eq(convert(600, 101, true), 0);
@@ -154,7 +167,7 @@ END_TEST
 
 START_TEST(each_conversion_gives_the_left_copy_back)
 {
-	setup_with(_i, LIMIT);
+	setup_with(_i & 1, _i & 2, LIMIT);
 	memset(ram()->private.hva, 1, 4 * PAGE_SIZE);
 	ck_assert_int_eq(convert(0, 4, false), 0);
 	ck_assert_uint_eq(held(&ram()->private), 0);
@@ -171,7 +184,7 @@ START_TEST(the_limit_holds_for_scattered_pages)
 {
 	unsigned int b;
 
-	setup_with(_i, LIMIT);
+	setup_with(_i & 1, _i & 2, LIMIT);
 	for (b = 0; b < 4; b++)
 		ck_assert_int_eq(convert(b * BLOCK_PAGES, 1, false), 0);
 	ck_assert_int_eq(convert(4 * BLOCK_PAGES, 1, false), -ENOSPC);
@@ -195,7 +208,7 @@ START_TEST(touched_memory_counts_and_is_not_shared)
 	unsigned int b;
 	struct err e = { "" };
 
-	setup_with(_i, LIMIT);
+	setup_with(_i & 1, _i & 2, LIMIT);
 	for (b = 0; b < 4; b++)
 		ck_assert_int_eq(
 			mem_alias_touch(mem, gpa(shared_address(b * BLOCK_PAGES + 7)), &e), 0);
@@ -218,7 +231,7 @@ START_TEST(only_shared_addresses_of_ram_can_be_touched)
 	struct err e = { "" };
 	uint64_t v;
 
-	setup_with(_i, LIMIT);
+	setup_with(_i & 1, _i & 2, LIMIT);
 	ck_assert(mem_alias_is_shared_address(mem, gpa(shared_address(0))));
 	ck_assert(!mem_alias_is_shared_address(mem, gpa(private_address(0))));
 	ck_assert(!mem_alias_is_shared_address(mem, gpa(shared_address(RAM_PAGES))));
@@ -235,7 +248,7 @@ END_TEST
 /* Drivers hand out the shared address where that is the one with the bit; never the private one. */
 START_TEST(the_gate_takes_shared_addresses)
 {
-	setup_with(_i, LIMIT);
+	setup_with(_i & 1, _i & 2, LIMIT);
 	ck_assert_int_eq(convert(9, 1, false), 0);
 	ck_assert_ptr_eq(mem_host(mem, gpa(RAM_BASE + 9 * PAGE_SIZE), 1),
 		mem_host(mem, gpa(shared_address(9)), 1));
@@ -249,15 +262,15 @@ END_TEST
 
 START_TEST(a_failed_call_leaves_the_old_state)
 {
-	unsigned int at;
+	/* Three blocks, each of them a trap before, and a discard. */
+	unsigned int calls = _i & 2 ? 7 : 4, at;
 
-	for (at = 1; at <= 5; at++) {
-		setup_with(_i, LIMIT);
+	for (at = 1; at <= calls + 1; at++) {
+		setup_with(_i & 1, _i & 2, LIMIT);
 		memset(ram()->private.hva, 1, MIB(8));
 		kvm.calls = 0;
 		kvm.fail_at = at;
-		/* Three blocks, a discard. */
-		ck_assert_int_eq(convert(100, 1200, false), at <= 4 ? -EIO : 0);
+		ck_assert_int_eq(convert(100, 1200, false), at <= calls ? -EIO : 0);
 		kvm.fail_at = 0;
 		check_all();
 		ck_assert_int_eq(convert(100, 1200, false), 0);
@@ -271,7 +284,7 @@ START_TEST(random_steps)
 {
 	unsigned int i;
 
-	setup_with(_i & 1, LIMIT);
+	setup_with(_i & 1, _i & 2, LIMIT);
 	srandom(4711u + (unsigned int)_i);
 	for (i = 0; i < 400; i++) {
 		uint64_t first = (uint64_t)random() % RAM_PAGES;
@@ -299,9 +312,30 @@ START_TEST(bases_with_the_bit_are_refused)
 	struct mem_region_desc d = { MEM_ALIAS, "ram2", { BIT_ALIAS - MIB(2) }, MIB(4) };
 	struct err e = { "" };
 
-	setup_with(_i, LIMIT);
+	setup_with(_i & 1, _i & 2, LIMIT);
 	ck_assert_int_eq(mem_add(mem, &d, &e), -EINVAL);
 	ck_assert_str_ne(e.msg, "");
+	check_all();
+	teardown();
+}
+END_TEST
+
+START_TEST(a_region_that_cannot_be_made_leaves_nothing)
+{
+	struct mem_region_desc d = { MEM_ALIAS, "ram2", { RAM_BASE + GIB(1) }, MIB(8) };
+	unsigned int at, live;
+	struct err e = { "" };
+
+	setup_with(_i & 1, true, LIMIT);
+	live = fake_live(&kvm);
+	for (at = 1; at <= 5; at++) {
+		kvm.calls = 0;
+		kvm.fail_at = at;
+		ck_assert_int_eq(mem_add(mem, &d, &e), -EIO);
+		ck_assert_uint_eq(fake_live(&kvm), live);
+	}
+	kvm.fail_at = 0;
+	ck_assert_int_eq(mem_add(mem, &d, &e), 0);
 	check_all();
 	teardown();
 }
@@ -314,7 +348,7 @@ START_TEST(memory_at_both_addresses)
 	const struct slot_desc *plain, *bit;
 	struct err e = { "" };
 
-	setup_with(_i, LIMIT);
+	setup_with(_i & 1, _i & 2, LIMIT);
 	ck_assert_int_eq(mem_add(mem, &d, &e), 0);
 	plain = fake_find(&kvm, d.base.v + PAGE_SIZE);
 	bit = fake_find(&kvm, (d.base.v + PAGE_SIZE) | BIT_ALIAS);
@@ -346,18 +380,19 @@ Suite *alias_suite(void)
 	Suite *s = suite_create("alias");
 	TCase *tc = tcase_create("alias");
 
-	/* Each with the shared and with the private copy at the address that has the bit. */
-	tcase_add_loop_test(tc, starts_private_with_one_slot, 0, 2);
-	tcase_add_loop_test(tc, sharing_a_page_adds_its_block_once, 0, 2);
-	tcase_add_loop_test(tc, each_conversion_gives_the_left_copy_back, 0, 2);
-	tcase_add_loop_test(tc, the_limit_holds_for_scattered_pages, 0, 2);
-	tcase_add_loop_test(tc, touched_memory_counts_and_is_not_shared, 0, 2);
-	tcase_add_loop_test(tc, only_shared_addresses_of_ram_can_be_touched, 0, 2);
-	tcase_add_loop_test(tc, the_gate_takes_shared_addresses, 0, 2);
-	tcase_add_loop_test(tc, a_failed_call_leaves_the_old_state, 0, 2);
+	/* With the shared or the private copy at the address that has the bit, and without traps or with. */
+	tcase_add_loop_test(tc, starts_private_with_one_slot, 0, 4);
+	tcase_add_loop_test(tc, sharing_a_page_adds_its_block_once, 0, 4);
+	tcase_add_loop_test(tc, each_conversion_gives_the_left_copy_back, 0, 4);
+	tcase_add_loop_test(tc, the_limit_holds_for_scattered_pages, 0, 4);
+	tcase_add_loop_test(tc, touched_memory_counts_and_is_not_shared, 0, 4);
+	tcase_add_loop_test(tc, only_shared_addresses_of_ram_can_be_touched, 0, 4);
+	tcase_add_loop_test(tc, the_gate_takes_shared_addresses, 0, 4);
+	tcase_add_loop_test(tc, a_failed_call_leaves_the_old_state, 0, 4);
 	tcase_add_loop_test(tc, random_steps, 0, 16);
-	tcase_add_loop_test(tc, bases_with_the_bit_are_refused, 0, 2);
-	tcase_add_loop_test(tc, memory_at_both_addresses, 0, 2);
+	tcase_add_loop_test(tc, bases_with_the_bit_are_refused, 0, 4);
+	tcase_add_loop_test(tc, a_region_that_cannot_be_made_leaves_nothing, 0, 2);
+	tcase_add_loop_test(tc, memory_at_both_addresses, 0, 4);
 	suite_add_tcase(s, tc);
 	return s;
 }
