@@ -24,6 +24,7 @@
 #define CR0_PVH		  0x11ULL	/* ET PE */
 #define TSS_LIMIT	  0x67u		/* of a 32-bit TSS that is nothing but itself */
 #define CR4_PAE		  0x20ULL
+#define APIC_BASE_X2APIC  0xc00ULL /* both bits that enable */
 #define EFER_LONG_MODE	  0x500ULL /* LME, LMA */
 
 #define CPUID_ADDRESS_SIZES  0x80000008u
@@ -286,17 +287,33 @@ static int start_protected_mode(int vcpu, struct err *e)
 	return kvm_set_sregs(vcpu, &s, e);
 }
 
+/*
+ * A kernel finds its APIC switched over and never uses the memory-mapped one, for which KVM would
+ * have to read its instructions.
+ */
+static int enable_x2apic(int vcpu, struct err *e)
+{
+	struct kvm_sregs s;
+	int r = kvm_get_sregs(vcpu, &s, e);
+
+	if (r < 0)
+		return r;
+	s.apic_base |= APIC_BASE_X2APIC;
+	return kvm_set_sregs(vcpu, &s, e);
+}
+
 int arch_vcpu_start(struct arch_vm *a, int vcpu, unsigned int index, const struct boot_entry *entry,
 	struct err *e)
 {
 	struct kvm_regs regs = { .rflags = 2, .rip = entry->pc.v };
 	struct err ignored;
-	int r;
+	int r = 0;
 
-	(void)a;
+	if (a->c_bit && !x86_feature_hidden(a->config.hidden, X86_X2APIC))
+		r = enable_x2apic(vcpu, e);
 	/* The others wait for INIT and SIPI, in real mode. */
-	if (index > 0)
-		return 0;
+	if (r || index > 0)
+		return r;
 	if (entry->is_program)
 		regs.rdi = entry->arg;
 	else if (entry->is_pvh)
