@@ -53,7 +53,7 @@ override CPPFLAGS += -I. -D_GNU_SOURCE -DNACRE_VERSION='"$(VERSION)"'
 CFLAGS   ?= -O2 -g
 override CFLAGS  += -std=gnu11 -pthread -fno-common -fstack-protector-strong $(WARN)
 override LDFLAGS += -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(if $(STATIC),-static)
-LIBS     := -levent_core -levent_pthreads -ljansson -lfdt -lz -lzstd -luring -laio
+LIBS     := -levent_core -levent_pthreads -ljansson -lfdt -lz -lzstd -luring -laio -lnettle
 ifeq ($(SAN),address)
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else ifeq ($(SAN),thread)
@@ -153,8 +153,8 @@ UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \
             $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/cli.c vmm/options.c \
-            vmm/options_list.c $(UNIT_EXTRA) \
-            arch/boot_plan.c
+            vmm/options_list.c vmm/measure.c $(UNIT_EXTRA) \
+            arch/boot_plan.c arch/boot.c
 UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)
 UNIT     := $(BUILD)/unit
 
@@ -196,6 +196,9 @@ demo-linux: deps-quiet ## make a Debian system and boot it to a login prompt, wi
 demo: deps-quiet ## boot a protected guest and show that the VMM cannot read it
 	$(Q)examples/demo
 
+guest-kernel: deps-quiet ## build the arm64 kernel that shares its buffers by pKVM's calls
+	$(Q)tests/rig/kernel arm64 guest
+
 deps: ## install what a fresh Debian lacks
 	$(Q)tests/rig/deps install
 
@@ -205,12 +208,12 @@ print-build:
 deps-quiet:
 	$(Q)tests/rig/deps
 
-.PHONY: deps-quiet print-build unit guests
+.PHONY: deps-quiet print-build unit guests guest-kernel
 
 install: $(NACRE) ## install to PREFIX (/usr/local)
 	install -D -m 755 $(NACRE) $(DESTDIR)$(PREFIX)/bin/nacre
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/nacre.1
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/nacre-firmware.7
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/nacre-firmware.7 man/nacre-measure.7
 
 clean: ## remove all that was built (packages stay in the cache)
 	rm -rf build compile_commands.json tags

@@ -33,6 +33,7 @@ struct arch_config {
 	uint64_t shared_limit; /* bytes; alias modes: see mem/alias.h */
 	bool open_memory;      /* guest_memfd with INIT_SHARED: protects nothing */
 	uint32_t virtio;       /* slots for virtio devices */
+	uint64_t swiotlb;      /* bytes wanted for the pool of arch_layout; 0: none */
 	uint64_t hidden;       /* CPU features that the guest shall not see: arch_feature_hide */
 	struct backing_options memory;
 };
@@ -54,10 +55,21 @@ struct arch_layout {
 	 * for processors that cannot set the bit yet. */
 	uint64_t alias_both;
 	bool alias_traps; /* KVM may not be able to emulate accesses to shared addresses */
+	/*
+	 * The part of RAM through which such a guest exchanges data with devices, where it shares
+	 * pages by pKVM's calls (arm64): it is told to share this and nothing else. size 0: none.
+	 */
+	struct {
+		gpa_t base;
+		uint64_t size;
+	} pool;
 	gpa_t staging;
 	uint64_t staging_max; /* bytes between the staging area's start and the next thing */
 	struct platform platform;
 };
+
+/* "x86_64" or "arm64". */
+const char *arch_name(void);
 
 /* Fills the map for that much RAM. -EINVAL with a sentence when the architecture cannot. */
 int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e);
@@ -85,6 +97,8 @@ struct arch_vm;
 int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config *c, struct err *e);
 int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *e);
 int arch_vm_ready(struct arch_vm *a, struct err *e);
+/* What the guest may read as its initial measurement, where it can, before the first vCPU runs. */
+void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len);
 void arch_vm_free(struct arch_vm *a); /* accepts NULL */
 
 /*

@@ -120,48 +120,72 @@ static void fill_info(const struct boot_stage *s, const struct stage_map *map, s
 			s->plan->items[i].dst.v, s->plan->items[i].len };
 }
 
-static int stage_extra(const struct boot_stage *s, const struct mem *m, gpa_t at, struct err *e)
+static int give_extra(
+	const struct boot_stage *s, gpa_t at, boot_piece_fn *fn, void *ctx, struct err *e)
 {
-	uint64_t len = arch_stage_extra(s->layout, at, NULL, 0);
+	struct boot_item piece = { .len = arch_stage_extra(s->layout, at, NULL, 0), .dst = at };
 	_free void *buf = NULL;
 
-	if (!len)
+	if (!piece.len)
 		return 0;
-	buf = calloc(1, len);
+	buf = calloc(1, piece.len);
 	if (!buf)
 		return err_set(e, -ENOMEM, "boot tables: out of memory");
-	arch_stage_extra(s->layout, at, buf, len);
-	return mem_write(m, at, buf, len, e);
+	arch_stage_extra(s->layout, at, buf, piece.len);
+	piece.data = buf;
+	return fn(ctx, &piece, e);
+}
+
+int boot_stage_each(const struct boot_stage *s, boot_piece_fn *fn, void *ctx,
+	struct boot_entry *entry, struct err *e)
+{
+	gpa_t base = s->layout->staging, image = gpa_add(base, BOOT_IMAGE_OFFSET);
+	uint64_t extra_len = arch_stage_extra(s->layout, base, NULL, 0);
+	struct boot_info info;
+	struct boot_item piece;
+	struct stage_map map;
+	unsigned int i;
+	int r;
+
+	map_stage(s, extra_len, &map);
+	fill_info(s, &map, &info);
+	piece = (struct boot_item){ .data = &info, .len = sizeof(info), .dst = base };
+	r = fn(ctx, &piece, e);
+	piece = (struct boot_item){ .data = s->program, .len = s->program_len, .dst = image };
+	if (!r)
+		r = fn(ctx, &piece, e);
+	if (!r)
+		r = give_extra(s, gpa_add(base, map.extra), fn, ctx, e);
+	for (i = 0; !r && s->plan && i < s->plan->count; i++) {
+		piece = s->plan->items[i];
+		piece.dst = gpa_add(base, map.items[i]);
+		r = fn(ctx, &piece, e);
+	}
+	*entry = (struct boot_entry){
+		.pc = image,
+		.arg = base.v,
+		.tables = gpa(extra_len ? base.v + map.extra : 0),
+		.is_program = true,
+	};
+	return r;
+}
+
+static int write_piece(void *ctx, const struct boot_item *piece, struct err *e)
+{
+	const struct mem *const *m = ctx;
+
+	return mem_write(*m, piece->dst, piece->data, piece->len, e);
 }
 
 int boot_stage_fill(const struct boot_stage *s, const struct mem *m, uint64_t size,
 	struct boot_entry *entry, struct err *e)
 {
-	gpa_t base = s->layout->staging;
 	struct stage_map map;
-	struct boot_info info;
-	unsigned int i;
 	int r;
 
-	map_stage(s, arch_stage_extra(s->layout, base, NULL, 0), &map);
+	map_stage(s, arch_stage_extra(s->layout, s->layout->staging, NULL, 0), &map);
 	if (map.size > size)
 		return err_set(e, -E2BIG, "staging area too small");
-	fill_info(s, &map, &info);
-	r = mem_write(m, base, &info, sizeof(info), e);
-	if (!r)
-		r = mem_write(m, gpa_add(base, BOOT_IMAGE_OFFSET), s->program, s->program_len, e);
-	if (!r)
-		r = stage_extra(s, m, gpa_add(base, map.extra), e);
-	for (i = 0; !r && s->plan && i < s->plan->count; i++)
-		r = mem_write(m, gpa_add(base, map.items[i]), s->plan->items[i].data,
-			s->plan->items[i].len, e);
-	if (r)
-		return err_prefix(e, r, "staging area");
-	*entry = (struct boot_entry){
-		.pc = gpa_add(base, BOOT_IMAGE_OFFSET),
-		.arg = base.v,
-		.tables = gpa_add(base, map.extra),
-		.is_program = true,
-	};
-	return 0;
+	r = boot_stage_each(s, write_piece, &m, entry, e);
+	return r ? err_prefix(e, r, "staging area") : 0;
 }

@@ -29,11 +29,17 @@ struct boot_files {
 	const char *params; /* never NULL */
 };
 
+#define BOOT_RANDOM_MAX 2
+
 struct boot_item {
 	const void *data;
 	void *owned; /* freed by boot_plan_free; NULL when data is borrowed */
 	uint64_t len;
 	gpa_t dst;
+	/* Bytes drawn anew for each start, such as seeds: measured as zeros. len 0: none. */
+	struct {
+		uint64_t at, len;
+	} random[BOOT_RANDOM_MAX];
 };
 
 /* What the first vCPU starts with. Architectures use the fields that they have. */
@@ -55,6 +61,11 @@ struct boot_plan {
 /* Adds a piece; takes over `owned` also on failure. */
 int boot_plan_add(
 	struct boot_plan *p, const void *data, void *owned, uint64_t len, gpa_t dst, struct err *e);
+/*
+ * Marks `len` bytes at offset `at` of the piece that was added last as random, so that they are left
+ * out of the measurement. -E2BIG when it has two such ranges already, or they do not lie in it.
+ */
+int boot_plan_random(struct boot_plan *p, uint64_t at, uint64_t len, struct err *e);
 void boot_plan_free(struct boot_plan *p);
 
 /* Writes the pieces to their places, through the gate. */
@@ -74,6 +85,15 @@ struct boot_stage {
 
 /* Bytes the staging area needs, a page multiple; -E2BIG with a sentence when there is no room. */
 int boot_stage_size(const struct boot_stage *s, uint64_t *size, struct err *e);
+
+/*
+ * Hands over the staging area piece by piece, in the order of addresses, each with its place in the
+ * staging area as dst: what is written and what is measured are the same pieces. *entry is where the
+ * first vCPU starts. An error of fn ends it and is returned.
+ */
+typedef int boot_piece_fn(void *ctx, const struct boot_item *piece, struct err *e);
+int boot_stage_each(const struct boot_stage *s, boot_piece_fn *fn, void *ctx,
+	struct boot_entry *entry, struct err *e);
 
 /* Fills the staging area, which must have been added to m with that size; *entry is where the first
  * vCPU starts. */

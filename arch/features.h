@@ -2,6 +2,7 @@
 #ifndef NACRE_FEATURES_H
 #define NACRE_FEATURES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "vmm/util/err.h"
@@ -12,5 +13,11 @@
  * can read. -EINVAL with the names there are, or -ENOTSUP where the architecture has none. Pure.
  */
 int arch_feature_hide(const char *name, uint64_t *hidden, struct err *e);
+
+/*
+ * The names in such a set, with commas between them and in an order that stays, or "none". Returns
+ * buf; 400 bytes are room for all. Pure.
+ */
+const char *arch_feature_names(uint64_t hidden, char *buf, size_t size);
 
 #endif

@@ -201,8 +201,10 @@ void virtio_blk_free(struct virtio_blk *b)
 	ratelimit_free(&b->limit);
 	blkio_free(b->io);
 	virtio_fini(&b->dev);
-	for (i = 0; b->requests && i < QUEUE_SIZE; i++)
+	for (i = 0; b->requests && i < QUEUE_SIZE; i++) {
+		mem_drop_hold(&b->requests[i].hold);
 		free(b->requests[i].bounce);
+	}
 	free(b->requests);
 	blkfile_close(&b->file);
 	free(b->path);

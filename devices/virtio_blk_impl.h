@@ -5,6 +5,7 @@
 #include <linux/virtio_blk.h>
 
 #include "devices/virtio_blk.h"
+#include "mem/hold.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/log.h"
 
@@ -38,9 +39,10 @@ struct blk_request {
 	uint32_t len;	/* of its data */
 	uint32_t moved; /* by the pieces before this one */
 	uint32_t piece;
-	uint64_t cost;	  /* bytes, for the rate limit */
-	uint32_t written; /* bytes of the guest's buffers */
-	uint8_t *bounce;  /* or NULL: I/O runs on the guest's buffers */
+	uint64_t cost;	      /* bytes, for the rate limit */
+	uint32_t written;     /* bytes of the guest's buffers */
+	uint8_t *bounce;      /* or NULL: I/O runs on the guest's buffers, */
+	struct mem_hold hold; /* which a protected guest cannot take away meanwhile */
 	unsigned int ranges, range;
 	struct virtio_blk_discard_write_zeroes range_list[RANGES_MAX];
 	struct blkio_req io;

@@ -124,6 +124,8 @@ static void finish(struct blk_request *r, int status)
 
 	if (is_alive(r))
 		virtio_write(d, 0, &r->chain, r->chain.write_len - 1, &byte, sizeof(byte));
+	/* Before the driver has its buffers back, and may do with them what it likes. */
+	mem_drop_hold(&r->hold);
 	virtio_push(d, 0, &r->chain, status == VIRTIO_BLK_S_OK ? r->written + 1 : 1);
 	blk_release(r);
 }
@@ -172,22 +174,34 @@ static int queue_piece(struct blk_request *r)
 	return PENDING;
 }
 
+/* On the guest's own buffers, where they can be held and suit the file. */
+static bool queue_whole(struct blk_request *r)
+{
+	const struct virtq_chain *c = &r->chain;
+	struct virtio_blk *b = r->disk;
+
+	if (b->dev.is_protected && !mem_can_hold(b->dev.mem))
+		return false;
+	r->io.iov = r->iov;
+	r->io.iov_count = data_buffers(r, r->iov);
+	r->io.off = r->off;
+	r->io.len = r->piece = r->len;
+	if (blkfile_range_fits(&b->file, r->off, r->len) &&
+		!blkfile_memory_fits(&b->file, r->iov, r->io.iov_count))
+		return false;
+	if (b->dev.is_protected)
+		mem_hold(b->dev.mem, &r->hold, c->gpa, c->iov, c->readable + c->writable);
+	blkio_queue(b->io, &r->io);
+	return true;
+}
+
 static int begin_transfer(struct blk_request *r)
 {
 	struct virtio_blk *b = r->disk;
 
 	r->io.op = r->type == VIRTIO_BLK_T_OUT ? BLKIO_WRITE : BLKIO_READ;
-	if (!b->dev.is_protected) {
-		r->io.iov = r->iov;
-		r->io.iov_count = data_buffers(r, r->iov);
-		r->io.off = r->off;
-		r->io.len = r->piece = r->len;
-		if (!blkfile_range_fits(&b->file, r->off, r->len) ||
-			blkfile_memory_fits(&b->file, r->iov, r->io.iov_count)) {
-			blkio_queue(b->io, &r->io);
-			return PENDING;
-		}
-	}
+	if (queue_whole(r))
+		return PENDING;
 	if (posix_memalign((void **)&r->bounce, PIECE_ALIGN, min_u64(r->len, PIECE_MAX))) {
 		r->bounce = NULL;
 		log_gated(&b->errors, LOG_WARN, "disk %s: out of memory for a request, which fails",

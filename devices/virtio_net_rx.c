@@ -123,8 +123,9 @@ static bool look_up_again(struct virtio_net *n)
 	for (i = 0; i < rx->segs; i++) {
 		rx->iov[i].iov_base = mem_host(n->dev.mem, rx->gpa[i], rx->iov[i].iov_len);
 		if (!rx->iov[i].iov_base) {
-			virtio_fail(&n->dev, "receive buffer at gpa 0x%llx: private page",
-				(unsigned long long)rx->gpa[i].v);
+			virtio_fail(&n->dev, "queue %d (receiveq): buffer at gpa 0x%llx: %s",
+				NET_RX, (unsigned long long)rx->gpa[i].v,
+				mem_refusal(n->dev.mem, rx->gpa[i], rx->iov[i].iov_len));
 			return false;
 		}
 	}

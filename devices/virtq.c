@@ -65,7 +65,7 @@ static int check_part(const struct mem *mem, const char *name, gpa_t a, uint64_t
 			name, a.v, align);
 	if (!mem_host(mem, a, len))
 		return err_set(e, -EFAULT, "%s at gpa 0x%" PRIx64 ", %" PRIu64 " bytes: %s", name,
-			a.v, len, mem_find(mem, a, len) ? "private page" : "not guest memory");
+			a.v, len, mem_refusal(mem, a, len));
 	return 0;
 }
 
@@ -140,8 +140,7 @@ static int add_buffer(
 	c->iov[n].iov_base = mem_host(mem, c->gpa[n], d->len);
 	if (!c->iov[n].iov_base)
 		return err_set(e, -EFAULT, "buffer at gpa 0x%" PRIx64 ", %u bytes: %s",
-			(uint64_t)d->addr, d->len,
-			mem_find(mem, c->gpa[n], d->len) ? "private page" : "not guest memory");
+			(uint64_t)d->addr, d->len, mem_refusal(mem, c->gpa[n], d->len));
 	if (is_writable) {
 		c->writable++;
 		c->write_len += d->len;
@@ -392,8 +391,8 @@ int virtq_chain_map(struct virtq_chain *c, const struct mem *mem, struct err *e)
 	for (i = 0; i < c->readable + c->writable; i++) {
 		c->iov[i].iov_base = mem_host(mem, c->gpa[i], c->iov[i].iov_len);
 		if (!c->iov[i].iov_base)
-			return err_set(e, -EFAULT, "buffer at gpa 0x%" PRIx64 ": private page",
-				c->gpa[i].v);
+			return err_set(e, -EFAULT, "buffer at gpa 0x%" PRIx64 ": %s", c->gpa[i].v,
+				mem_refusal(mem, c->gpa[i], c->iov[i].iov_len));
 	}
 	return 0;
 }

@@ -57,7 +57,8 @@ struct virtq {
 /*
  * One request: first `readable` buffers that the device reads, then `writable` ones that it fills.
  * The host pointers in iov are good while the calling thread stays a running member, that is until
- * a loop callback returns. After that, virtq_chain_map asks the gate again.
+ * a loop callback returns, or as long as the buffers are held (mem/hold.h). After that,
+ * virtq_chain_map asks the gate again.
  */
 struct virtq_chain {
 	uint16_t head;

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "mem/alias_range.h"
+#include "mem/hold.h"
 #include "vmm/util/bits.h"
 
 /* The part of a range that lies in one region, in pages of that region. */
@@ -168,6 +169,10 @@ int convert_apply(struct mem *m, gpa_t a, uint64_t len, bool to_private, struct 
 
 	if (r)
 		return r;
+	if (to_private && mem_is_held(m, a, len))
+		return err_set(e, -EBUSY,
+			"conversion of 0x%llx + 0x%llx: a device has I/O under way there",
+			(unsigned long long)a.v, (unsigned long long)len);
 	split(m, a, len, parts, &n);
 	r = apply(m, parts, n, to_private, e);
 	if (r)

@@ -28,7 +28,8 @@ int convert_check(const struct mem *m, gpa_t a, uint64_t len, struct err *e);
 bool convert_is_noop(const struct mem *m, gpa_t a, uint64_t len, bool to_private);
 
 /*
- * Carries it out. The world must be stopped. 0; -errno when it failed and the old state holds (if
+ * Carries it out. The world must be stopped. 0; -EBUSY when pages that shall become private are held
+ * (hold.h), and nothing has happened; -errno when it failed and the old state holds (if
  * discarding failed, pages of the range may already have lost their content); -ENOTRECOVERABLE when
  * the old slots could not be restored: the VM must not run on.
  */

@@ -8,6 +8,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "vmm/util/bits.h"
+
 /* What the signal handler finds of the guarded access that its thread is in, if any. */
 struct guard {
 	sigjmp_buf resume;
@@ -83,7 +85,17 @@ void guard_set_crash_hook(void (*hook)(void))
 	atomic_store(&crash_hook, hook);
 }
 
-enum access { ACCESS_COPY, ACCESS_LOAD16, ACCESS_STORE16 };
+enum access { ACCESS_COPY, ACCESS_TOUCH, ACCESS_LOAD16, ACCESS_STORE16 };
+
+static void touch(const volatile uint8_t *p, size_t n)
+{
+	size_t page = PAGE_SIZE, at = 0;
+
+	while (at < n) {
+		(void)p[at];
+		at += page - ((uintptr_t)(p + at) & (page - 1));
+	}
+}
 
 static void access_memory(enum access kind, void *dst, const void *src, size_t n)
 {
@@ -92,6 +104,9 @@ static void access_memory(enum access kind, void *dst, const void *src, size_t n
 	switch (kind) {
 	case ACCESS_COPY:
 		memcpy(dst, src, n);
+		break;
+	case ACCESS_TOUCH:
+		touch(src, n);
 		break;
 	case ACCESS_LOAD16:
 		v = __atomic_load_n((const uint16_t *)src, __ATOMIC_ACQUIRE);
@@ -130,6 +145,11 @@ static bool guarded(
 bool guard_copy(void *dst, const void *src, size_t n, struct guard_fault *fault)
 {
 	return guarded(ACCESS_COPY, dst, src, n, fault);
+}
+
+bool guard_touch(const void *p, size_t n, struct guard_fault *fault)
+{
+	return guarded(ACCESS_TOUCH, NULL, p, n, fault);
 }
 
 bool guard_load16(uint16_t *v, const void *src, struct guard_fault *fault)

@@ -30,6 +30,9 @@ void guard_set_crash_hook(void (*hook)(void));
  * part of the bytes. */
 bool guard_copy(void *dst, const void *src, size_t n, struct guard_fault *fault);
 
+/* Reads a byte of each page of [p, p + n), n > 0. As guard_copy. */
+bool guard_touch(const void *p, size_t n, struct guard_fault *fault);
+
 /*
  * One access to two aligned bytes, for what the other side writes or reads at the same time. A copy
  * may go byte by byte, even of two. What is read or written in program order behind the load comes

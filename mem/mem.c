@@ -8,6 +8,7 @@
 
 #include "mem/alias_range.h"
 #include "mem/guard.h"
+#include "mem/hold.h"
 #include "vmm/util/bits.h"
 
 int mem_new(struct mem **out, struct slot_table *table, struct err *e)
@@ -16,6 +17,11 @@ int mem_new(struct mem **out, struct slot_table *table, struct err *e)
 	if (!*out)
 		return err_set(e, -ENOMEM, "guest memory: out of memory");
 	(*out)->table = table;
+	(*out)->holds = mem_holds_new();
+	if (!(*out)->holds) {
+		free(*out);
+		return err_set(e, -ENOMEM, "guest memory: out of memory");
+	}
 	return 0;
 }
 
@@ -54,6 +60,7 @@ void mem_free(struct mem *m)
 	}
 	for (i = 0; i < m->count; i++)
 		region_free(m->regions[i]);
+	mem_holds_free(m->holds);
 	free(m);
 }
 
@@ -220,24 +227,65 @@ static gpa_t plain(const struct mem *m, gpa_t a)
 	return m->alias.is_private ? a : gpa(a.v & ~m->alias.bit);
 }
 
-void *mem_host(const struct mem *m, gpa_t a, uint64_t len)
+void mem_limit_devices(struct mem *m, gpa_t base, uint64_t size)
+{
+	m->limit_base = base;
+	m->limit_size = size;
+}
+
+static bool in_limit(const struct mem *m, gpa_t a, uint64_t len)
+{
+	uint64_t off = a.v - m->limit_base.v;
+
+	return !m->limit_size || (off < m->limit_size && len <= m->limit_size - off);
+}
+
+/* The region that lets the range through, or NULL. a: plain. */
+static struct mem_region *gate(const struct mem *m, gpa_t a, uint64_t len)
+{
+	struct mem_region *r = mem_find(m, a, len);
+
+	if (!r || !in_limit(m, a, len) || !range_is_shared(r, a.v - r->base.v, len))
+		return NULL;
+	return r;
+}
+
+/* For accesses of ours, which are guarded. */
+static void *mem_guarded(const struct mem *m, gpa_t a, uint64_t len)
 {
 	struct mem_region *r;
 
 	a = plain(m, a);
-	r = mem_find(m, a, len);
+	r = gate(m, a, len);
+	return r ? r->shared.hva + (a.v - r->base.v) : NULL;
+}
 
-	if (!r || !range_is_shared(r, a.v - r->base.v, len))
+void *mem_host(const struct mem *m, gpa_t a, uint64_t len)
+{
+	struct guard_fault f;
+	struct mem_region *r;
+	void *p;
+
+	a = plain(m, a);
+	r = gate(m, a, len);
+	if (!r)
 		return NULL;
-	return r->shared.hva + (a.v - r->base.v);
+	p = r->shared.hva + (a.v - r->base.v);
+	return r->kind != MEM_NATIVE || guard_touch(p, len, &f) ? p : NULL;
+}
+
+const char *mem_refusal(const struct mem *m, gpa_t a, uint64_t len)
+{
+	a = plain(m, a);
+	if (!mem_find(m, a, len))
+		return "not guest memory";
+	return in_limit(m, a, len) ? "private page" : "outside the pool that devices may use";
 }
 
 static int refused(const struct mem *m, gpa_t a, size_t len, struct err *e)
 {
-	bool known = mem_find(m, plain(m, a), len) != NULL;
-
 	return err_set(e, -EFAULT, "gpa 0x%llx, %zu bytes: %s", (unsigned long long)a.v, len,
-		known ? "private page" : "not guest memory");
+		mem_refusal(m, a, len));
 }
 
 /* Of memory that is all ours only the host can fall short. */
@@ -254,7 +302,7 @@ static int faulted(const struct mem *m, gpa_t a, const struct guard_fault *f, st
 int mem_read(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e)
 {
 	struct guard_fault f;
-	const void *p = mem_host(m, a, len);
+	const void *p = mem_guarded(m, a, len);
 
 	if (!p)
 		return refused(m, a, len, e);
@@ -264,7 +312,7 @@ int mem_read(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e)
 int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct err *e)
 {
 	struct guard_fault f;
-	void *p = mem_host(m, a, len);
+	void *p = mem_guarded(m, a, len);
 
 	if (!p)
 		return refused(m, a, len, e);
@@ -280,7 +328,7 @@ static int misaligned(gpa_t a, struct err *e)
 int mem_load16(const struct mem *m, gpa_t a, uint16_t *v, struct err *e)
 {
 	struct guard_fault f;
-	const void *p = mem_host(m, a, sizeof(*v));
+	const void *p = mem_guarded(m, a, sizeof(*v));
 
 	if (!is_aligned(a.v, sizeof(*v)))
 		return misaligned(a, e);
@@ -292,7 +340,7 @@ int mem_load16(const struct mem *m, gpa_t a, uint16_t *v, struct err *e)
 int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e)
 {
 	struct guard_fault f;
-	void *p = mem_host(m, a, sizeof(v));
+	void *p = mem_guarded(m, a, sizeof(v));
 
 	if (!is_aligned(a.v, sizeof(v)))
 		return misaligned(a, e);

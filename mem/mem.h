@@ -22,7 +22,7 @@
  *   MEM_BOTH    one backing, ours to read, that such guests find at both addresses: a page's state
  *               is nothing there, and so is its conversion
  *   MEM_NATIVE  one backing that a hypervisor below us takes away page by page (pKVM); it never
- *               tells, so the gate lets through and the guard catches
+ *               tells, so the gate tries each page, and the guard catches what changes after that
  *   MEM_STAGING as MEM_OPEN, but not RAM: the guest cannot give any of it back
  *
  * A device gets a host pointer only from mem_host(). mem_read and mem_write are the gate plus the
@@ -64,7 +64,10 @@ struct mem {
 	struct mem_region *regions[MEM_REGIONS_MAX]; /* sorted by base */
 	unsigned int count;
 	struct mem_region *removed; /* their addresses are kept, see mem_remove */
-	struct mem_alias alias;	    /* of MEM_ALIAS regions */
+	struct mem_holds *holds;    /* see hold.h */
+	gpa_t limit_base;	    /* see mem_limit_devices */
+	uint64_t limit_size;
+	struct mem_alias alias; /* of MEM_ALIAS regions */
 };
 
 struct mem_region_desc {
@@ -102,8 +105,20 @@ struct mem_region *mem_find(const struct mem *m, gpa_t a, uint64_t len);
 /*
  * The gate. A pointer to len bytes of guest memory, or NULL unless all of [a, a + len) lies in one
  * region, does not wrap, is not empty, and every page of it is shared.
+ *
+ * Of MEM_NATIVE memory each page is read once, under the guard: who hands the pointer to a system
+ * call must not have the host's kernel meet a page that is the guest's alone, which it might take
+ * away from the guest by force (Documentation/virt/kvm/arm/pkvm.rst).
  */
 void *mem_host(const struct mem *m, gpa_t a, uint64_t len);
+/* Why mem_host refused, or would have: "private page", "not guest memory", ... */
+const char *mem_refusal(const struct mem *m, gpa_t a, uint64_t len);
+
+/*
+ * From now on the gate lets through nothing but this range. Before anything runs; the guest is told
+ * of it by its device tree.
+ */
+void mem_limit_devices(struct mem *m, gpa_t base, uint64_t size);
 
 /*
  * Guarded copies through the gate. 0, -EFAULT when the gate refuses or the host kernel did; the

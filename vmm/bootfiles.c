@@ -66,45 +66,97 @@ void bootfiles_free(struct boot_files *f)
 	blob_free(&f->firmware);
 }
 
-static int stage(const struct boot_files *f, struct vm *vm, bool probe,
-	const struct boot_plan *plan, struct boot_entry *entry, struct err *e)
+/* What is loaded, and what is measured: the same plan. */
+struct image {
+	struct boot_plan plan;
+	struct boot_stage stage;
+	bool staged;
+};
+
+static int plan_image(const struct boot_files *f, const struct arch_config *c,
+	const struct arch_layout *l, bool probe, struct image *out, struct err *e)
 {
-	struct boot_stage s = {
-		.plan = plan,
+	uint64_t loader_len = (uint64_t)(arch_loader_end - arch_loader);
+
+	*out = (struct image){ .plan = { .count = 0 } };
+	out->stage = (struct boot_stage){
+		.plan = &out->plan,
 		.program = f->firmware.data ? f->firmware.data : arch_loader,
-		.program_len = f->firmware.data ? f->firmware.len
-						: (uint64_t)(arch_loader_end - arch_loader),
-		.layout = &vm->layout,
-		.protection = vm->config.protection,
-		.cpus = vm->config.cpus,
+		.program_len = f->firmware.data ? f->firmware.len : loader_len,
+		.layout = l,
+		.protection = c->protection,
+		.cpus = c->cpus,
 		.probe = probe,
 	};
+	/* Private RAM is out of our reach; a program of the user's is staged in every mode. */
+	out->staged = f->firmware.data || protection_has_gmem(c->protection);
+	return f->kernel.data ? arch_boot_plan(c, l, f, &out->plan, e) : 0;
+}
+
+static int measure_image(const struct boot_files *f, const struct arch_config *c,
+	const struct arch_layout *l, const struct image *image, struct measurement *out,
+	struct err *e)
+{
+	const struct measure_input in = {
+		.arch = arch_name(),
+		.config = c,
+		.layout = l,
+		.files = f,
+		.plan = &image->plan,
+		.stage = image->staged ? &image->stage : NULL,
+	};
+
+	return measure(&in, out, e);
+}
+
+static int fill_stage(
+	const struct boot_stage *s, struct vm *vm, struct boot_entry *entry, struct err *e)
+{
 	struct mem_region_desc d = { MEM_STAGING, "staging", vm->layout.staging, 0 };
-	int r = boot_stage_size(&s, &d.size, e);
+	int r = boot_stage_size(s, &d.size, e);
 
 	if (!r)
 		r = mem_add(vm->mem, &d, e);
-	return r ? r : boot_stage_fill(&s, vm->mem, d.size, entry, e);
+	return r ? r : boot_stage_fill(s, vm->mem, d.size, entry, e);
 }
 
 int bootfiles_load(const struct boot_files *f, struct vm *vm, bool probe, struct boot_entry *entry,
-	bool *staged, struct err *e)
+	bool *staged, struct measurement *measured, struct err *e)
 {
-	struct boot_plan plan = { .count = 0 };
-	int r = 0;
+	struct image image;
+	int r = plan_image(f, &vm->config, &vm->layout, probe, &image, e);
 
-	if (f->kernel.data)
-		r = arch_boot_plan(&vm->config, &vm->layout, f, &plan, e);
 	if (r)
 		return r;
-	/* Private RAM is out of our reach; a program of the user's is staged in every mode. */
-	*staged = f->firmware.data || protection_has_gmem(vm->config.protection);
-	if (*staged) {
-		r = stage(f, vm, probe, &plan, entry, e);
-	} else {
-		r = boot_load(&plan, vm->mem, e);
-		*entry = plan.entry;
+	*staged = image.staged;
+	if (measured)
+		r = measure_image(f, &vm->config, &vm->layout, &image, measured, e);
+	if (!r && image.staged) {
+		r = fill_stage(&image.stage, vm, entry, e);
+	} else if (!r) {
+		r = boot_load(&image.plan, vm->mem, e);
+		*entry = image.plan.entry;
 	}
-	boot_plan_free(&plan);
+	boot_plan_free(&image.plan);
+	return r;
+}
+
+int bootfiles_measure(const struct boot_files *f, const struct arch_config *c, bool probe,
+	struct measurement *out, struct err *e)
+{
+	struct arch_layout layout;
+	struct image image;
+	uint64_t size;
+	int r = arch_layout(c, &layout, e);
+
+	if (!r)
+		r = plan_image(f, c, &layout, probe, &image, e);
+	if (r)
+		return r;
+	if (image.staged)
+		r = boot_stage_size(&image.stage, &size, e);
+	if (!r)
+		r = measure_image(f, c, &layout, &image, out, e);
+	boot_plan_free(&image.plan);
 	return r;
 }

@@ -18,12 +18,17 @@
 #include "vmm/util/fd.h"
 #include "vmm/util/text.h"
 
+#define TABLES 2
+
 struct command_def {
 	const char *name;
 	const char *operands; /* of the usage line */
 	const char *summary;
-	const struct option_table *options; /* NULL: takes none */
-	size_t base;			    /* offset in struct cli that the table counts from */
+	/* Those of --help first; then perhaps run's, which it need not list again. */
+	struct {
+		const struct option_table *options; /* NULL: takes none */
+		size_t base;			    /* offset in struct cli that it counts from */
+	} tables[TABLES];
 };
 
 static const struct option_def doctor_defs[] = {
@@ -35,18 +40,35 @@ static const struct option_def doctor_defs[] = {
 
 static const struct option_table doctor_table = { doctor_defs, ARRAY_SIZE(doctor_defs) };
 
+static const struct option_def measure_defs[] = {
+	{ .name = "json",
+		OPTION_FIELD(struct cli, json),
+		.type = OPTION_FLAG,
+		.help = "Print digest and text as JSON" },
+	{ .name = "text",
+		OPTION_FIELD(struct cli, text),
+		.type = OPTION_FLAG,
+		.help = "Print the text whose SHA-256 is the digest" },
+};
+
+static const struct option_table measure_table = { measure_defs, ARRAY_SIZE(measure_defs) };
+
 /* Every command has it, so it is in no table and has no field. */
 static const struct option_def help_def = {
 	.name = "help", .letter = 'h', .type = OPTION_FLAG, .help = "Print this help and exit"
 };
 
 static const struct command_def commands[] = {
-	[CMD_RUN] = { "run", "[OPTION]...", "Start a guest and stay until it ends", &config_table,
-		offsetof(struct cli, config) },
+	[CMD_RUN] = { "run", "[OPTION]...", "Start a guest and stay until it ends",
+		{ { &config_table, offsetof(struct cli, config) } } },
+	[CMD_MEASURE] = { "measure", "[OPTION]...",
+		"Print the digest of what run would start with these options, and start nothing",
+		{ { &measure_table, 0 }, { &config_table, offsetof(struct cli, config) } } },
 	[CMD_DOCTOR] = { "doctor", "[OPTION]...",
-		"Say what this host offers, and what is missing for each mode", &doctor_table, 0 },
-	[CMD_HELP] = { "help", "[COMMAND]", "Explain a command", NULL, 0 },
-	[CMD_VERSION] = { "--version", "", "Print the version", NULL, 0 },
+		"Say what this host offers, and what is missing for each mode",
+		{ { &doctor_table, 0 } } },
+	[CMD_HELP] = { "help", "[COMMAND]", "Explain a command", { { NULL, 0 } } },
+	[CMD_VERSION] = { "--version", "", "Print the version", { { NULL, 0 } } },
 };
 
 _Static_assert(ARRAY_SIZE(commands) == COMMANDS, "every command has a row");
@@ -57,18 +79,38 @@ struct args {
 	const struct command_def *command;
 };
 
+/* The option of that name, or else of that letter, and the struct that its row counts from. */
+static const struct option_def *find_option(
+	const struct args *a, const char *name, char letter, struct cli *c, void **base)
+{
+	const struct option_def *def = NULL;
+	unsigned int i;
+
+	for (i = 0; i < TABLES && !def; i++) {
+		const struct option_table *t = a->command->tables[i].options;
+
+		if (!t)
+			break;
+		def = name ? option_find(t, name) : option_find_letter(t, letter);
+		*base = (char *)c + a->command->tables[i].base;
+	}
+	return def;
+}
+
 static int unknown_option(const struct args *a, const char *given, struct err *e)
 {
 	struct text_nearest nearest = { .given = given };
-	const struct option_table *t = a->command->options;
+	const struct option_table *t;
 	char shown[TEXT_SHOWN];
+	unsigned int k;
 	size_t i;
 	int r;
 
 	while (*nearest.given == '-')
 		nearest.given++;
-	for (i = 0; i < t->count; i++)
-		text_nearest_try(&nearest, t->defs[i].name);
+	for (k = 0; k < TABLES && (t = a->command->tables[k].options) != NULL; k++)
+		for (i = 0; i < t->count; i++)
+			text_nearest_try(&nearest, t->defs[i].name);
 	text_nearest_try(&nearest, help_def.name);
 	r = err_set(e, -EINVAL, "%s: unknown option %s", a->command->name,
 		text_show(shown, sizeof(shown), given));
@@ -101,17 +143,18 @@ static int apply_value(
 }
 
 /* One argument that begins with "--": a name, perhaps with "=value". */
-static int apply_long(struct args *a, const char *arg, void *base, struct err *e)
+static int apply_long(struct args *a, const char *arg, struct cli *c, struct err *e)
 {
 	const char *equals = strchr(arg, '=');
 	size_t len = equals ? (size_t)(equals - arg) : strlen(arg);
 	const struct option_def *def = NULL;
 	char name[TEXT_SHOWN];
+	void *base = NULL;
 
 	if (len < sizeof(name)) {
 		memcpy(name, arg, len);
 		name[len] = '\0';
-		def = option_find(a->command->options, name + 2);
+		def = find_option(a, name + 2, 0, c, &base);
 	}
 	if (!def)
 		return unknown_option(a, len < sizeof(name) ? name : arg, e);
@@ -119,19 +162,20 @@ static int apply_long(struct args *a, const char *arg, void *base, struct err *e
 }
 
 /* One argument with a single dash: flags in a row, perhaps an option with its value at the end. */
-static int apply_letters(struct args *a, const char *arg, void *base, struct err *e)
+static int apply_letters(struct args *a, const char *arg, struct cli *c, struct err *e)
 {
 	const struct option_def *def;
+	void *base = NULL;
 	const char *p;
 	int r;
 
 	/* -kernel is a slip for --kernel, not a kernel named "ernel". */
-	if (option_find(a->command->options, arg + 1))
+	if (find_option(a, arg + 1, 0, c, &base))
 		return unknown_option(a, arg, e);
 	for (p = arg + 1; *p; p++) {
 		char letter[3] = { '-', *p, '\0' };
 
-		def = option_find_letter(a->command->options, *p);
+		def = find_option(a, NULL, *p, c, &base);
 		if (!def)
 			return unknown_option(a, letter, e);
 		if (def->type != OPTION_FLAG)
@@ -157,7 +201,6 @@ static int unexpected_argument(const struct args *a, const char *arg, struct err
 /* Applies all arguments. Sets *help and stops where help is asked for. */
 static int apply_options(struct args a, struct cli *c, bool *help, struct err *e)
 {
-	void *base = (char *)c + a.command->base;
 	int r = 0;
 
 	while (!r && a.next < a.end) {
@@ -171,9 +214,9 @@ static int apply_options(struct args a, struct cli *c, bool *help, struct err *e
 		if (arg[0] != '-' || arg[1] == '\0')
 			return unexpected_argument(&a, arg, e);
 		if (arg[1] != '-')
-			r = apply_letters(&a, arg, base, e);
+			r = apply_letters(&a, arg, c, e);
 		else if (arg[2] != '\0')
-			r = apply_long(&a, arg, base, e);
+			r = apply_long(&a, arg, c, e);
 	}
 	return r;
 }
@@ -189,7 +232,12 @@ static int parse_options(struct args a, struct cli *c, struct err *e)
 		c->topic = a.command->name;
 		return 0;
 	}
-	if (r || c->command != CMD_RUN)
+	if (!r && c->json && c->text)
+		return err_set(e, -EINVAL,
+			"%s: --json and --text exclude each other (--json has "
+			"the text too)",
+			a.command->name);
+	if (r || (c->command != CMD_RUN && c->command != CMD_MEASURE))
 		return r;
 	if (c->config.config_file) {
 		_free char *path = c->config.config_file;
@@ -256,8 +304,8 @@ int cli_parse(int argc, char **argv, struct cli *out, struct err *e)
 	*out = (struct cli){ 0 };
 	config_init(&out->config);
 	if (argc < 2)
-		return err_set(
-			e, -EINVAL, "expected a command: run, doctor or help (try: nacre help)");
+		return err_set(e, -EINVAL,
+			"expected a command: run, measure, doctor or help (try: nacre help)");
 	name = argv[1];
 	if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0)
 		name = commands[CMD_HELP].name;
@@ -267,7 +315,7 @@ int cli_parse(int argc, char **argv, struct cli *out, struct err *e)
 	a.next = argv + 2;
 	a.command = command;
 	out->command = (enum command)(command - commands);
-	r = command->options ? parse_options(a, out, e) : parse_operand(a, out, e);
+	r = command->tables[0].options ? parse_options(a, out, e) : parse_operand(a, out, e);
 	if (r)
 		cli_free(out);
 	return r;
@@ -355,6 +403,7 @@ static void print_overview(FILE *out)
 void cli_print_help(FILE *out, const char *command)
 {
 	const struct command_def *def = command ? find_command(command) : NULL;
+	const struct option_table *t = def ? def->tables[0].options : NULL;
 	struct cli defaults = { 0 };
 	size_t i;
 
@@ -364,14 +413,16 @@ void cli_print_help(FILE *out, const char *command)
 	}
 	fprintf(out, "usage: nacre %s%s%s\n\n%s.\n", def->name, def->operands[0] ? " " : "",
 		def->operands, def->summary);
-	if (!def->options)
+	if (!t)
 		return;
 	config_init(&defaults.config);
 	fprintf(out, "\nOptions:\n");
-	for (i = 0; i < def->options->count; i++)
-		print_option(out, &def->options->defs[i], (const char *)&defaults + def->base);
+	for (i = 0; i < t->count; i++)
+		print_option(out, &t->defs[i], (const char *)&defaults + def->tables[0].base);
 	print_option(out, &help_def, NULL);
-	if (def->options == &config_table)
+	if (def->tables[1].options)
+		fprintf(out, "\nAnd all options of nacre run, see nacre help run.\n");
+	if (t == &config_table)
 		fprintf(out, "\nA config file is a JSON object with the same names as keys:\n"
 			     "{ \"kernel\": \"Image\", \"cpus\": 2 }\n");
 }

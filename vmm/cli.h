@@ -10,12 +10,13 @@
 
 /* The command line: which command, with which settings. Nothing here prints but cli_print_help. */
 
-enum command { CMD_RUN, CMD_DOCTOR, CMD_HELP, CMD_VERSION, COMMANDS };
+enum command { CMD_RUN, CMD_MEASURE, CMD_DOCTOR, CMD_HELP, CMD_VERSION, COMMANDS };
 
 struct cli {
 	enum command command;
-	struct config config; /* of run */
-	bool json;	      /* of doctor: print a report for programs */
+	struct config config; /* of run and measure */
+	bool json;	      /* of doctor and measure: print a report for programs */
+	bool text;	      /* of measure: print what the digest is of */
 	const char *topic;    /* of help: the name of a command, or NULL for all of them */
 };
 
@@ -28,7 +29,7 @@ enum exit_status {
 };
 
 /*
- * Parses the whole command line and, for run, the config file it names; the result has passed
+ * Parses the whole command line and, for run and measure, the config file it names; the result has passed
  * config_check. Returns 0, or -errno with a sentence for the user, which means EXIT_USAGE; then out
  * holds nothing. Changes neither argv nor any global, and may be called any number of times.
  */

@@ -107,6 +107,14 @@ static const struct option_def defs[] = {
 		.arg = "KIND",
 		.help = "With open, this process can read private memory: nothing is protected, "
 			"for tests on hosts where KVM emulates the guest" },
+	{ .name = "swiotlb",
+		FIELD(swiotlb_mib),
+		.type = OPTION_INTEGER,
+		.max = MEM_MIB_MAX,
+		.unit = "MiB",
+		.arg = "MIB",
+		.help = "The part of its memory that a protected arm64 guest shares with its "
+			"devices, at most a quarter of all; 0 for none" },
 	{ .name = "shared-limit",
 		FIELD(shared_limit_mib),
 		.type = OPTION_INTEGER,
@@ -206,6 +214,7 @@ void config_init(struct config *c)
 	*c = (struct config){
 		.cpus = 1,
 		.mem_mib = 256,
+		.swiotlb_mib = 64,
 		.protection = PROTECTION_NONE,
 		.private_memory = PRIVATE_MEMORY_STRICT,
 		.log_level = LOG_WARN,

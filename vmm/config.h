@@ -83,6 +83,7 @@ struct config {
 	struct backing_options memory;
 	enum protection protection;
 	enum private_memory private_memory;
+	uint64_t swiotlb_mib;	   /* at most; 0: no pool */
 	uint64_t shared_limit_mib; /* 0: config_shared_limit chooses */
 	enum log_level log_level;
 	enum console console;

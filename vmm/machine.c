@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,21 +188,63 @@ static int allow_staging(const struct machine *m, struct err *e)
 	return memlock_allow(vm->config.ram_bytes + staging->size, e);
 }
 
+/* Programs of the user's own have no device tree to read of it, and share what they like. */
+static uint64_t wanted_pool(const struct config *c)
+{
+	return c->kernel && config_virtio_count(c) ? c->swiotlb_mib << 20 : 0;
+}
+
+int machine_arch_config(const struct config *c, struct arch_config *out, struct err *e)
+{
+	*out = (struct arch_config){
+		.protection = c->protection,
+		.cpus = c->cpus,
+		.ram_bytes = c->mem_mib << 20,
+		.open_memory = c->private_memory == PRIVATE_MEMORY_OPEN,
+		.shared_limit = config_shared_limit(c),
+		.virtio = config_virtio_count(c),
+		.swiotlb = wanted_pool(c),
+		.memory = c->memory,
+	};
+	return config_hidden(c, &out->hidden, e);
+}
+
+/* Who protects a guest wants to know what was started; others may ask for it by the log level. */
+static void announce(const struct vm *vm, const struct measurement *measured)
+{
+	char hex[SHA256_HEX], line[SHA256_HEX + 40];
+	int n;
+
+	if (!log_enabled(vm->config.protection == PROTECTION_NONE ? LOG_INFO : LOG_WARN))
+		return;
+	n = snprintf(line, sizeof(line), "nacre: measurement sha256:%s\n",
+		sha256_hex(measured->digest, hex));
+	log_raw(line, (size_t)n);
+}
+
+static int load(struct machine *m, struct boot_files *files, struct err *e)
+{
+	bool wanted = m->vm->config.protection != PROTECTION_NONE || log_enabled(LOG_INFO);
+	struct measurement measured = { .len = 0 };
+	bool staged = false;
+	int r = bootfiles_load(
+		files, m->vm, m->config->probe, &m->entry, &staged, wanted ? &measured : NULL, e);
+
+	atomic_store(&m->staged, staged);
+	if (!r && wanted) {
+		arch_set_measurement(m->vm->arch, measured.digest, sizeof(measured.digest));
+		announce(m->vm, &measured);
+	}
+	measurement_free(&measured);
+	return r;
+}
+
 static int build(struct machine *m, struct boot_files *files, struct err *e)
 {
-	struct arch_config ac = {
-		.protection = m->config->protection,
-		.cpus = m->config->cpus,
-		.ram_bytes = m->config->mem_mib << 20,
-		.open_memory = m->config->private_memory == PRIVATE_MEMORY_OPEN,
-		.shared_limit = config_shared_limit(m->config),
-		.virtio = virtio_set_count(m->config),
-		.memory = m->config->memory,
-	};
-	bool staged = false;
+	struct arch_config ac;
 	int r;
 
-	r = config_hidden(m->config, &ac.hidden, e);
+	r = machine_arch_config(m->config, &ac, e);
 	if (!r)
 		r = protect_resolve(&ac, files, e);
 	if (!r)
@@ -211,8 +254,7 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 	if (!r)
 		r = vm_add_vcpus(m->vm, e);
 	if (!r)
-		r = bootfiles_load(files, m->vm, m->config->probe, &m->entry, &staged, e);
-	atomic_store(&m->staged, staged);
+		r = load(m, files, e);
 	if (!r)
 		r = allow_staging(m, e);
 	/* Before the terminal becomes raw: whatever ends us from here on restores it. */

@@ -143,8 +143,11 @@ static int add_virtio(struct machine *m, struct err *e)
 {
 	int r;
 
-	if (!virtio_set_count(m->config))
+	if (!config_virtio_count(m->config))
 		return 0;
+	/* All else of a pKVM guest's RAM is not for the host to touch, nor even to try. */
+	if (m->vm->config.protection == PROTECTION_PKVM)
+		mem_limit_devices(m->vm->mem, m->vm->layout.pool.base, m->vm->layout.pool.size);
 	r = loop_new(&m->io, &m->vm->park, e);
 	if (!r)
 		r = virtio_set_new(&m->virtio, m->vm, m->io, m->tty, m->config, e);

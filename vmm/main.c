@@ -11,6 +11,7 @@
 #include "vmm/config_json.h"
 #include "vmm/doctor.h"
 #include "vmm/machine.h"
+#include "vmm/measure_print.h"
 #include "vmm/nofile.h"
 #include "vmm/util/log.h"
 #include "vmm/util/text.h"
@@ -111,6 +112,18 @@ static int dump(const struct config *config)
 	return config_dump(config, stdout, &e) ? complain(&e, EXIT_NO_START) : EXIT_OK;
 }
 
+static int print_measurement(const struct cli *cli)
+{
+	struct err e = { "" };
+
+	if (cli->config.dump_config)
+		return dump(&cli->config);
+	log_set_level(cli->config.log_level);
+	if (measure_print(cli, stdout, &e))
+		return complain(&e, EXIT_NO_START);
+	return check_printed(EXIT_OK);
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = { "" };
@@ -128,6 +141,9 @@ int main(int argc, char **argv)
 			status = dump(&cli.config);
 		else
 			status = run(&cli.config);
+		break;
+	case CMD_MEASURE:
+		status = print_measurement(&cli);
 		break;
 	case CMD_DOCTOR:
 		status = check_printed(doctor_run(cli.json, stdout));

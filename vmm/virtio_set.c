@@ -28,11 +28,6 @@ struct virtio_set {
 	struct slot slots[];
 };
 
-uint32_t virtio_set_count(const struct config *c)
-{
-	return config_virtio_count(c);
-}
-
 /* ---- joining them to the VM ---- */
 
 /* The row of the slot after those in use. */
@@ -133,7 +128,7 @@ static int add_all(struct virtio_set *set, const struct config *c, struct err *e
 int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, struct tty *tty,
 	const struct config *c, struct err *e)
 {
-	uint32_t i, count = virtio_set_count(c);
+	uint32_t i, count = config_virtio_count(c);
 	struct virtio_set *set = calloc(1, sizeof(*set) + count * sizeof(set->slots[0]));
 	int r;
 

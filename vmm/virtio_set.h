@@ -14,9 +14,6 @@
  */
 struct virtio_set;
 
-/* How many slots the configuration needs (arch_config.virtio). */
-uint32_t virtio_set_count(const struct config *c);
-
 /*
  * Makes the devices and joins them to the VM's bus, notifications and interrupts. io: their loop, a
  * member of the VM's park; borrowed, and so is the tty, for a console. Control thread, before vCPUs run. On error nothing is left but

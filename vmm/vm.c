@@ -10,6 +10,7 @@
 
 #include "mem/alias.h"
 #include "mem/convert.h"
+#include "mem/hold.h"
 #include "vmm/kvm.h"
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
@@ -18,6 +19,12 @@
 #include "vmm/util/log.h"
 
 #define SLOTS_FEW 32
+/*
+ * How long a vCPU waits for I/O to leave pages that its guest wants private. Only a guest that breaks
+ * the rules of virtio comes into it; what a slow disk takes longer for, it is refused.
+ */
+#define HELD_WAIT_MS   20
+#define HELD_WAITS_MAX 50
 
 /* ---- what mem/ needs of KVM ---- */
 
@@ -105,6 +112,18 @@ static int add_ram(struct vm *vm, struct err *e)
 	return r;
 }
 
+/*
+ * The pool starts shared: its guest would ask for that page by page before the first request to a
+ * device, at some 50 us each, and is told by the device tree before it runs any code of its own that
+ * this part of its RAM is for devices. Under pKVM no one but the guest can share.
+ */
+static int share_pool(struct vm *vm, struct err *e)
+{
+	if (!vm->layout.pool.size || !protection_has_gmem(vm->config.protection))
+		return 0;
+	return convert_apply(vm->mem, vm->layout.pool.base, vm->layout.pool.size, false, e);
+}
+
 static int make_memory(struct vm *vm, struct err *e)
 {
 	int max = kvm_has(vm->fd, KVM_CAP_NR_MEMSLOTS);
@@ -119,7 +138,9 @@ static int make_memory(struct vm *vm, struct err *e)
 			vm->config.shared_limit);
 	if (!r && vm->layout.alias_traps)
 		mem_alias_trap(vm->mem);
-	return r ? r : add_ram(vm, e);
+	if (!r)
+		r = add_ram(vm, e);
+	return r ? r : share_pool(vm, e);
 }
 
 static int check_cpus(const struct vm *vm, struct err *e)
@@ -273,6 +294,24 @@ void vm_join(struct vm *vm)
 
 /* ---- changes of the memory map ---- */
 
+static int convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c, struct err *e)
+{
+	unsigned int waits;
+	int r;
+
+	for (waits = 0;; waits++) {
+		park_stop(&vm->park, &self->member);
+		r = convert_apply(vm->mem, c->gpa, c->len, c->to_private, e);
+		park_start(&vm->park, &self->member);
+		if (r != -EBUSY || waits == HELD_WAITS_MAX || vm_ended(vm))
+			return r;
+		/* Away, so that neither other changers nor the end wait for us. */
+		park_leave(&self->member);
+		mem_wait_unheld(vm->mem, c->gpa, c->len, HELD_WAIT_MS);
+		park_enter(&self->member);
+	}
+}
+
 int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 {
 	struct err e = { "" };
@@ -280,11 +319,8 @@ int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 
 	if (!r && convert_is_noop(vm->mem, c->gpa, c->len, c->to_private))
 		return 0;
-	if (!r) {
-		park_stop(&vm->park, &self->member);
-		r = convert_apply(vm->mem, c->gpa, c->len, c->to_private, &e);
-		park_start(&vm->park, &self->member);
-	}
+	if (!r)
+		r = convert(vm, self, c, &e);
 	if (!r)
 		return 0;
 	if (r == -ENOTRECOVERABLE) {

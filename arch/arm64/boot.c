@@ -7,6 +7,7 @@
  * tree, the handoff page, and the initrd.
  */
 #include <errno.h>
+#include <libfdt.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -34,6 +35,18 @@ static struct places find_places(const struct arm64_image *img, uint64_t initrd_
 	return p;
 }
 
+/* What libfdt wrote of a seed, found again: the plan names it as random. */
+static int mark_seed(const void *fdt, const char *name, struct boot_plan *out, struct err *e)
+{
+	int len = 0, chosen = fdt_path_offset(fdt, "/chosen");
+	const void *value = chosen < 0 ? NULL : fdt_getprop(fdt, chosen, name, &len);
+
+	if (!value)
+		return 0;
+	return boot_plan_random(
+		out, (uint64_t)((const uint8_t *)value - (const uint8_t *)fdt), (uint64_t)len, e);
+}
+
 static int add_fdt(const struct arch_config *c, const struct arch_layout *l,
 	const struct boot_files *f, const struct places *at, struct boot_plan *out, struct err *e)
 {
@@ -56,12 +69,16 @@ static int add_fdt(const struct arch_config *c, const struct arch_layout *l,
 		return err_set(
 			e, -E2BIG, "device tree of %zu bytes, the boot protocol allows 2 MiB", len);
 	}
-	return boot_plan_add(out, fdt, fdt, len, gpa(at->fdt), e);
+	r = boot_plan_add(out, fdt, fdt, len, gpa(at->fdt), e);
+	if (!r)
+		r = mark_seed(fdt, "kaslr-seed", out, e);
+	return r ? r : mark_seed(fdt, "rng-seed", out, e);
 }
 
 int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 	const struct boot_files *f, struct boot_plan *out, struct err *e)
 {
+	uint64_t end = l->pool.size ? l->pool.base.v : ARM64_RAM + c->ram_bytes;
 	struct arm64_image img;
 	struct places at;
 	int r;
@@ -71,12 +88,14 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 	if (r)
 		return r;
 	at = find_places(&img, f->initrd.len);
-	if (at.end > ARM64_RAM + c->ram_bytes) {
+	if (at.end > end) {
 		free(img.owned);
 		return err_set(e, -E2BIG,
-			"kernel and initrd need %llu MiB of RAM, the guest has %llu (raise --mem)",
+			"kernel and initrd need %llu MiB of RAM, the guest has %llu%s (raise "
+			"--mem)",
 			(unsigned long long)((at.end - ARM64_RAM + MIB(1) - 1) >> 20),
-			(unsigned long long)(c->ram_bytes >> 20));
+			(unsigned long long)((end - ARM64_RAM) >> 20),
+			l->pool.size ? " beside its swiotlb pool" : "");
 	}
 	r = boot_plan_add(out, img.data, img.owned, img.file_size, gpa(at.kernel), e);
 	if (!r && f->initrd.data)

@@ -14,6 +14,7 @@
 #define FDT_PER_CPU  256u
 #define GIC_PHANDLE  1u
 #define CLK_PHANDLE  2u
+#define POOL_PHANDLE 3u
 #define APB_CLOCK    24000000u
 #define UART_CLOCK   1843200u
 #define IRQ_SPI	     0u
@@ -240,7 +241,29 @@ static void put_rtc(struct writer *w, const struct platform_dev *d)
 	end(w);
 }
 
-static void put_virtio(struct writer *w, const struct platform_dev *d)
+/*
+ * The kernel's bindings reserved-memory/shared-dma-pool.yaml and reserved-memory.yaml: a device that
+ * points here gets all its buffers from here.
+ */
+static void put_pool(struct writer *w, const struct arch_layout *l)
+{
+	const uint64_t reg[] = { l->pool.base.v, l->pool.size };
+
+	if (!l->pool.size)
+		return;
+	begin(w, "reserved-memory");
+	prop_u32(w, "#address-cells", 2);
+	prop_u32(w, "#size-cells", 2);
+	prop_empty(w, "ranges");
+	begin_at(w, "restricted-dma-pool", l->pool.base.v);
+	prop_str(w, "compatible", "restricted-dma-pool");
+	prop_reg(w, "reg", reg, 2);
+	prop_u32(w, "phandle", POOL_PHANDLE);
+	end(w);
+	end(w);
+}
+
+static void put_virtio(struct writer *w, const struct platform_dev *d, bool has_pool)
 {
 	const uint32_t irq[] = { IRQ_SPI, d->irq, IRQ_EDGE };
 	const uint64_t reg[] = { d->base, d->size };
@@ -250,11 +273,14 @@ static void put_virtio(struct writer *w, const struct platform_dev *d)
 	prop_reg(w, "reg", reg, 2);
 	prop_cells(w, "interrupts", irq, 3);
 	keep(w, fdt_property(w->fdt, "dma-coherent", NULL, 0));
+	if (has_pool)
+		prop_u32(w, "memory-region", POOL_PHANDLE);
 	end(w);
 }
 
-static void put_devices(struct writer *w, const struct platform *p)
+static void put_devices(struct writer *w, const struct arch_layout *l)
 {
+	const struct platform *p = &l->platform;
 	unsigned int i;
 
 	for (i = 0; i < p->count; i++) {
@@ -263,7 +289,7 @@ static void put_devices(struct writer *w, const struct platform *p)
 		else if (p->devs[i].kind == PLATFORM_RTC)
 			put_rtc(w, &p->devs[i]);
 		else if (p->devs[i].kind == PLATFORM_VIRTIO)
-			put_virtio(w, &p->devs[i]);
+			put_virtio(w, &p->devs[i], l->pool.size);
 	}
 }
 
@@ -277,11 +303,12 @@ static void put_root(struct writer *w, const struct fdt_params *p)
 	prop_u32(w, "interrupt-parent", GIC_PHANDLE);
 	put_chosen(w, p);
 	put_memory(w, p->layout);
+	put_pool(w, p->layout);
 	put_cpus(w, p->config->cpus);
 	put_psci(w);
 	put_gic(w, p->config->cpus);
 	put_timer(w);
-	put_devices(w, &p->layout->platform);
+	put_devices(w, p->layout);
 	end(w);
 }
 

@@ -2,6 +2,7 @@
 #include "arch/features.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "vmm/util/text.h"
 
@@ -13,4 +14,11 @@ int arch_feature_hide(const char *name, uint64_t *hidden, struct err *e)
 	return err_set(e, -ENOTSUP,
 		"\"%s\": CPU features can be hidden on x86-64 only (leave it out)",
 		text_show(shown, sizeof(shown), name));
+}
+
+const char *arch_feature_names(uint64_t hidden, char *buf, size_t size)
+{
+	(void)hidden;
+	snprintf(buf, size, "none");
+	return buf;
 }

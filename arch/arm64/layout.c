@@ -35,6 +35,21 @@ static const struct platform_dev arm64_devs[] = {
 	VIRTIO(15),
 };
 
+/*
+ * At the end of RAM: what is loaded grows from its start. No more than a quarter of it, since the
+ * guest cannot use the pool for anything else. Linux wants whole segments of 256 KiB; with 2 MiB
+ * the rest of RAM keeps its large mappings.
+ */
+static void place_pool(const struct arch_config *c, struct arch_layout *l)
+{
+	uint64_t size = align_down(min_u64(c->swiotlb, c->ram_bytes / 4), MIB(2));
+
+	if (!size || (c->protection != PROTECTION_PRIVATE && c->protection != PROTECTION_PKVM))
+		return;
+	l->pool.base = gpa(align_down(ARM64_RAM + c->ram_bytes - size, MIB(2)));
+	l->pool.size = size;
+}
+
 int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e)
 {
 	if (c->cpus > ARM64_CPUS_MAX)
@@ -46,5 +61,6 @@ int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err
 		.staging = { ARM64_STAGING },
 		.staging_max = ARM64_RAM - ARM64_STAGING,
 	};
+	place_pool(c, out);
 	return platform_cut(&out->platform, arm64_devs, ARRAY_SIZE(arm64_devs), c->virtio, e);
 }

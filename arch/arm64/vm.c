@@ -31,6 +31,11 @@ struct arch_vm {
 	struct kvm_vcpu_init init;
 };
 
+const char *arch_name(void)
+{
+	return "arm64";
+}
+
 int arch_vm_type(int kvm, const struct arch_config *c, const struct arch_layout *l, uint64_t *type,
 	struct err *e)
 {
@@ -167,6 +172,13 @@ int arch_vm_ready(struct arch_vm *a, struct err *e)
 	if (!r && a->config.protection == PROTECTION_PRIVATE)
 		r = forward_calls(a, e);
 	return r;
+}
+
+void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)
+{
+	(void)a;
+	(void)digest;
+	(void)len;
 }
 
 void arch_vm_free(struct arch_vm *a)

@@ -175,6 +175,18 @@ int arch_feature_hide(const char *name, uint64_t *hidden, struct err *e)
 	return unknown(name, e);
 }
 
+const char *arch_feature_names(uint64_t hidden, char *buf, size_t size)
+{
+	size_t i, used = 0;
+
+	snprintf(buf, size, "none");
+	for (i = 0; i < X86_FEATURES && used < size; i++)
+		if (x86_feature_hidden(hidden, (enum x86_feature)i))
+			used += (size_t)snprintf(
+				buf + used, size - used, "%s%s", used ? "," : "", features[i].name);
+	return buf;
+}
+
 static void clear(struct x86_cpuid *e, uint32_t eax, uint32_t ebx, uint32_t ecx, uint32_t edx)
 {
 	e->eax &= ~eax;

@@ -35,6 +35,11 @@ void guest_new_open(struct guest *g)
 	make_guest(g, MEM_OPEN);
 }
 
+void guest_new_native(struct guest *g)
+{
+	make_guest(g, MEM_NATIVE);
+}
+
 void guest_new(struct guest *g)
 {
 	make_guest(g, MEM_SPLIT);

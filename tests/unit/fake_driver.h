@@ -33,6 +33,8 @@ struct guest {
 void guest_new(struct guest *g);
 /* One without protection. */
 void guest_new_open(struct guest *g);
+/* One whose memory a hypervisor below us takes away: mprotect on guest_ptr plays it. */
+void guest_new_native(struct guest *g);
 void guest_free(struct guest *g);
 /* Makes the pages of that range private or shared. */
 void guest_convert(struct guest *g, uint64_t at, uint64_t len, bool shared);

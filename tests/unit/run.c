@@ -22,6 +22,7 @@ static const struct {
 	{ "convert-cost", convert_cost_suite },
 	{ "doctor", doctor_suite },
 	{ "machine", machine_suite },
+	{ "measure", measure_suite },
 	{ "mem", mem_suite },
 	{ "memlock", memlock_suite },
 	{ "netio", netio_suite },

@@ -15,6 +15,7 @@ Suite *convert_suite(void);
 Suite *convert_cost_suite(void);
 Suite *doctor_suite(void);
 Suite *machine_suite(void);
+Suite *measure_suite(void);
 Suite *mem_suite(void);
 Suite *memlock_suite(void);
 Suite *netio_suite(void);

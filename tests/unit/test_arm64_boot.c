@@ -4,6 +4,7 @@
 #include <check.h>
 #include <errno.h>
 #include <libfdt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -453,6 +454,89 @@ START_TEST(rng_seed_but_not_under_pkvm)
 }
 END_TEST
 
+/* What is asked for, and the pool that comes of it. */
+static const struct {
+	enum protection protection;
+	uint64_t ram, wanted, base, size;
+} pools[] = {
+	{ PROTECTION_NONE, MIB(256), MIB(64), 0, 0 },
+	{ PROTECTION_SOFT_REALM, MIB(256), MIB(64), 0, 0 },
+	{ PROTECTION_PRIVATE, MIB(256), 0, 0, 0 },
+	{ PROTECTION_PRIVATE, MIB(256), MIB(64), ARM64_RAM + MIB(192), MIB(64) },
+	{ PROTECTION_PKVM, MIB(256), MIB(64), ARM64_RAM + MIB(192), MIB(64) },
+	{ PROTECTION_PKVM, MIB(255), MIB(64), ARM64_RAM + MIB(192), MIB(62) },
+	{ PROTECTION_PKVM, MIB(4096), MIB(7), ARM64_RAM + MIB(4090), MIB(6) },
+	{ PROTECTION_PRIVATE, MIB(64), MIB(64), ARM64_RAM + MIB(48), MIB(16) },
+	{ PROTECTION_PRIVATE, MIB(7), MIB(64), 0, 0 },
+	{ PROTECTION_PRIVATE, MIB(64), UINT64_MAX, ARM64_RAM + MIB(48), MIB(16) },
+};
+
+START_TEST(pool_for_devices)
+{
+	struct arch_config c = { .cpus = 1,
+		.protection = pools[_i].protection,
+		.ram_bytes = pools[_i].ram,
+		.swiotlb = pools[_i].wanted,
+		.virtio = 2 };
+	const char *device = "/virtio_mmio@1011000";
+	struct arch_layout l;
+	struct fdt_params p = { .config = &c, .layout = &l, .bootargs = "" };
+	struct err e = { "" };
+	char path[64];
+	size_t size;
+	void *fdt;
+	int len;
+
+	ck_assert_int_eq(arch_layout(&c, &l, &e), 0);
+	ck_assert_uint_eq(l.pool.base.v, pools[_i].base);
+	ck_assert_uint_eq(l.pool.size, pools[_i].size);
+	ck_assert_msg(arm64_fdt_build(&p, &fdt, &size, &e) == 0, "%s", e.msg);
+	if (!pools[_i].size) {
+		ck_assert_int_lt(fdt_path_offset(fdt, "/reserved-memory"), 0);
+		ck_assert_ptr_null(prop(fdt, device, "memory-region", &len));
+	} else {
+		const fdt64_t *reg;
+
+		snprintf(path, sizeof(path), "/reserved-memory/restricted-dma-pool@%llx",
+			(unsigned long long)pools[_i].base);
+		ck_assert_str_eq(prop(fdt, path, "compatible", &len), "restricted-dma-pool");
+		reg = (const void *)prop(fdt, path, "reg", &len);
+		ck_assert_uint_eq(fdt64_to_cpu(reg[0]), pools[_i].base);
+		ck_assert_uint_eq(fdt64_to_cpu(reg[1]), pools[_i].size);
+		ck_assert_ptr_nonnull(prop(fdt, "/reserved-memory", "ranges", &len));
+		ck_assert_int_eq(memcmp(prop(fdt, device, "memory-region", &len),
+					 prop(fdt, path, "phandle", &len), 4),
+			0);
+		ck_assert_ptr_null(prop(fdt, "/serial@1000000", "memory-region", &len));
+	}
+	free(fdt);
+}
+END_TEST
+
+/* What is loaded must not reach into the pool. */
+START_TEST(boot_files_stay_out_of_the_pool)
+{
+	struct boot_files f = { .params = "", .kernel_path = "k", .kernel = image(MIB(2)) };
+	struct arch_config c = { .cpus = 1,
+		.protection = PROTECTION_PRIVATE,
+		.ram_bytes = MIB(64),
+		.swiotlb = _i ? MIB(16) : 0 };
+	struct arch_layout l;
+	struct boot_plan p;
+	struct err e = { "" };
+	int r;
+
+	f.initrd = (struct blob){ .data = f.kernel.data, .len = MIB(50) };
+	ck_assert_int_eq(arch_layout(&c, &l, &e), 0);
+	r = arch_boot_plan(&c, &l, &f, &p, &e);
+	ck_assert_int_eq(r, _i ? -E2BIG : 0);
+	if (r)
+		ck_assert_ptr_nonnull(strstr(e.msg, "the guest has 48 beside its swiotlb pool"));
+	boot_plan_free(&p);
+	blob_free(&f.kernel);
+}
+END_TEST
+
 START_TEST(device_tree_of_many_cpus)
 {
 	struct arch_config many = { .cpus = ARM64_CPUS_MAX, .ram_bytes = GIB(1) };
@@ -569,6 +653,8 @@ Suite *arm64_boot_suite(void)
 	tcase_add_test(t, device_tree);
 	tcase_add_test(t, device_tree_of_many_cpus);
 	tcase_add_test(t, seeds_are_random);
+	tcase_add_loop_test(t, pool_for_devices, 0, (int)ARRAY_SIZE(pools));
+	tcase_add_loop_test(t, boot_files_stay_out_of_the_pool, 0, 2);
 	tcase_add_loop_test(t, rng_seed_but_not_under_pkvm, PROTECTION_NONE, PROTECTION_PKVM + 1);
 	tcase_add_test(t, ram_above_4_gib);
 	tcase_add_loop_test(t, hypercalls, 0, (int)ARRAY_SIZE(calls));

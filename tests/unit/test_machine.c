@@ -19,25 +19,26 @@
 #include <time.h>
 #include <unistd.h>
 
-#define vm_new		   fake_vm_new
-#define vm_add_vcpus	   fake_vm_add_vcpus
-#define vm_free		   fake_vm_free
-#define vm_start	   fake_vm_start
-#define vm_join		   fake_vm_join
-#define vm_end		   fake_vm_end
-#define vm_remove_memory   fake_vm_remove_memory
-#define vcpu_current	   fake_vcpu_current
-#define kvm_irqfd	   fake_kvm_irqfd
-#define protect_resolve	   fake_protect_resolve
-#define memlock_allow	   fake_memlock_allow
-#define virtio_set_count   fake_virtio_set_count
-#define virtio_set_new	   fake_virtio_set_new
-#define virtio_set_resized fake_virtio_set_resized
-#define virtio_set_finish  fake_virtio_set_finish
-#define virtio_set_free	   fake_virtio_set_free
-#define bootfiles_read	   fake_bootfiles_read
-#define bootfiles_free	   fake_bootfiles_free
-#define bootfiles_load	   fake_bootfiles_load
+#define vm_new		     fake_vm_new
+#define vm_add_vcpus	     fake_vm_add_vcpus
+#define vm_free		     fake_vm_free
+#define vm_start	     fake_vm_start
+#define vm_join		     fake_vm_join
+#define vm_end		     fake_vm_end
+#define vm_remove_memory     fake_vm_remove_memory
+#define vcpu_current	     fake_vcpu_current
+#define kvm_irqfd	     fake_kvm_irqfd
+#define protect_resolve	     fake_protect_resolve
+#define memlock_allow	     fake_memlock_allow
+#define config_virtio_count  fake_config_virtio_count
+#define virtio_set_new	     fake_virtio_set_new
+#define virtio_set_resized   fake_virtio_set_resized
+#define virtio_set_finish    fake_virtio_set_finish
+#define virtio_set_free	     fake_virtio_set_free
+#define bootfiles_read	     fake_bootfiles_read
+#define bootfiles_free	     fake_bootfiles_free
+#define bootfiles_load	     fake_bootfiles_load
+#define arch_set_measurement fake_arch_set_measurement
 #include "vmm/machine.c"
 #include "vmm/machine_devices.c"
 
@@ -51,6 +52,7 @@
 static struct {
 	unsigned int prints;
 	bool powers_off;
+	bool asked_measurement, told_arch;
 	bool no_threads;	  /* from the guest's first instruction on */
 	uint64_t staging_bytes;	  /* 0: nothing is staged */
 	uint64_t allowed;	  /* the last that memlock_allow was asked for */
@@ -76,7 +78,7 @@ static void forbid_threads(void)
 	ck_assert_int_eq(pthread_setattr_default_np(&huge), 0);
 }
 
-uint32_t fake_virtio_set_count(const struct config *c)
+uint32_t fake_config_virtio_count(const struct config *c)
 {
 	(void)c;
 	return fake.prints_late ? 1 : 0;
@@ -240,14 +242,23 @@ int fake_bootfiles_read(struct boot_files *f, const struct config *c, struct err
 	return 0;
 }
 
+void fake_arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)
+{
+	(void)a;
+	fake.told_arch = len == SHA256_SIZE && digest[0] == 0xab && digest[len - 1] == 0xab;
+}
+
 void fake_bootfiles_free(struct boot_files *f)
 {
 	(void)f;
 }
 
 int fake_bootfiles_load(const struct boot_files *f, struct vm *vm, bool probe,
-	struct boot_entry *entry, bool *staged, struct err *e)
+	struct boot_entry *entry, bool *staged, struct measurement *measured, struct err *e)
 {
+	fake.asked_measurement = measured != NULL;
+	if (measured)
+		memset(measured->digest, 0xab, sizeof(measured->digest));
 	(void)f;
 	(void)vm;
 	(void)probe;
@@ -556,6 +567,42 @@ START_TEST(staging_area_counts_as_pinned)
 }
 END_TEST
 
+static const struct {
+	enum protection mode;
+	enum log_level level;
+	bool asks, tells;
+} measures[] = {
+	/* Not free, so only where somebody may look at it. */
+	{ PROTECTION_NONE, LOG_WARN, false, false },
+	{ PROTECTION_NONE, LOG_INFO, true, true },
+	{ PROTECTION_PRIVATE, LOG_WARN, true, true },
+	/* A guest may ask for it. */
+	{ PROTECTION_PRIVATE, LOG_ERROR, true, false },
+};
+
+START_TEST(measurement_is_told)
+{
+	char said[300] = "", *line;
+	int p[2], told;
+
+	ck_assert_int_eq(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+	dup2(p[1], STDERR_FILENO);
+	log_set_level(measures[_i].level);
+	config.protection = measures[_i].mode;
+	build_machine();
+	machine_free(machine);
+	ck_assert_int_eq(fake.asked_measurement, measures[_i].asks);
+	ck_assert_int_eq(fake.told_arch, measures[_i].asks);
+	if (read(p[0], said, sizeof(said) - 1) < 0)
+		said[0] = '\0';
+	line = strstr(said, "nacre: measurement sha256:abababab");
+	told = line && strlen(line) == strlen("nacre: measurement sha256:") + 65;
+	ck_assert_msg(told == measures[_i].tells, "%s", said);
+	fd_close(&p[0]);
+	fd_close(&p[1]);
+}
+END_TEST
+
 Suite *machine_suite(void)
 {
 	Suite *s = suite_create("machine");
@@ -572,6 +619,7 @@ Suite *machine_suite(void)
 	tcase_add_test(t, no_signal_no_wait);
 	tcase_add_loop_test(t, abort_restores_the_terminal, 0, 2);
 	tcase_add_test(t, staging_area_counts_as_pinned);
+	tcase_add_loop_test(t, measurement_is_told, 0, (int)ARRAY_SIZE(measures));
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, machine_main_case());
 	suite_add_tcase(s, machine_fdt_case());

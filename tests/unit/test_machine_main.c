@@ -13,6 +13,7 @@
 #define machine_free  fake_free
 #define machine_end   fake_end
 #define doctor_run    fake_doctor_run
+#define measure_print fake_measure_print
 int main(int argc, char **argv);
 #include "vmm/main.c"
 #undef main
@@ -65,6 +66,14 @@ int fake_doctor_run(bool json, FILE *out)
 	return 0;
 }
 
+int fake_measure_print(const struct cli *cli, FILE *out, struct err *e)
+{
+	if (cli->text)
+		return err_set(e, -ENOENT, "no such kernel");
+	fputs("sha256:00\n", out);
+	return 0;
+}
+
 /* Runs main in a child; returns how it ended, and its standard error. */
 static int run_main(const char *const *args, const char *out, char *err, size_t size)
 {
@@ -105,6 +114,7 @@ static const char *const answers[][4] = {
 	{ "run", "--help" },
 	{ "doctor" },
 	{ "doctor", "--json" },
+	{ "measure", "-k", "kernel" },
 };
 
 START_TEST(unprinted_answer_is_an_error)
@@ -160,6 +170,18 @@ START_TEST(printed_answer_is_none)
 }
 END_TEST
 
+START_TEST(what_cannot_be_measured_is_told)
+{
+	static const char *const text[5] = { "measure", "-k", "kernel", "--text" };
+	char err[200];
+	int status = run_main(text, "/dev/null", err, sizeof(err));
+
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), EXIT_NO_START);
+	ck_assert_str_eq(err, "nacre: no such kernel\n");
+}
+END_TEST
+
 static const struct {
 	enum vm_end end;
 	int signo;
@@ -206,6 +228,7 @@ TCase *machine_main_case(void)
 	tcase_add_test(t, error_without_a_number_is_told);
 	tcase_add_loop_test(t, file_too_large_is_an_error, 0, (int)ARRAY_SIZE(answers));
 	tcase_add_loop_test(t, printed_answer_is_none, 0, (int)ARRAY_SIZE(answers));
+	tcase_add_test(t, what_cannot_be_measured_is_told);
 	tcase_add_loop_test(t, end_of_a_run_is_told, 0, (int)ARRAY_SIZE(ends));
 	return t;
 }

@@ -470,6 +470,56 @@ START_TEST(fault_in_open_memory_says_so)
 }
 END_TEST
 
+/* A page that a hypervisor keeps from us is found before a pointer to it goes anywhere. */
+START_TEST(native_memory_is_tried)
+{
+	const struct mem_region_desc d = { MEM_NATIVE, "ram", { NATIVE }, MIB(1) };
+	struct err e = { "" };
+	uint8_t *hva;
+	char byte;
+
+	ck_assert_int_eq(mem_add(mem, &d, &e), 0);
+	hva = mem_host(mem, gpa(NATIVE), MIB(1));
+	ck_assert_ptr_nonnull(hva);
+	ck_assert_int_eq(mprotect(hva + 3 * PAGE_SIZE, PAGE_SIZE, PROT_NONE), 0);
+	ck_assert_ptr_null(mem_host(mem, gpa(NATIVE), MIB(1)));
+	ck_assert_ptr_null(mem_host(mem, gpa(NATIVE + 3 * PAGE_SIZE - 1), 2));
+	ck_assert_ptr_null(mem_host(mem, gpa(NATIVE + 4 * PAGE_SIZE - 1), 1));
+	ck_assert_ptr_eq(mem_host(mem, gpa(NATIVE + 7), 3 * PAGE_SIZE - 7), hva + 7);
+	ck_assert_ptr_eq(mem_host(mem, gpa(NATIVE + 4 * PAGE_SIZE), 1), hva + 4 * PAGE_SIZE);
+	ck_assert_str_eq(mem_refusal(mem, gpa(NATIVE + 3 * PAGE_SIZE), 1), "private page");
+	ck_assert_int_eq(mem_read(mem, gpa(NATIVE + 3 * PAGE_SIZE), &byte, 1, &e), -EFAULT);
+	ck_assert_ptr_nonnull(strstr(e.msg, "private page (SIGSEGV"));
+}
+END_TEST
+
+START_TEST(devices_are_limited_to_a_range)
+{
+	const uint64_t base = OPEN + 4 * PAGE_SIZE, len = 2 * PAGE_SIZE;
+	struct err e = { "" };
+	uint16_t word = 0;
+
+	mem_limit_devices(mem, gpa(base), len);
+	ck_assert_ptr_nonnull(mem_host(mem, gpa(base), len));
+	ck_assert_ptr_nonnull(mem_host(mem, gpa(base + len - 1), 1));
+	ck_assert_ptr_null(mem_host(mem, gpa(base), len + 1));
+	ck_assert_ptr_null(mem_host(mem, gpa(base + len), 1));
+	ck_assert_ptr_null(mem_host(mem, gpa(base - 1), 2));
+	ck_assert_ptr_null(mem_host(mem, gpa(base + 1), UINT64_MAX));
+	ck_assert_ptr_null(mem_host(mem, gpa(BASE + PAGE_SIZE), 1));
+	ck_assert_int_eq(mem_read(mem, gpa(base), &word, 2, &e), 0);
+	ck_assert_int_eq(mem_store16(mem, gpa(base + len - 2), 0, &e), 0);
+	ck_assert_int_eq(mem_write(mem, gpa(base + len - 1), &word, 2, &e), -EFAULT);
+	ck_assert_ptr_nonnull(strstr(e.msg, "outside the pool"));
+	ck_assert_int_eq(mem_load16(mem, gpa(OPEN), &word, &e), -EFAULT);
+	ck_assert_ptr_nonnull(strstr(e.msg, "outside the pool"));
+	ck_assert_int_eq(mem_read(mem, gpa(0), &word, 2, &e), -EFAULT);
+	ck_assert_ptr_nonnull(strstr(e.msg, "not guest memory"));
+	mem_limit_devices(mem, gpa(0), 0);
+	ck_assert_ptr_nonnull(mem_host(mem, gpa(OPEN), 1));
+}
+END_TEST
+
 Suite *mem_suite(void)
 {
 	Suite *s = suite_create("mem");
@@ -477,6 +527,8 @@ Suite *mem_suite(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, the_gate, 0, (int)ARRAY_SIZE(gate));
+	tcase_add_test(t, native_memory_is_tried);
+	tcase_add_test(t, devices_are_limited_to_a_range);
 	tcase_add_test(t, bytes_arrive);
 	tcase_add_test(t, two_bytes_at_once);
 	tcase_add_test(t, two_bytes_are_never_torn);

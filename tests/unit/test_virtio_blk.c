@@ -240,7 +240,7 @@ START_TEST(flush_reaches_the_host)
 	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_FLUSH, 0, 0, 0), 0);
 	ck_assert_uint_eq(blk_calls.syncs, 1);
 	/* With cache=unsafe that is what is left out. */
-	ck_assert(blk_start(&(struct blk_mode){ "", BLK_SYNC, BLK_UNSAFE, false }));
+	ck_assert(blk_start(&(struct blk_mode){ "", BLK_SYNC, BLK_UNSAFE, false, false }));
 	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_FLUSH, 0, 0, 0), 0);
 	ck_assert_uint_eq(blk_calls.syncs, 1);
 }
@@ -261,14 +261,14 @@ END_TEST
 /* 5.2.6.2: a driver that cannot flush may rely on each write that is done. */
 START_TEST(writes_are_stable_for_a_driver_without_flush)
 {
-	bool is_protected = _i & 1, unsafe = _i & 2;
+	bool is_native = _i & 1, unsafe = _i & 2;
 	struct virtio_blk_discard_write_zeroes z = { 8, 8, 0 };
 
 	bt.drop = BLK_F_FLUSH;
 	ck_assert(blk_start(&(struct blk_mode){
-		"", BLK_SYNC, unsafe ? BLK_UNSAFE : BLK_WRITEBACK, is_protected }));
+		"", BLK_SYNC, unsafe ? BLK_UNSAFE : BLK_WRITEBACK, is_native, is_native }));
 	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_OUT, 0, GUEST_DATA, 0x30000), 0);
-	ck_assert_uint_ge(blk_calls.writes, is_protected ? 2 : 1);
+	ck_assert_uint_ge(blk_calls.writes, is_native ? 2 : 1);
 	ck_assert_uint_eq(blk_calls.stable, unsafe ? 0 : blk_calls.writes);
 	memcpy(blk_data(0), &z, sizeof(z));
 	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_WRITE_ZEROES, 0, GUEST_DATA, 16), 0);

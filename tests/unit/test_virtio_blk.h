@@ -32,12 +32,14 @@ struct blk_mode {
 	enum blk_engine engine;
 	enum blk_cache cache;
 	bool is_protected;
+	bool is_native; /* it cannot hold memory, and copies */
 };
-#define BLK_MODES 10
+#define BLK_MODES 13
 extern const struct blk_mode blk_modes[BLK_MODES];
 
 struct blk_test {
 	struct guest guest;
+	bool is_native; /* the guest's memory */
 	struct loop *loop;
 	struct loop_event *end, *on_irq;
 	int irq, fd;
@@ -56,6 +58,8 @@ void blk_setup(void);
 void blk_teardown(void);
 
 uint8_t disk_byte(uint64_t pos);
+/* New memory, where the mode wants another kind. */
+void blk_memory(const struct blk_mode *mode);
 /* A new device, with bt.cfg in this mode. False when the host has no such thing. */
 bool blk_start(const struct blk_mode *mode);
 /* The driver's side alone, after a reset. */

@@ -18,16 +18,19 @@ struct blk_test bt;
 struct blk_calls blk_calls;
 
 const struct blk_mode blk_modes[BLK_MODES] = {
-	{ "sync", BLK_SYNC, BLK_WRITEBACK, false },
-	{ "sync, protected", BLK_SYNC, BLK_WRITEBACK, true },
-	{ "sync, direct", BLK_SYNC, BLK_DIRECT, false },
-	{ "uring", BLK_URING, BLK_WRITEBACK, false },
-	{ "uring, protected", BLK_URING, BLK_WRITEBACK, true },
-	{ "uring, direct", BLK_URING, BLK_DIRECT, false },
-	{ "uring, direct, protected", BLK_URING, BLK_DIRECT, true },
-	{ "aio", BLK_AIO, BLK_DIRECT, false },
-	{ "aio, protected", BLK_AIO, BLK_DIRECT, true },
-	{ "auto, unsafe", BLK_AUTO, BLK_UNSAFE, false },
+	{ "sync", BLK_SYNC, BLK_WRITEBACK, false, false },
+	{ "sync, protected", BLK_SYNC, BLK_WRITEBACK, true, false },
+	{ "sync, direct", BLK_SYNC, BLK_DIRECT, false, false },
+	{ "uring", BLK_URING, BLK_WRITEBACK, false, false },
+	{ "uring, protected", BLK_URING, BLK_WRITEBACK, true, false },
+	{ "uring, direct", BLK_URING, BLK_DIRECT, false, false },
+	{ "uring, direct, protected", BLK_URING, BLK_DIRECT, true, false },
+	{ "aio", BLK_AIO, BLK_DIRECT, false, false },
+	{ "aio, protected", BLK_AIO, BLK_DIRECT, true, false },
+	{ "auto, unsafe", BLK_AUTO, BLK_UNSAFE, false, false },
+	{ "sync, native", BLK_SYNC, BLK_WRITEBACK, true, true },
+	{ "uring, native", BLK_URING, BLK_WRITEBACK, true, true },
+	{ "aio, native", BLK_AIO, BLK_DIRECT, true, true },
 };
 
 /* ---- in front of libc's ---- */
@@ -183,6 +186,19 @@ void blk_drive(void)
 		S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
 }
 
+void blk_memory(const struct blk_mode *mode)
+{
+	if (mode->is_native == bt.is_native)
+		return;
+	guest_free(&bt.guest);
+	if (mode->is_native)
+		guest_new_native(&bt.guest);
+	else
+		guest_new(&bt.guest);
+	bt.is_native = mode->is_native;
+	bt.cfg.mem = bt.guest.mem;
+}
+
 bool blk_start(const struct blk_mode *mode)
 {
 	struct err e = { "" };
@@ -193,6 +209,7 @@ bool blk_start(const struct blk_mode *mode)
 	bt.cfg.is_protected = mode->is_protected;
 	virtio_blk_free(bt.disk);
 	bt.disk = NULL;
+	blk_memory(mode);
 	r = virtio_blk_new(&bt.disk, &bt.cfg, &e);
 	if (r && (strstr(e.msg, "direct I/O (use") || strstr(e.msg, "forbids it"))) {
 		fprintf(stderr, "not tested: %s: %s\n", mode->name, e.msg);

@@ -348,7 +348,7 @@ START_TEST(auto_takes_what_works)
 {
 	static const unsigned int calls[] = { SYS_io_uring_setup, SYS_io_uring_enter,
 		SYS_io_uring_register };
-	struct blk_mode mode = { "auto", BLK_AUTO, BLK_WRITEBACK, false };
+	struct blk_mode mode = { "auto", BLK_AUTO, BLK_WRITEBACK, false, false };
 	int before;
 
 	forbid(calls[_i / 2], _i & 1 ? ENOSYS : EPERM);

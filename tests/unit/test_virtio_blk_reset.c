@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "mem/convert.h"
+#include "mem/hold.h"
 #include "tests/unit/test_virtio_blk.h"
 
 static uint8_t buf[4096];
@@ -59,8 +61,8 @@ START_TEST(reset_waits_for_what_is_under_way)
 	ck_assert_uint_eq(ring_used_idx(&bt.ring), 0);
 	for (unsigned int i = 0; i < 20; i++)
 		ck_assert_uint_eq(*blk_status(i), 0xee);
-	/* A protected guest has its pages for itself again when it says so, not when we are ready. */
-	if (bt.cfg.is_protected)
+	/* Pages that nobody holds are the guest's again when it says so, not when we are ready. */
+	if (bt.is_native)
 		ck_assert(all_are(GUEST_DATA, 0xaa, 0x14000));
 	blk_drive();
 	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 0, GUEST_DATA, 4096), 0);
@@ -82,7 +84,7 @@ START_TEST(queue_reset_waits_for_what_is_under_way)
 	ck_assert_uint_eq(ring_used_idx(&bt.ring), 0);
 	for (unsigned int i = 0; i < 20; i++)
 		ck_assert_uint_eq(*blk_status(i), 0xee);
-	if (bt.cfg.is_protected)
+	if (bt.is_native)
 		ck_assert(all_are(GUEST_DATA, 0xaa, 0x14000));
 	ring_new(&bt.ring, &bt.guest, GUEST_RAM, 128);
 	ck_assert_uint_eq(driver_queue(&bt.drv, 0, &bt.ring), 1);
@@ -100,7 +102,7 @@ START_TEST(reset_in_the_middle_of_a_large_request)
 	blk_serve();
 	wait_for_reset();
 	blk_file(0x20000, buf, 4096);
-	ck_assert_uint_eq(buf[7], bt.cfg.is_protected ? disk_byte(0x20007) : 0x5a);
+	ck_assert_uint_eq(buf[7], bt.is_native ? disk_byte(0x20007) : 0x5a);
 	blk_drive();
 	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 0, GUEST_DATA, 0x60000), 0);
 }
@@ -149,7 +151,7 @@ START_TEST(mistake_in_the_middle_of_a_large_request)
 	blk_file(0x100000, buf, 4096);
 	ck_assert_uint_eq(buf[7], disk_byte(0x100007));
 	blk_file(0x20000 + 0x20000, buf, 4096);
-	ck_assert_uint_eq(buf[7], bt.cfg.is_protected ? disk_byte(0x40007) : 0x5a);
+	ck_assert_uint_eq(buf[7], bt.is_native ? disk_byte(0x40007) : 0x5a);
 }
 END_TEST
 
@@ -169,22 +171,29 @@ START_TEST(queue_is_enabled_before_its_reset_is_over)
 	ck_assert_uint_eq(*blk_status(0), 0xee);
 	ck_assert_uint_eq(ring_used_idx(&bt.ring), 0);
 	blk_file(0x20000, buf, 4096);
-	ck_assert_uint_eq(buf[7], bt.cfg.is_protected ? disk_byte(0x20007) : 0x5a);
+	ck_assert_uint_eq(buf[7], bt.is_native ? disk_byte(0x20007) : 0x5a);
 }
 END_TEST
 
+/* What a hypervisor does when the guest takes pages back. */
+static void seize(uint64_t addr, size_t len, bool back)
+{
+	ck_assert_int_eq(mprotect(guest_ptr(&bt.guest, addr), len,
+				 back ? PROT_READ | PROT_WRITE : PROT_NONE),
+		0);
+}
+
 START_TEST(page_that_became_private_is_not_written)
 {
-	const struct blk_mode *mode = &blk_modes[_i];
-
-	if (!mode->is_protected || !blk_start(mode))
+	if (!blk_modes[_i].is_native || !blk_start(&blk_modes[_i]))
 		return;
 	put_reads(1);
 	blk_serve();
-	guest_convert(&bt.guest, GUEST_DATA, 0x1000, false);
+	seize(GUEST_DATA, 0x1000, false);
 	for (int i = 0; i < 1000 && !blk_broken(); i++)
 		blk_pump(1);
 	ck_assert(blk_broken());
+	seize(GUEST_DATA, 0x1000, true);
 	ck_assert(all_are(GUEST_DATA, 0xaa, 0x1000));
 	ck_assert_uint_eq(ring_used_idx(&bt.ring), 0);
 	/* Whatever was under way has come back: */
@@ -195,16 +204,13 @@ END_TEST
 
 START_TEST(page_that_became_private_is_not_read)
 {
-	const struct blk_mode *mode = &blk_modes[_i];
-
-	if (!mode->is_protected || !blk_start(mode))
+	if (!blk_modes[_i].is_native || !blk_start(&blk_modes[_i]))
 		return;
 	/* What was taken at the start is written; the second piece is out of reach. */
 	memset(guest_ptr(&bt.guest, GUEST_DATA), 0x5a, 0x40000);
 	blk_put(0, VIRTIO_BLK_T_OUT, 0, GUEST_DATA, 0x1000);
 	blk_serve();
-	guest_convert(&bt.guest, GUEST_DATA, 0x1000, false);
-	memset(guest_ptr(&bt.guest, GUEST_DATA), 0x77, 0x1000);
+	seize(GUEST_DATA, 0x1000, false);
 	blk_wait(1);
 	ck_assert_uint_eq(*blk_status(0), 0);
 	blk_file(0, buf, 4096);
@@ -212,12 +218,107 @@ START_TEST(page_that_became_private_is_not_read)
 	ck_assert_uint_eq(buf[4095], 0x5a);
 	blk_put(0, VIRTIO_BLK_T_OUT, 0x100, GUEST_DATA + 0x1000, 0x30000);
 	blk_serve();
-	guest_convert(&bt.guest, GUEST_DATA + 0x30000, 0x1000, false);
+	seize(GUEST_DATA + 0x30000, 0x1000, false);
 	for (int i = 0; i < 1000 && !blk_broken(); i++)
 		blk_pump(1);
 	ck_assert(blk_broken());
 	blk_file(0x20000 + 0x2f000, buf, 4096);
 	ck_assert_uint_eq(buf[0], disk_byte(0x20000 + 0x2f000));
+}
+END_TEST
+
+/* The host's kernel would take a page that the guest has not shared away from it, by force. */
+START_TEST(page_not_shared_never_reaches_the_host_kernel)
+{
+	if (!blk_modes[_i].is_native || !blk_start(&blk_modes[_i]))
+		return;
+	seize(GUEST_DATA + 0x5000, 0x1000, false);
+	blk_put(0, VIRTIO_BLK_T_IN, 0, GUEST_DATA, 0x8000);
+	blk_serve();
+	ck_assert(blk_broken());
+	ck_assert_uint_eq(blk_calls.reads, 0);
+	seize(GUEST_DATA + 0x5000, 0x1000, true);
+	wait_for_reset();
+	blk_drive();
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 0, GUEST_DATA, 0x8000), 0);
+}
+END_TEST
+
+static int make_private(uint64_t addr, uint64_t len)
+{
+	struct err e;
+
+	return convert_apply(bt.guest.mem, gpa(addr), len, true, &e);
+}
+
+/* A guest that shares all of its data by itself, so that KVM's slots agree with the map. */
+static bool start_holding(const struct blk_mode *mode)
+{
+	return mode->is_protected && !mode->is_native && blk_start(mode);
+}
+
+START_TEST(pages_under_requests_stay_shared)
+{
+	const uint64_t data = GUEST_DATA;
+
+	if (!start_holding(&blk_modes[_i]))
+		return;
+	blk_calls.hold = true;
+	blk_put(0, VIRTIO_BLK_T_IN, 0, data + 0x1200, 0x2000);
+	blk_serve();
+	/* Each page of the data, of its header and of its status; not their neighbours. */
+	ck_assert_int_eq(make_private(data + 0x1000, 0x1000), -EBUSY);
+	ck_assert_int_eq(make_private(data + 0x2000, 0x1000), -EBUSY);
+	ck_assert_int_eq(make_private(data + 0x3000, 0x1000), -EBUSY);
+	ck_assert_int_eq(make_private(data, 0x10000), -EBUSY);
+	ck_assert_int_eq(make_private(BLK_STATUS, 0x1000), -EBUSY);
+	ck_assert(!mem_is_held(bt.guest.mem, gpa(data), 0x1000));
+	ck_assert(!mem_is_held(bt.guest.mem, gpa(data + 0x4000), 0x1000));
+	ck_assert(mem_host(bt.guest.mem, gpa(data), 0x10000) != NULL);
+	ck_assert(!mem_wait_unheld(bt.guest.mem, gpa(data), 0x2000, 1));
+	blk_calls.hold = false;
+	blk_wait(1);
+	ck_assert_uint_eq(*blk_status(0), 0);
+	blk_is_disk(guest_ptr(&bt.guest, data + 0x1200), 0, 0x2000);
+	ck_assert(mem_wait_unheld(bt.guest.mem, gpa(GUEST_RAM), GUEST_SIZE, 0));
+	guest_convert(&bt.guest, data, 0x10000, false);
+	blk_put(1, VIRTIO_BLK_T_IN, 0, data + 0x1200, 0x2000);
+	blk_serve();
+	ck_assert(blk_broken());
+	ck_assert(!mem_is_held(bt.guest.mem, gpa(GUEST_RAM), GUEST_SIZE));
+}
+END_TEST
+
+/* A reset of the device or of the queue, a mistake, or the device's end. */
+START_TEST(pages_are_let_go_however_it_ends)
+{
+	const struct mem *mem;
+	int end = _i % 4;
+
+	if (!start_holding(&blk_modes[_i / 4]))
+		return;
+	mem = bt.guest.mem;
+	put_reads(20);
+	blk_serve();
+	ck_assert(mem_is_held(mem, gpa(GUEST_DATA + 0x13000), 0x1000));
+	if (end == 0) {
+		wait_for_reset();
+	} else if (end == 1) {
+		driver_put(&bt.drv, R_QUEUE_SEL, 0);
+		driver_put(&bt.drv, R_QUEUE_RESET, 1);
+		ck_assert(mem_is_held(mem, gpa(GUEST_DATA + 0x13000), 0x1000));
+		wait_for_none();
+	} else if (end == 2) {
+		ring_desc(&bt.ring, 200, BLK_STATUS, 1, DESC_WRITE, 0);
+		ring_offer(&bt.ring, 200);
+		blk_serve();
+		ck_assert(blk_broken());
+		wait_for_none();
+	} else {
+		virtio_blk_free(bt.disk);
+		bt.disk = NULL;
+	}
+	ck_assert(!mem_is_held(mem, gpa(GUEST_RAM), GUEST_SIZE));
 }
 END_TEST
 
@@ -378,8 +479,10 @@ START_TEST(memory_goes_away_under_requests)
 {
 	const struct blk_mode *mode = &blk_modes[_i / 2];
 	bool is_write = _i % 2;
-	char *hva = add_staging();
+	char *hva;
 
+	blk_memory(mode);
+	hva = add_staging();
 	if (!blk_start(mode))
 		return;
 	/* Out of the cache, so that io_uring has to wait for it. */
@@ -394,8 +497,8 @@ START_TEST(memory_goes_away_under_requests)
 		blk_pump(10);
 	/* A copy of ours asks the gate, which says no; the host's kernel finds no memory. */
 	if (mode->engine == BLK_SYNC) {
-		ck_assert_int_eq(blk_broken(), mode->is_protected);
-		ck_assert_uint_eq(*blk_status(0), mode->is_protected ? 0xee : VIRTIO_BLK_S_IOERR);
+		ck_assert_int_eq(blk_broken(), mode->is_native);
+		ck_assert_uint_eq(*blk_status(0), mode->is_native ? 0xee : VIRTIO_BLK_S_IOERR);
 	}
 	if (is_write) {
 		blk_file(STAGING_SIZE - sizeof(buf), buf, sizeof(buf));
@@ -421,6 +524,9 @@ void blk_add_reset_tests(Suite *s)
 	tcase_add_loop_test(t, queue_is_enabled_before_its_reset_is_over, 0, BLK_MODES);
 	tcase_add_loop_test(t, page_that_became_private_is_not_written, 0, BLK_MODES);
 	tcase_add_loop_test(t, page_that_became_private_is_not_read, 0, BLK_MODES);
+	tcase_add_loop_test(t, page_not_shared_never_reaches_the_host_kernel, 0, BLK_MODES);
+	tcase_add_loop_test(t, pages_under_requests_stay_shared, 0, BLK_MODES);
+	tcase_add_loop_test(t, pages_are_let_go_however_it_ends, 0, 4 * BLK_MODES);
 	tcase_add_loop_test(t, may_go_away_with_requests_under_way, 0, BLK_MODES);
 	tcase_add_loop_test(t, may_go_away_while_the_loop_runs, 0, BLK_MODES);
 	tcase_add_loop_test(t, memory_goes_away_under_requests, 0, 2 * BLK_MODES);
