@@ -209,7 +209,7 @@ START_TEST(staged_text_has_the_staging_area)
 	g.config.protection = PROTECTION_PRIVATE;
 	m = measured();
 	ck_assert_ptr_nonnull(strstr(m.text, "\nmode private\n"));
-	ck_assert_ptr_nonnull(strstr(m.text, "\npiece 0xc0000000 0x230 "));
+	ck_assert_ptr_nonnull(strstr(m.text, "\npiece 0xc0000000 0x238 "));
 	ck_assert_ptr_nonnull(strstr(m.text, "\npiece 0xc0010000 0xbb8 "));
 	ck_assert_ptr_nonnull(strstr(m.text, "\npiece 0xc0111000 0x2 "));
 	/* The first piece of the plan: the kernel without its setup sectors. */
