@@ -18,7 +18,7 @@
  * arch/arm64, in files of the same name; the build picks one. Nothing above this header knows which
  * it is. The order of calls:
  *
- *   arch_layout -> arch_vm_type -> KVM_CREATE_VM -> arch_check -> arch_vm_new
+ *   arch_layout -> arch_vm_type -> KVM_CREATE_VM -> arch_check -> arch_vm_new -> arch_vm_memory
  *   -> KVM_CREATE_VCPU + arch_vcpu_init for each, in order of index -> arch_vm_ready
  *   -> arch_boot_plan -> (memory is filled) -> arch_vcpu_start for each -> run
  *
@@ -97,6 +97,8 @@ struct arch_vm;
 int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config *c, struct err *e);
 int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *e);
 int arch_vm_ready(struct arch_vm *a, struct err *e);
+/* RAM has been added to m: adds what the architecture itself needs. m outlives the vCPUs' runs. */
+int arch_vm_memory(struct arch_vm *a, struct mem *m, struct err *e);
 /* What the guest may read as its initial measurement, where it can, before the first vCPU runs. */
 void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len);
 void arch_vm_free(struct arch_vm *a); /* accepts NULL */
@@ -132,7 +134,8 @@ struct arch_convert {
 	bool to_private;
 };
 bool arch_hypercall(struct arch_vm *a, int vcpu, struct kvm_run *run, struct arch_convert *c);
-void arch_convert_done(struct arch_vm *a, int vcpu, struct kvm_run *run, int result);
+void arch_convert_done(
+	struct arch_vm *a, int vcpu, struct kvm_run *run, const struct arch_convert *c, int result);
 
 /* One line about an exit that ends the run and that only this architecture knows, else "". */
 const char *arch_exit_name(uint32_t reason);

@@ -49,7 +49,7 @@ static void on_hypercall(struct vcpu *v)
 	struct arch_convert c;
 
 	if (arch_hypercall(vm->arch, v->fd, v->run, &c))
-		arch_convert_done(vm->arch, v->fd, v->run, vm_convert(vm, v, &c));
+		arch_convert_done(vm->arch, v->fd, v->run, &c, vm_convert(vm, v, &c));
 }
 
 static void on_system_event(struct vcpu *v)

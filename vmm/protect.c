@@ -2,6 +2,7 @@
 #include "vmm/protect.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "vmm/kvm.h"
 #include "vmm/memlock.h"
@@ -97,6 +98,9 @@ static int suits(const struct arch_config *c, enum protection mode, const struct
 {
 	if (mode == PROTECTION_PKVM && c->open_memory)
 		return err_set(e, -EINVAL, "private-memory open has no meaning in it");
+	/* What these offer is for operating systems; a program of one's own has less to know. */
+	if (protection_is_alias(mode) && (files->firmware.data || !files->kernel.data))
+		return err_set(e, -ENOTSUP, "it is for kernels");
 	if (protection_has_gmem(mode) && !c->open_memory && files->kernel.data &&
 		arch_kvm_emulates())
 		return err_set(
@@ -104,24 +108,33 @@ static int suits(const struct arch_config *c, enum protection mode, const struct
 	return possible(c, mode, pinned_bytes(c, files), e);
 }
 
-/* Strongest first. */
+/*
+ * Strongest first; and before the mode that wants a kernel of its own kind, those of equal strength
+ * that distributions' kernels know.
+ */
 static int resolve_auto(struct arch_config *c, const struct boot_files *files, struct err *e)
 {
-	static const enum protection order[] = { PROTECTION_PKVM, PROTECTION_PRIVATE };
-	struct err why[ARRAY_SIZE(order)];
+	static const enum protection order[] = { PROTECTION_PKVM, PROTECTION_SOFT_REALM,
+		PROTECTION_SOFT_SEV, PROTECTION_PRIVATE };
+	struct err why = { "" };
+	char all[sizeof(e->msg)] = "";
 	unsigned int i;
+	size_t n = 0;
 
 	for (i = 0; i < ARRAY_SIZE(order); i++) {
-		if (!suits(c, order[i], files, &why[i])) {
+		if (!suits(c, order[i], files, &why)) {
 			c->protection = order[i];
 			log_write(LOG_WARN, "protection auto: mode %s", protection_name(order[i]));
 			return 0;
 		}
+		if (n < sizeof(all))
+			n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s: %.150s",
+				i ? "; " : "", protection_name(order[i]), why.msg);
 	}
 	return err_set(e, -ENOTSUP,
-		"protection auto: no protected mode is possible here "
-		"(pkvm: %.200s; private: %.200s); ask for --protection none to run without",
-		why[0].msg, why[1].msg);
+		"protection auto: no protected mode is possible here; ask for --protection none "
+		"to run without (%s)",
+		all);
 }
 
 int protect_resolve(struct arch_config *c, const struct boot_files *files, struct err *e)

@@ -62,13 +62,16 @@ static int join(
 		.dev = &s->mmio,
 		.lock = &s->made.dev->lock,
 	};
+	const struct arch_layout *l = &set->vm->layout;
+	/* Where the guest's drivers find it: the bus takes both, an ioeventfd one. */
+	uint64_t base = row->base | (l->alias_is_private ? 0 : l->alias_bit);
 	unsigned int q;
 	int r;
 
 	virtio_mmio_init(&s->mmio, s->made.dev);
 	r = bus_add(&set->vm->mmio, &d, e);
 	for (q = 0; !r && q < s->made.dev->queue_count; q++)
-		r = kvm_ioeventfd(set->vm->fd, row->base + VIRTIO_MMIO_NOTIFY, q,
+		r = kvm_ioeventfd(set->vm->fd, base + VIRTIO_MMIO_NOTIFY, q,
 			virtio_kick_fd(s->made.dev, q), e);
 	return r;
 }

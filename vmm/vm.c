@@ -178,7 +178,9 @@ static int create(struct vm *vm, struct err *e)
 		r = memlock_allow(vm->config.ram_bytes, e);
 	if (!r)
 		r = arch_vm_new(&vm->arch, vm->kvm, vm->fd, &vm->config, e);
-	return r ? r : make_memory(vm, e);
+	if (!r)
+		r = make_memory(vm, e);
+	return r ? r : arch_vm_memory(vm->arch, vm->mem, e);
 }
 
 int vm_new(struct vm **out, const struct arch_config *config, struct err *e)

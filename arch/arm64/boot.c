@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <libfdt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -18,6 +19,9 @@
 #include "vmm/util/bits.h"
 
 #define FDT_MAX MIB(2)
+/* What Linux keeps of its parameters, the end mark included. */
+#define PARAMS_ROOM 2048u
+#define BOUNCE_SLOT 2048u
 
 struct places {
 	uint64_t kernel, fdt, handoff, initrd, end;
@@ -47,14 +51,42 @@ static int mark_seed(const void *fdt, const char *name, struct boot_plan *out, s
 		out, (uint64_t)((const uint8_t *)value - (const uint8_t *)fdt), (uint64_t)len, e);
 }
 
+/*
+ * All that a realm's kernel exchanges with devices goes through its bounce buffers. Linux 7.3 sizes
+ * these by what an ordinary guest needs, 1 MiB for each GiB of RAM, and a disk request that does not
+ * fit waits for ever. So the kernel is told a size, in slots of 2 KiB; in front of the user's own
+ * parameters, which win.
+ */
+static int realm_params(
+	const struct arch_config *c, const char *given, char out[PARAMS_ROOM], struct err *e)
+{
+	uint64_t size = min_u64(c->swiotlb, align_down(c->ram_bytes / 4, MIB(1)));
+	int n;
+
+	if (c->protection != PROTECTION_SOFT_REALM || !size)
+		n = snprintf(out, PARAMS_ROOM, "%s", given);
+	else
+		n = snprintf(out, PARAMS_ROOM, "swiotlb=%llu %s",
+			(unsigned long long)(size / BOUNCE_SLOT), given);
+	if (n >= (int)PARAMS_ROOM)
+		return err_set(e, -E2BIG,
+			"params: %d characters with swiotlb=, which mode soft-realm puts in front; "
+			"the kernel takes %u",
+			n, PARAMS_ROOM - 1);
+	return 0;
+}
+
 static int add_fdt(const struct arch_config *c, const struct arch_layout *l,
 	const struct boot_files *f, const struct places *at, struct boot_plan *out, struct err *e)
 {
-	struct fdt_params p = { .config = c, .layout = l, .bootargs = f->params };
+	char params[PARAMS_ROOM];
+	struct fdt_params p = { .config = c, .layout = l, .bootargs = params };
 	void *fdt;
 	size_t len;
-	int r;
+	int r = realm_params(c, f->params, params, e);
 
+	if (r)
+		return r;
 	if (f->initrd.data) {
 		p.initrd_base = at->initrd;
 		p.initrd_size = f->initrd.len;

@@ -128,8 +128,9 @@ static void add_filter(int vm, struct findings *f)
 		return;
 	}
 	row = finding_add(f, "SMCCC filter", FINDING_MISSING,
-		"KVM cannot forward the guest's sharing calls, which mode private needs");
-	finding_hint(row, "%s", "Linux 6.4 or later; mode private wants 6.18");
+		"KVM cannot forward the guest's sharing calls, which modes private and "
+		"soft-realm need");
+	finding_hint(row, "%s", "Linux 6.4 or later; these modes want 6.18");
 }
 
 static void add_mte(int vm, struct findings *f)

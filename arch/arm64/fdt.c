@@ -159,13 +159,14 @@ static void put_cpus(struct writer *w, uint32_t cpus)
 	end(w);
 }
 
-static void put_psci(struct writer *w)
+/* A realm makes all its calls by SMC, and Linux looks for the realm's interface only then. */
+static void put_psci(struct writer *w, enum protection mode)
 {
 	static const char compatible[] = "arm,psci-1.0\0arm,psci-0.2";
 
 	begin(w, "psci");
 	keep(w, fdt_property(w->fdt, "compatible", compatible, sizeof(compatible)));
-	prop_str(w, "method", "hvc");
+	prop_str(w, "method", mode == PROTECTION_SOFT_REALM ? "smc" : "hvc");
 	end(w);
 }
 
@@ -305,7 +306,7 @@ static void put_root(struct writer *w, const struct fdt_params *p)
 	put_memory(w, p->layout);
 	put_pool(w, p->layout);
 	put_cpus(w, p->config->cpus);
-	put_psci(w);
+	put_psci(w, p->config->protection);
 	put_gic(w, p->config->cpus);
 	put_timer(w);
 	put_devices(w, p->layout);

@@ -50,6 +50,13 @@ static void place_pool(const struct arch_config *c, struct arch_layout *l)
 	l->pool.size = size;
 }
 
+unsigned int arm64_ipa_bits(const struct arch_layout *l)
+{
+	uint64_t top = l->ram[0].base.v + l->ram[0].size - 1;
+
+	return (unsigned int)max_u64(64 - (unsigned int)__builtin_clzll(top | l->alias_bit), 32);
+}
+
 int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e)
 {
 	if (c->cpus > ARM64_CPUS_MAX)
@@ -62,5 +69,8 @@ int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err
 		.staging_max = ARM64_RAM - ARM64_STAGING,
 	};
 	place_pool(c, out);
+	/* The top bit of a realm's addresses says shared, and all of the map lies below it. */
+	if (c->protection == PROTECTION_SOFT_REALM)
+		out->alias_bit = 1ULL << arm64_ipa_bits(out);
 	return platform_cut(&out->platform, arm64_devs, ARRAY_SIZE(arm64_devs), c->virtio, e);
 }

@@ -16,6 +16,7 @@
 #define ARM64_GICD_SIZE	    0x00010000ULL
 #define ARM64_GICR	    0x08100000ULL
 #define ARM64_GICR_STRIDE   0x00020000ULL /* per vCPU */
+#define ARM64_COPIER	    0x0ff00000ULL /* soft-realm: see copier.h */
 #define ARM64_STAGING	    0x10000000ULL
 #define ARM64_RAM	    0x40000000ULL
 
@@ -32,6 +33,10 @@
 #define ARM64_PPI_TIMER_VIRTUAL	 11u
 #define ARM64_PPI_TIMER_HYP	 10u
 
-#define ARM64_CPUS_MAX ((ARM64_STAGING - ARM64_GICR) / ARM64_GICR_STRIDE)
+#define ARM64_CPUS_MAX ((ARM64_COPIER - ARM64_GICR) / ARM64_GICR_STRIDE)
+
+/* Bits of the guest physical addresses that such a map needs. KVM takes 32 or more. */
+struct arch_layout;
+unsigned int arm64_ipa_bits(const struct arch_layout *l);
 
 #endif

@@ -8,19 +8,16 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "arch/arm64/copier.h"
 #include "arch/arm64/layout.h"
+#include "arch/arm64/regs.h"
+#include "arch/arm64/rsi.h"
 #include "arch/arm64/smccc.h"
 #include "vmm/kvm.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 
 #define IPA_BITS_DEFAULT 40u
-/* Which of KVM's own vendor calls the guest sees: a firmware pseudo-register. */
-#define REG_VENDOR_HYP (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | (0x16ULL << 16) | 2)
-
-#define CORE_REG(field) \
-	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(field))
-#define CORE_X(n) (CORE_REG(regs.regs[0]) + (uint64_t)(n)*2)
 
 struct arch_vm {
 	struct arch_config config;
@@ -29,6 +26,13 @@ struct arch_vm {
 	int gic;
 	uint64_t kvm_features;
 	struct kvm_vcpu_init init;
+	/* soft-realm */
+	const struct mem *mem;
+	struct rsi_realm realm;
+	struct realm_vcpu {
+		int fd;
+		struct copier copier; /* its own thread's only */
+	} * vcpus;
 };
 
 const char *arch_name(void)
@@ -36,21 +40,26 @@ const char *arch_name(void)
 	return "arm64";
 }
 
+static bool is_realm(const struct arch_vm *a)
+{
+	return a->config.protection == PROTECTION_SOFT_REALM;
+}
+
 int arch_vm_type(int kvm, const struct arch_config *c, const struct arch_layout *l, uint64_t *type,
 	struct err *e)
 {
-	uint64_t top = l->ram[0].base.v + l->ram[0].size - 1;
-	unsigned int need = 64 - (unsigned int)__builtin_clzll(top);
+	unsigned int need = arm64_ipa_bits(l);
 	unsigned int max = (unsigned int)kvm_has(kvm, KVM_CAP_ARM_VM_IPA_SIZE);
 
 	if (!max)
 		max = IPA_BITS_DEFAULT;
 	if (need > max)
 		return err_set(e, -EINVAL,
-			"%llu MiB of RAM need %u address bits, this CPU gives guests %u",
-			(unsigned long long)(c->ram_bytes >> 20), need, max);
-	/* KVM takes 32 bits or more. Without the capability only 0, meaning 40, is known. */
-	*type = kvm_has(kvm, KVM_CAP_ARM_VM_IPA_SIZE) ? max_u64(need, 32) : 0;
+			"%llu MiB of RAM need %u address bits%s, this CPU gives guests %u",
+			(unsigned long long)(c->ram_bytes >> 20), need,
+			l->alias_bit ? ", one of them for shared memory" : "", max);
+	/* Without the capability only 0, meaning 40, is known. */
+	*type = kvm_has(kvm, KVM_CAP_ARM_VM_IPA_SIZE) ? need : 0;
 	if (c->protection == PROTECTION_PKVM)
 		*type |= ABI_VM_TYPE_ARM_PROTECTED;
 	return 0;
@@ -77,14 +86,15 @@ bool arch_kvm_emulates(void)
 	return false;
 }
 
-static int forward_calls(struct arch_vm *a, struct err *e)
+static int forward_calls(
+	struct arch_vm *a, const struct smccc_range *ranges, unsigned int count, struct err *e)
 {
 	unsigned int i;
 
-	for (i = 0; i < smccc_private_range_count; i++) {
+	for (i = 0; i < count; i++) {
 		struct abi_smccc_filter f = {
-			.base = smccc_private_ranges[i].base,
-			.nr_functions = smccc_private_ranges[i].count,
+			.base = ranges[i].base,
+			.nr_functions = ranges[i].count,
 			.action = ABI_SMCCC_FWD_TO_USER,
 		};
 		int r = kvm_set_attr(a->vm, ABI_ARM_VM_SMCCC_CTRL, ABI_ARM_VM_SMCCC_FILTER, &f,
@@ -96,9 +106,21 @@ static int forward_calls(struct arch_vm *a, struct err *e)
 	return 0;
 }
 
+static int forward_mode_calls(struct arch_vm *a, struct err *e)
+{
+	static const struct smccc_range rsi = { RSI_FIRST, RSI_COUNT };
+
+	if (is_realm(a))
+		return forward_calls(a, &rsi, 1, e);
+	if (a->config.protection == PROTECTION_PRIVATE)
+		return forward_calls(a, smccc_private_ranges, smccc_private_range_count, e);
+	return 0;
+}
+
 static int make_gic(struct arch_vm *a, struct err *e)
 {
-	uint64_t dist = ARM64_GICD, redist = ARM64_GICR;
+	/* KVM knows one address for each: a realm's kernel uses the shared one, once it is up. */
+	uint64_t dist = ARM64_GICD | a->layout.alias_bit, redist = ARM64_GICR | a->layout.alias_bit;
 	int r;
 
 	a->gic = kvm_create_device(a->vm, KVM_DEV_TYPE_ARM_VGIC_V3, e);
@@ -133,7 +155,12 @@ int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config 
 	a->config = *c;
 	a->vm = vm;
 	a->gic = -1;
+	rsi_realm_init(&a->realm);
 	r = arch_layout(c, &a->layout, e);
+	if (!r && is_realm(a)) {
+		a->vcpus = calloc(c->cpus, sizeof(*a->vcpus));
+		r = a->vcpus ? 0 : err_set(e, -ENOMEM, "VM: out of memory");
+	}
 	if (!r)
 		r = kvm_preferred_target(vm, &a->init, e);
 	if (r < 0) {
@@ -148,12 +175,30 @@ int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config 
 	return 0;
 }
 
+int arch_vm_memory(struct arch_vm *a, struct mem *m, struct err *e)
+{
+	struct rsi_config config = {
+		.ipa_bits = arm64_ipa_bits(&a->layout),
+		.hash = RSI_HASH_SHA_256,
+	};
+
+	a->mem = m;
+	return is_realm(a) ? copier_add(m, &config, e) : 0;
+}
+
+void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)
+{
+	rsi_realm_measure(&a->realm, digest, len);
+}
+
 int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *e)
 {
 	struct kvm_vcpu_init init = a->init;
 
 	if (index > 0)
 		init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
+	if (a->vcpus)
+		a->vcpus[index].fd = vcpu;
 	return kvm_vcpu_init(vcpu, &init, e);
 }
 
@@ -169,16 +214,7 @@ int arch_vm_ready(struct arch_vm *a, struct err *e)
 	if (!r)
 		r = kvm_set_attr(a->gic, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT,
 			NULL, "GICv3 start", e);
-	if (!r && a->config.protection == PROTECTION_PRIVATE)
-		r = forward_calls(a, e);
-	return r;
-}
-
-void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)
-{
-	(void)a;
-	(void)digest;
-	(void)len;
+	return r ? r : forward_mode_calls(a, e);
 }
 
 void arch_vm_free(struct arch_vm *a)
@@ -186,6 +222,8 @@ void arch_vm_free(struct arch_vm *a)
 	if (!a)
 		return;
 	fd_close(&a->gic);
+	rsi_realm_destroy(&a->realm);
+	free(a->vcpus);
 	free(a);
 }
 
@@ -201,44 +239,102 @@ int arch_vcpu_start(struct arch_vm *a, int vcpu, unsigned int index, const struc
 	/* Absent in old kernels and in pKVM guests: then FEATURES has no bits of KVM's own. */
 	if (kvm_get_reg(vcpu, REG_VENDOR_HYP, &a->kvm_features, &ignored) < 0)
 		a->kvm_features = 1;
-	r = kvm_set_reg(vcpu, CORE_REG(regs.pc), &entry->pc.v, e);
+	r = kvm_set_reg(vcpu, REG_PC, &entry->pc.v, e);
 	if (r >= 0)
-		r = kvm_set_reg(vcpu, CORE_X(0), &entry->arg, e);
+		r = kvm_set_reg(vcpu, REG_X(0), &entry->arg, e);
 	return r < 0 ? r : 0;
 }
 
-static void put_result(int vcpu, const struct smccc_regs *regs)
+/* These cannot fail on a vCPU that just left the guest in this very call. */
+static void get_regs(int vcpu, uint64_t *x, unsigned int first, unsigned int count)
 {
 	struct err ignored;
 	unsigned int i;
 
-	/* These cannot fail on a vCPU that just left the guest in this very call. */
-	for (i = 0; i < ARRAY_SIZE(regs->x); i++)
-		kvm_set_reg(vcpu, CORE_X(i), &regs->x[i], &ignored);
+	for (i = first; i < first + count; i++)
+		kvm_get_reg(vcpu, REG_X(i), &x[i], &ignored);
+}
+
+static void put_regs(int vcpu, const uint64_t *x, unsigned int count)
+{
+	struct err ignored;
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		kvm_set_reg(vcpu, REG_X(i), &x[i], &ignored);
+}
+
+static struct copier *copier_of(struct arch_vm *a, int vcpu)
+{
+	struct realm_vcpu *v = a->vcpus;
+
+	while (v->fd != vcpu)
+		v++;
+	return &v->copier;
+}
+
+static bool copier_is_done(struct arch_vm *a, int vcpu)
+{
+	static const uint64_t success = RSI_SUCCESS;
+
+	if (!copier_finish(copier_of(a, vcpu), vcpu))
+		return false;
+	put_regs(vcpu, &success, 1);
+	return true;
+}
+
+static bool rsi_call(struct arch_vm *a, int vcpu, uint64_t id, struct arch_convert *c)
+{
+	struct rsi_context ctx = { &a->layout, a->mem, &a->realm };
+	struct rsi_shape shape = rsi_shape(id);
+	struct rsi_regs regs = { { 0 } };
+
+	if (id == RSI_COPIER_DONE && copier_is_done(a, vcpu))
+		return false;
+	get_regs(vcpu, regs.x, 1, shape.args);
+	switch (rsi_decode(&ctx, id, &regs, c)) {
+	case RSI_ANSWERED:
+		put_regs(vcpu, regs.x, shape.results);
+		return false;
+	case RSI_CONVERT:
+		return true;
+	case RSI_COPY_CONFIG:
+		copier_start(copier_of(a, vcpu), vcpu, COPIER_CONFIG, gpa(regs.x[1]));
+		return false;
+	case RSI_COPY_HOST_CALL:
+		copier_start(copier_of(a, vcpu), vcpu, COPIER_NOT_SUPPORTED,
+			gpa(regs.x[1] + RSI_HOST_CALL_GPR0));
+		return false;
+	}
+	return false;
 }
 
 bool arch_hypercall(struct arch_vm *a, int vcpu, struct kvm_run *run, struct arch_convert *c)
 {
 	struct smccc_context ctx = { a->kvm_features, &a->layout };
 	struct smccc_regs regs = { { 0 } };
-	struct err ignored;
-	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(regs.x); i++)
-		kvm_get_reg(vcpu, CORE_X(i), &regs.x[i], &ignored);
+	if (is_realm(a))
+		return rsi_call(a, vcpu, run->hypercall.nr, c);
+	get_regs(vcpu, regs.x, 0, ARRAY_SIZE(regs.x));
 	if (smccc_decode(&ctx, run->hypercall.nr, &regs, c))
 		return true;
-	put_result(vcpu, &regs);
+	put_regs(vcpu, regs.x, ARRAY_SIZE(regs.x));
 	return false;
 }
 
-void arch_convert_done(struct arch_vm *a, int vcpu, struct kvm_run *run, int result)
+void arch_convert_done(
+	struct arch_vm *a, int vcpu, struct kvm_run *run, const struct arch_convert *c, int result)
 {
 	struct smccc_regs regs = { { smccc_result(result), 0, 0, 0 } };
+	struct rsi_regs realm = { { 0 } };
 
-	(void)a;
-	(void)run;
-	put_result(vcpu, &regs);
+	if (is_realm(a)) {
+		rsi_converted(c, result, &realm);
+		put_regs(vcpu, realm.x, rsi_shape(run->hypercall.nr).results);
+		return;
+	}
+	put_regs(vcpu, regs.x, ARRAY_SIZE(regs.x));
 }
 
 uint64_t arch_stage_extra(const struct arch_layout *l, gpa_t at, void *buf, uint64_t room)
@@ -260,15 +356,15 @@ const char *arch_dump(int vcpu, char *buf, size_t room)
 
 	buf[0] = 0;
 	for (i = 0; i < 31 && used < room; i++) {
-		if (kvm_get_reg(vcpu, CORE_X(i), &v, &ignored) < 0)
+		if (kvm_get_reg(vcpu, REG_X(i), &v, &ignored) < 0)
 			return "";
 		used += (size_t)snprintf(buf + used, room - used, "x%-2d %016llx%c", i,
 			(unsigned long long)v, i % 4 == 3 ? '\n' : ' ');
 	}
-	if (used < room && kvm_get_reg(vcpu, CORE_REG(regs.pc), &v, &ignored) >= 0)
+	if (used < room && kvm_get_reg(vcpu, REG_PC, &v, &ignored) >= 0)
 		used += (size_t)snprintf(
 			buf + used, room - used, "\npc  %016llx", (unsigned long long)v);
-	if (used < room && kvm_get_reg(vcpu, CORE_REG(regs.pstate), &v, &ignored) >= 0)
+	if (used < room && kvm_get_reg(vcpu, REG_PSTATE, &v, &ignored) >= 0)
 		snprintf(buf + used, room - used, " pstate %016llx", (unsigned long long)v);
 	return buf;
 }

@@ -194,13 +194,6 @@ int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config 
 	return 0;
 }
 
-void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)
-{
-	(void)a;
-	(void)digest;
-	(void)len;
-}
-
 void arch_vm_free(struct arch_vm *a)
 {
 	if (!a)
@@ -352,11 +345,29 @@ bool arch_hypercall(struct arch_vm *a, int vcpu, struct kvm_run *run, struct arc
 	return false;
 }
 
-void arch_convert_done(struct arch_vm *a, int vcpu, struct kvm_run *run, int result)
+void arch_convert_done(
+	struct arch_vm *a, int vcpu, struct kvm_run *run, const struct arch_convert *c, int result)
 {
 	(void)a;
+	(void)c;
 	(void)vcpu;
 	run->hypercall.ret = x86_hypercall_result(result);
+}
+
+int arch_vm_memory(struct arch_vm *a, struct mem *m, struct err *e)
+{
+	(void)a;
+	(void)m;
+	(void)e;
+	return 0;
+}
+
+void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)
+{
+	/* No call of a guest's asks for it. */
+	(void)a;
+	(void)digest;
+	(void)len;
 }
 
 uint64_t arch_stage_extra(const struct arch_layout *l, gpa_t at, void *buf, uint64_t room)

@@ -240,7 +240,7 @@ static void handle_exit(struct floor *f)
 		break;
 	case KVM_EXIT_HYPERCALL:
 		if (arch_hypercall(f->arch, f->vcpu, run, &c))
-			arch_convert_done(f->arch, f->vcpu, run, convert(f, &c));
+			arch_convert_done(f->arch, f->vcpu, run, &c, convert(f, &c));
 		break;
 	default:
 		fprintf(stderr, "floor_convert: exit %u\n", run->exit_reason);

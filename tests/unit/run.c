@@ -33,6 +33,7 @@ static const struct {
 	{ "probe", probe_suite },
 	{ "protect", protect_suite },
 	{ "ratelimit", ratelimit_suite },
+	{ "rsi", rsi_suite },
 	{ "serial", serial_suite },
 	{ "tty", tty_suite },
 	{ "util", util_suite },

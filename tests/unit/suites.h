@@ -26,6 +26,7 @@ Suite *power_suite(void);
 Suite *probe_suite(void);
 Suite *protect_suite(void);
 Suite *ratelimit_suite(void);
+Suite *rsi_suite(void);
 Suite *serial_suite(void);
 Suite *tty_suite(void);
 Suite *util_suite(void);

@@ -585,6 +585,74 @@ START_TEST(ram_above_4_gib)
 }
 END_TEST
 
+/* The map of a realm lies in the lower half of its addresses, and its kernel calls by SMC. */
+START_TEST(realm_has_one_bit_more)
+{
+	static const struct {
+		uint64_t ram, bit;
+	} want[] = { { MIB(4), GIB(4) }, { GIB(3), GIB(4) }, { GIB(3) + MIB(1), GIB(8) },
+		{ GIB(64), GIB(128) } };
+	struct arch_config c = {
+		.cpus = 1, .protection = PROTECTION_SOFT_REALM, .ram_bytes = want[_i].ram
+	};
+	struct arch_layout l;
+	struct fdt_params p = { .config = &c, .layout = &l, .bootargs = "" };
+	struct err e = { "" };
+	fdt64_t wide[2];
+	size_t size;
+	void *fdt;
+	int len;
+
+	ck_assert_int_eq(arch_layout(&c, &l, &e), 0);
+	ck_assert_uint_eq(l.alias_bit, want[_i].bit);
+	ck_assert(!l.alias_is_private);
+	ck_assert_uint_eq(1ULL << arm64_ipa_bits(&l), 2 * l.alias_bit);
+	ck_assert_uint_le(l.ram[0].base.v + l.ram[0].size, l.alias_bit);
+	ck_assert_msg(arm64_fdt_build(&p, &fdt, &size, &e) == 0, "%s", e.msg);
+	ck_assert_str_eq(prop(fdt, "/psci", "method", &len), "smc");
+	memcpy(wide, prop(fdt, "/interrupt-controller@8000000", "reg", &len), sizeof(wide));
+	ck_assert_uint_eq(fdt64_to_cpu(wide[0]), ARM64_GICD);
+	free(fdt);
+	c.protection = PROTECTION_PRIVATE;
+	ck_assert_int_eq(arch_layout(&c, &l, &e), 0);
+	ck_assert_uint_eq(l.alias_bit, 0);
+}
+END_TEST
+
+/* What the user says comes last, and so wins. */
+START_TEST(realm_is_told_its_bounce_buffers)
+{
+	static const struct {
+		uint64_t ram;
+		const char *bootargs;
+	} want[] = { { MIB(64), "swiotlb=8192 x=1" }, { GIB(4), "swiotlb=32768 x=1" } };
+	struct arch_config c = { .protection = PROTECTION_SOFT_REALM,
+		.cpus = 1,
+		.ram_bytes = want[_i].ram,
+		.swiotlb = MIB(64) };
+	struct boot_files f = { .kernel = image(MIB(2)), .params = "x=1", .kernel_path = "k" };
+	char longest[2048];
+	struct err e = { "" };
+	struct arch_layout l;
+	struct boot_plan p;
+	int len;
+
+	ck_assert_int_eq(arch_layout(&c, &l, &e), 0);
+	ck_assert_msg(arch_boot_plan(&c, &l, &f, &p, &e) == 0, "%s", e.msg);
+	ck_assert_str_eq(prop(p.items[1].data, "/chosen", "bootargs", &len), want[_i].bootargs);
+	boot_plan_free(&p);
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = 0;
+	f.params = longest;
+	ck_assert_int_eq(arch_boot_plan(&c, &l, &f, &p, &e), -E2BIG);
+	ck_assert_ptr_nonnull(strstr(e.msg, "swiotlb="));
+	c.protection = PROTECTION_PRIVATE;
+	ck_assert_msg(arch_boot_plan(&c, &l, &f, &p, &e) == 0, "%s", e.msg);
+	boot_plan_free(&p);
+	blob_free(&f.kernel);
+}
+END_TEST
+
 static const struct {
 	uint64_t id, x1, x2, x3;
 	uint64_t answer; /* when it is no conversion */
@@ -657,6 +725,8 @@ Suite *arm64_boot_suite(void)
 	tcase_add_loop_test(t, boot_files_stay_out_of_the_pool, 0, 2);
 	tcase_add_loop_test(t, rng_seed_but_not_under_pkvm, PROTECTION_NONE, PROTECTION_PKVM + 1);
 	tcase_add_test(t, ram_above_4_gib);
+	tcase_add_loop_test(t, realm_has_one_bit_more, 0, 4);
+	tcase_add_loop_test(t, realm_is_told_its_bounce_buffers, 0, 2);
 	tcase_add_loop_test(t, hypercalls, 0, (int)ARRAY_SIZE(calls));
 	tcase_add_test(t, conversion_results);
 	suite_add_tcase(s, t);

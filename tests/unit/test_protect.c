@@ -151,6 +151,25 @@ START_TEST(auto_takes_the_strongest)
 }
 END_TEST
 
+/* With a kernel, the interface that it most likely knows; else the one with the least to know. */
+START_TEST(auto_suits_what_shall_run)
+{
+	static uint8_t some[1];
+	struct arch_config c = { .protection = PROTECTION_AUTO, .ram_bytes = MIB(64) };
+	struct boot_files f = { .kernel = { some, 1 }, .params = "" };
+	struct err e = { "" };
+
+	log_set_level(LOG_ERROR);
+	host.no_pkvm = true;
+	ck_assert_int_eq(protect_resolve(&c, &f, &e), 0);
+	ck_assert_int_eq(c.protection, PROTECTION_SOFT_REALM);
+	c.protection = PROTECTION_AUTO;
+	f.firmware = (struct blob){ some, 1 };
+	ck_assert_int_eq(protect_resolve(&c, &f, &e), 0);
+	ck_assert_int_eq(c.protection, PROTECTION_PRIVATE);
+}
+END_TEST
+
 /* The staging area of a firmware holds the boot files too, and pKVM pins it. */
 START_TEST(auto_counts_what_is_staged)
 {
@@ -214,6 +233,7 @@ Suite *protect_suite(void)
 	tcase_add_test(t, no_guest_memfd);
 	tcase_add_test(t, guest_memfd_without_mapping);
 	tcase_add_test(t, auto_takes_the_strongest);
+	tcase_add_test(t, auto_suits_what_shall_run);
 	tcase_add_test(t, auto_counts_what_is_staged);
 	tcase_add_test(t, soft_sev_needs_no_emulation);
 	tcase_add_test(t, no_kvm_at_all);

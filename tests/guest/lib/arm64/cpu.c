@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The arm64 part of the library: vCPUs by PSCI, conversions by pKVM's calls, GICv3. */
+/* The arm64 part of the library: vCPUs by PSCI, conversions by pKVM's or a realm's calls, GICv3. */
 #include "guest.h"
 
-#define GICD 0x08000000ULL
-#define GICR 0x08100000ULL
+/* A realm's interrupt controller is at shared addresses. */
+#define GICD (0x08000000ULL | boot->alias_bit)
+#define GICR (0x08100000ULL | boot->alias_bit)
 
 enum { GICD_CTLR = 0x0, GICD_IGROUPR = 0x80, GICD_ISENABLER = 0x100, GICD_IPRIORITYR = 0x400 };
 enum { GICD_ICFGR = 0xc00, GICD_IROUTER = 0x6000, GICR_WAKER = 0x14 };
@@ -15,9 +16,13 @@ enum { GICD_ICFGR = 0xc00, GICD_IROUTER = 0x6000, GICR_WAKER = 0x14 };
 #define SERIAL_INTID 36u /* SPI 4 */
 #define INTID_NONE   1020u
 
+/* A block of 1 GiB in level1, see start.S: device memory, accessed, never executed. */
+#define DEVICE_BLOCK (1ULL | 1ULL << 10 | 3ULL << 53)
+
 _Noreturn void cpu_exception(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far);
 void cpu_interrupt(void);
 _Noreturn void cpu_leave_asm(uint64_t fn, const struct outside *o, uint64_t stack);
+extern volatile uint64_t level1[512] __attribute__((visibility("hidden")));
 extern uint8_t secondary_start[] __attribute__((visibility("hidden")));
 
 static void (*serial_handler)(void);
@@ -25,8 +30,13 @@ static uint32_t interrupts;
 
 void cpu_setup(uint32_t cpu)
 {
-	/* start.S has done it all. */
-	(void)cpu;
+	/* start.S has done the rest: the first GiB once more, as devices at their shared addresses. */
+	if (cpu == 0 && boot->alias_bit) {
+		level1[boot->alias_bit >> 30] = 0;
+		__asm__ volatile("dsb ishst\n\ttlbi vmalle1is\n\tdsb ish\n\tisb" ::: "memory");
+		level1[boot->alias_bit >> 30] = boot->alias_bit | DEVICE_BLOCK;
+		__asm__ volatile("dsb ishst\n\tisb" ::: "memory");
+	}
 }
 
 void cpu_exception(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far)
@@ -54,13 +64,29 @@ void cpu_leave(uint64_t fn, const struct outside *o, uint64_t stack, uint64_t ro
 	cpu_leave_asm(fn, o, stack);
 }
 
+/* All refusals, and those of the host, are one error to the tests. */
+static int64_t realm_convert(uint64_t page, bool to_private)
+{
+	struct call c = { { RSI_IPA_STATE_SET, page, page + PAGE, to_private } };
+
+	smc(&c);
+	return c.x[0] == 0 && c.x[1] == page + PAGE && c.x[2] == 0 ? 0 : CONVERT_EINVAL;
+}
+
 int64_t convert(uint64_t gpa, uint64_t pages, bool to_private)
 {
 	int64_t r = 0;
 	uint64_t i;
 
-	for (i = 0; i < pages && r == 0; i++)
-		r = (int64_t)hypercall(to_private ? MEM_UNSHARE : MEM_SHARE, gpa + i * PAGE, 0, 0);
+	for (i = 0; i < pages && r == 0; i++) {
+		if (mode_is(BOOT_SOFT_REALM))
+			r = realm_convert(gpa + i * PAGE, to_private);
+		else
+			r = (int64_t)hypercall(
+				to_private ? MEM_UNSHARE : MEM_SHARE, gpa + i * PAGE, 0, 0);
+		if (r == 0)
+			note_state(gpa + i * PAGE, !to_private);
+	}
 	return r;
 }
 

@@ -75,7 +75,8 @@ static inline uint64_t hypercall(uint64_t id, uint64_t x1, uint64_t x2, uint64_t
 /* Forwarded ones, their neighbours, and others that nobody implements. */
 static const uint32_t call_numbers[] = { 0x86000000, 0x86000001, 0xC6000001, 0xC6000002, 0xC6000003,
 	0xC6000003, 0xC6000004, 0xC6000004, 0xC6000005, 0xC6000006, 0xC6000007, 0xC6000008,
-	0xC4000190, 0xC4000197, 0x82000000, 0x12345678 };
+	0xC4000190, 0xC4000193, 0xC4000195, 0xC4000196, 0xC4000197, 0xC4000198, 0xC4000199,
+	0xC40001AF, 0x82000000, 0x12345678 };
 
 /* Nothing answers here, neither as memory nor as a device. */
 #define UNCLAIMED_MMIO 0x02000000ULL
@@ -95,6 +96,10 @@ static const uint32_t call_numbers[] = { 0x86000000, 0x86000001, 0xC6000001, 0xC
 #define PSCI_SYSTEM_OFF	  0x84000008u
 #define PSCI_SYSTEM_RESET 0x84000009u
 #define PSCI_CPU_ON	  0xC4000003u
+
+/* A realm's calls, from here on (Arm DEN0137). */
+#define RSI_FIRST	  0xC4000190u
+#define RSI_IPA_STATE_SET 0xC4000197u
 
 #define VENDOR_FEATURES 0x86000000u
 #define HYP_MEMINFO	0xC6000002u

@@ -162,6 +162,7 @@ bad_exception:
  */
 	.section .data.tables, "aw"
 	.balign	4096
+	.global	level1
 level1:
 	.quad	level2 + DESC_TABLE
 	.set	at, 1 << 30
