@@ -21,6 +21,9 @@
 struct block {
 	uint32_t id; /* its slot, or NO_SLOT */
 	bool open;   /* it is a slot with memory */
+	/* By a trap, and no page of it was shared since: what the guest has there it may not know
+	 * how to tell of, so the block stays. */
+	bool touched;
 };
 
 struct alias_range {
@@ -198,7 +201,7 @@ int alias_range_new(struct alias_range **out, struct slot_table *t, const struct
 	a->count = (uint32_t)((a->size + a->block - 1) / a->block);
 	a->blocks = malloc(a->count * sizeof(*a->blocks));
 	for (i = 0; a->blocks && i < a->count; i++)
-		a->blocks[i] = (struct block){ NO_SLOT, false };
+		a->blocks[i] = (struct block){ .id = NO_SLOT };
 	if (!a->blocks)
 		r = err_set(e, -ENOMEM, "memory slots: out of memory");
 	else if (!bit || bit & (bit - 1) || ((base.v | (base.v + a->size - 1)) & bit) ||
@@ -256,7 +259,7 @@ static int drop_idle(struct mem *m, const struct mem_region *r, uint32_t from, u
 	for (i = 0; i < a->count && *need; i++) {
 		uint64_t len = block_len(a, i);
 
-		if (!is_open(a, i) || (i >= from && i < to) ||
+		if (!is_open(a, i) || a->blocks[i].touched || (i >= from && i < to) ||
 			!share_all(r->share, i * pages, len / PAGE_SIZE, false))
 			continue;
 		ret = close_block(a, i, e);
@@ -303,8 +306,10 @@ int alias_cover(struct mem *m, struct mem_region *r, uint64_t first, uint64_t pa
 	uint32_t i;
 	int ret;
 
-	for (i = from; i < to; i++)
+	for (i = from; i < to; i++) {
 		need += is_open(a, i) ? 0 : block_len(a, i);
+		a->blocks[i].touched = false;
+	}
 	if (!need)
 		return 0;
 	ret = make_room(m, r, from, to, need, e);
@@ -361,11 +366,19 @@ int mem_alias_touch(struct mem *m, gpa_t a, struct err *e)
 {
 	uint64_t off;
 	struct mem_region *r = find_shared(m, a, 1, &off);
+	bool was_open, was_touched;
+	struct block *block;
+	int ret;
 
 	if (!r)
 		return err_set(e, -EFAULT, "gpa 0x%llx: not a shared address of RAM",
 			(unsigned long long)a.v);
-	return alias_cover(m, r, off / PAGE_SIZE, 1, e);
+	block = &r->alias->blocks[off / r->alias->block];
+	was_open = block->open;
+	was_touched = block->touched;
+	ret = alias_cover(m, r, off / PAGE_SIZE, 1, e);
+	block->touched = was_open ? was_touched : !ret && r->alias->nowhere;
+	return ret;
 }
 
 int mem_alias_access(

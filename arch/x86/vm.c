@@ -39,6 +39,7 @@ struct arch_vm {
 	int vm;
 	struct kvm_cpuid2 *cpuid; /* as KVM supports it */
 	uint64_t c_bit;		  /* of mode soft-sev, else 0 */
+	bool calls;		  /* see calls_work */
 };
 
 const char *arch_name(void)
@@ -174,6 +175,7 @@ int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config 
 	a->vm = vm;
 	r = arch_layout(c, &layout, e);
 	a->c_bit = r ? 0 : layout.alias_bit;
+	a->calls = a->c_bit ? calls_work() : c->protection == PROTECTION_PRIVATE;
 	if (!r)
 		r = kvm_set_tss(vm, X86_TSS, X86_IDENTITY_MAP, e);
 	if (!r)
@@ -207,7 +209,8 @@ int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *
 	struct cpuid_policy policy = {
 		.index = index,
 		.cpus = a->config.cpus,
-		.convert_calls = a->config.protection == PROTECTION_PRIVATE,
+		.convert_calls = a->calls,
+		.migration = a->calls && a->c_bit,
 		.hidden = a->config.hidden,
 		.c_bit = a->c_bit,
 	};
@@ -217,11 +220,9 @@ int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *
 
 	if (!copy)
 		return err_set(e, -ENOMEM, "CPUID: out of memory");
-	if (a->c_bit) {
-		policy.convert_calls = policy.migration = calls_work();
-		/* The addresses of SEV's interface end with four levels of tables. */
+	/* The addresses of SEV's interface end with four levels of tables. */
+	if (a->c_bit)
 		policy.hidden |= BIT(X86_LA57);
-	}
 	memcpy(copy, a->cpuid, size);
 	copy->nent =
 		x86_cpuid_apply((struct x86_cpuid *)(void *)copy->entries, copy->nent, &policy);
