@@ -85,6 +85,9 @@ int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e);
  * that code in private memory cannot run. */
 bool arch_kvm_emulates(void);
 
+/* True when at least memory-mapped devices work from private code: KVM is told what was accessed. */
+bool arch_private_mmio(void);
+
 /*
  * Appends what only this architecture knows of the host to f, for nacre doctor: which KVM this is,
  * and the capabilities that its modes use. kvm and vm may be -1 (not to be had): then only what can

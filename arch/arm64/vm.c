@@ -86,6 +86,11 @@ bool arch_kvm_emulates(void)
 	return false;
 }
 
+bool arch_private_mmio(void)
+{
+	return true;
+}
+
 static int forward_calls(
 	struct arch_vm *a, const struct smccc_range *ranges, unsigned int count, struct err *e)
 {

@@ -107,11 +107,7 @@ bool arch_kvm_emulates(void)
 	return amd && !helps;
 }
 
-/*
- * Whether the call of an SEV guest, VMMCALL, reaches KVM by itself. On Intel's processors it is an
- * undefined instruction, and KVM would have to read and mend it.
- */
-static bool calls_work(void)
+static bool is_amd(void)
 {
 	struct blob info;
 	struct err ignored;
@@ -122,6 +118,21 @@ static bool calls_work(void)
 	amd = cpu_has(&info, " svm");
 	blob_free(&info);
 	return amd;
+}
+
+/*
+ * Whether the call of an SEV guest, VMMCALL, reaches KVM by itself. On Intel's processors it is an
+ * undefined instruction, and KVM would have to read and mend it.
+ */
+static bool calls_work(void)
+{
+	return is_amd();
+}
+
+/* Decode assists bring the instruction's bytes along; Intel's only tell its address and length. */
+bool arch_private_mmio(void)
+{
+	return is_amd() && !arch_kvm_emulates();
 }
 
 static int enable_caps(struct arch_vm *a, struct err *e)
