@@ -146,13 +146,14 @@ $(GUESTS)/%/hello.bin: examples/firmware-hello-%.S
 	$(Q)$(CROSS_$*)gcc -c -o $(@:.bin=.o) $<
 	$(Q)$(CROSS_$*)objcopy -O binary $(@:.bin=.o) $@
 include tests/bench/bench.mk
+include tests/attack/attack.mk
 
 # Pure parts of both architectures are tested on every host; test_*_boot.c include boot.c and layout.c.
 UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
             arch/gunzip.c arch/unzstd.c arch/platform.c arch/arm64/fdt.c arch/arm64/image.c arch/arm64/smccc.c arch/arm64/rsi.c \
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \
-            $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/cli.c vmm/options.c \
+            $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/vm_convert.c vmm/cli.c vmm/options.c \
             vmm/options_list.c vmm/measure.c $(UNIT_EXTRA) \
             arch/boot_plan.c arch/boot.c
 UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)

@@ -85,6 +85,9 @@ int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e);
  * that code in private memory cannot run. */
 bool arch_kvm_emulates(void);
 
+/* True when the calls by which a guest of an alias mode says what it shares reach KVM here. */
+bool arch_guest_can_share(void);
+
 /* True when at least memory-mapped devices work from private code: KVM is told what was accessed. */
 bool arch_private_mmio(void);
 
@@ -142,6 +145,9 @@ void arch_convert_done(
 
 /* One line about an exit that ends the run and that only this architecture knows, else "". */
 const char *arch_exit_name(uint32_t reason);
+
+/* What it says of a guest that it accesses that address, where it can only be a mistake; else NULL. */
+const char *arch_mmio_note(const struct arch_layout *l, uint64_t addr);
 
 /* An exit that only this architecture knows: true when it has been handled. */
 bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run);

@@ -21,9 +21,6 @@
 struct block {
 	uint32_t id; /* its slot, or NO_SLOT */
 	bool open;   /* it is a slot with memory */
-	/* By a trap, and no page of it was shared since: what the guest has there it may not know
-	 * how to tell of, so the block stays. */
-	bool touched;
 };
 
 struct alias_range {
@@ -201,7 +198,7 @@ int alias_range_new(struct alias_range **out, struct slot_table *t, const struct
 	a->count = (uint32_t)((a->size + a->block - 1) / a->block);
 	a->blocks = malloc(a->count * sizeof(*a->blocks));
 	for (i = 0; a->blocks && i < a->count; i++)
-		a->blocks[i] = (struct block){ .id = NO_SLOT };
+		a->blocks[i] = (struct block){ NO_SLOT, false };
 	if (!a->blocks)
 		r = err_set(e, -ENOMEM, "memory slots: out of memory");
 	else if (!bit || bit & (bit - 1) || ((base.v | (base.v + a->size - 1)) & bit) ||
@@ -259,7 +256,7 @@ static int drop_idle(struct mem *m, const struct mem_region *r, uint32_t from, u
 	for (i = 0; i < a->count && *need; i++) {
 		uint64_t len = block_len(a, i);
 
-		if (!is_open(a, i) || a->blocks[i].touched || (i >= from && i < to) ||
+		if (!is_open(a, i) || (i >= from && i < to) ||
 			!share_all(r->share, i * pages, len / PAGE_SIZE, false))
 			continue;
 		ret = close_block(a, i, e);
@@ -282,7 +279,7 @@ static int make_room(struct mem *m, const struct mem_region *mine, uint32_t from
 	int ret = 0;
 
 	need -= min_u64(need, room);
-	for (i = 0; i < m->count && need && !ret; i++) {
+	for (i = 0; i < m->count && need && !ret && !m->alias.keep; i++) {
 		const struct mem_region *r = m->regions[i];
 
 		if (r->alias)
@@ -306,10 +303,8 @@ int alias_cover(struct mem *m, struct mem_region *r, uint64_t first, uint64_t pa
 	uint32_t i;
 	int ret;
 
-	for (i = from; i < to; i++) {
+	for (i = from; i < to; i++)
 		need += is_open(a, i) ? 0 : block_len(a, i);
-		a->blocks[i].touched = false;
-	}
 	if (!need)
 		return 0;
 	ret = make_room(m, r, from, to, need, e);
@@ -330,9 +325,10 @@ void mem_alias_set(struct mem *m, uint64_t bit, bool is_private, uint64_t limit)
 	m->alias = (struct mem_alias){ .bit = bit, .is_private = is_private, .limit = limit };
 }
 
-void mem_alias_trap(struct mem *m)
+void mem_alias_trap(struct mem *m, bool keep)
 {
 	m->alias.traps = true;
+	m->alias.keep = keep;
 }
 
 uint64_t mem_alias_bytes(const struct mem *m)
@@ -366,19 +362,11 @@ int mem_alias_touch(struct mem *m, gpa_t a, struct err *e)
 {
 	uint64_t off;
 	struct mem_region *r = find_shared(m, a, 1, &off);
-	bool was_open, was_touched;
-	struct block *block;
-	int ret;
 
 	if (!r)
 		return err_set(e, -EFAULT, "gpa 0x%llx: not a shared address of RAM",
 			(unsigned long long)a.v);
-	block = &r->alias->blocks[off / r->alias->block];
-	was_open = block->open;
-	was_touched = block->touched;
-	ret = alias_cover(m, r, off / PAGE_SIZE, 1, e);
-	block->touched = was_open ? was_touched : !ret && r->alias->nowhere;
-	return ret;
+	return alias_cover(m, r, off / PAGE_SIZE, 1, e);
 }
 
 int mem_alias_access(

@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
 
 /*
@@ -85,7 +84,10 @@ void mem_drop_hold(struct mem_hold *h)
 	h->mem = NULL;
 }
 
-/* With the bit that tells a page's two addresses apart left out: see mem/alias.h. */
+/*
+ * With the bit that tells a page's two addresses apart left out: see mem/alias.h. The range is whole
+ * pages, so that it meets a buffer's pages just where it meets the buffer.
+ */
 static bool overlaps(const struct mem *m, const struct mem_hold *h, uint64_t first, uint64_t last)
 {
 	unsigned int i;
@@ -93,8 +95,7 @@ static bool overlaps(const struct mem *m, const struct mem_hold *h, uint64_t fir
 	for (i = 0; i < h->count; i++) {
 		uint64_t a = h->gpa[i].v & ~m->alias.bit;
 
-		/* Whole pages: what changes sides is never less. */
-		if (align_down(a, PAGE_SIZE) <= last && first <= a + (h->iov[i].iov_len - 1))
+		if (a <= last && first <= a + (h->iov[i].iov_len - 1))
 			return true;
 	}
 	return false;

@@ -16,7 +16,10 @@ static void on_mmio(struct vcpu *v)
 	struct kvm_run *run = v->run;
 	unsigned int len = run->mmio.len <= sizeof(run->mmio.data) ? run->mmio.len : 0;
 	uint64_t addr = run->mmio.phys_addr;
+	const char *note = arch_mmio_note(&v->vm->layout, addr);
 
+	if (note)
+		log_limited(LOG_WARN, "guest: %s", note);
 	if (!len || vm_access_shared(v->vm, v, gpa(addr), run->mmio.data, len, run->mmio.is_write))
 		return;
 	/* Where shared addresses have a bit of their own, a kernel that knows it maps devices so. */

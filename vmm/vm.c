@@ -10,21 +10,15 @@
 
 #include "mem/alias.h"
 #include "mem/convert.h"
-#include "mem/hold.h"
 #include "vmm/kvm.h"
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
+#include "vmm/vm_convert.h"
 
 #define SLOTS_FEW 32
-/*
- * How long a vCPU waits for I/O to leave pages that its guest wants private. Only a guest that breaks
- * the rules of virtio comes into it; what a slow disk takes longer for, it is refused.
- */
-#define HELD_WAIT_MS   20
-#define HELD_WAITS_MAX 50
 
 /* ---- what mem/ needs of KVM ---- */
 
@@ -137,7 +131,7 @@ static int make_memory(struct vm *vm, struct err *e)
 		mem_alias_set(vm->mem, vm->layout.alias_bit, vm->layout.alias_is_private,
 			vm->config.shared_limit);
 	if (!r && vm->layout.alias_traps)
-		mem_alias_trap(vm->mem);
+		mem_alias_trap(vm->mem, !arch_guest_can_share());
 	if (!r)
 		r = add_ram(vm, e);
 	return r ? r : share_pool(vm, e);
@@ -296,24 +290,6 @@ void vm_join(struct vm *vm)
 
 /* ---- changes of the memory map ---- */
 
-static int convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c, struct err *e)
-{
-	unsigned int waits;
-	int r;
-
-	for (waits = 0;; waits++) {
-		park_stop(&vm->park, &self->member);
-		r = convert_apply(vm->mem, c->gpa, c->len, c->to_private, e);
-		park_start(&vm->park, &self->member);
-		if (r != -EBUSY || waits == HELD_WAITS_MAX || vm_ended(vm))
-			return r;
-		/* Away, so that neither other changers nor the end wait for us. */
-		park_leave(&self->member);
-		mem_wait_unheld(vm->mem, c->gpa, c->len, HELD_WAIT_MS);
-		park_enter(&self->member);
-	}
-}
-
 int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 {
 	struct err e = { "" };
@@ -322,7 +298,7 @@ int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 	if (!r && convert_is_noop(vm->mem, c->gpa, c->len, c->to_private))
 		return 0;
 	if (!r)
-		r = convert(vm, self, c, &e);
+		r = vm_convert_unheld(&vm->park, &self->member, vm->mem, c, &vm->end, &e);
 	if (!r)
 		return 0;
 	if (r == -ENOTRECOVERABLE) {

@@ -20,8 +20,10 @@
 
 #define FDT_MAX MIB(2)
 /* What Linux keeps of its parameters, the end mark included. */
-#define PARAMS_ROOM 2048u
-#define BOUNCE_SLOT 2048u
+#define PARAMS_ROOM    2048u
+#define BOUNCE_SLOT    2048u
+#define BOUNCE_SEGMENT 128u   /* slots; pools are made of whole segments */
+#define BOUNCE_DEFAULT 32768u /* slots */
 
 struct places {
 	uint64_t kernel, fdt, handoff, initrd, end;
@@ -55,19 +57,29 @@ static int mark_seed(const void *fdt, const char *name, struct boot_plan *out, s
  * All that a realm's kernel exchanges with devices goes through its bounce buffers. Linux 7.3 sizes
  * these by what an ordinary guest needs, 1 MiB for each GiB of RAM, and a disk request that does not
  * fit waits for ever. So the kernel is told a size, in slots of 2 KiB; in front of the user's own
- * parameters, which win.
+ * parameters, which win. It rounds up to a power of two: we round down before. And who asks for just
+ * its default has not asked, to Linux; a segment less becomes the same when it is rounded.
  */
+static uint64_t bounce_slots(const struct arch_config *c)
+{
+	uint64_t slots = min_u64(c->swiotlb, c->ram_bytes / 4) / BOUNCE_SLOT;
+
+	if (c->protection != PROTECTION_SOFT_REALM || slots < BOUNCE_SEGMENT)
+		return 0;
+	slots = 1ULL << (63 - __builtin_clzll(slots));
+	return slots == BOUNCE_DEFAULT ? slots - BOUNCE_SEGMENT : slots;
+}
+
 static int realm_params(
 	const struct arch_config *c, const char *given, char out[PARAMS_ROOM], struct err *e)
 {
-	uint64_t size = min_u64(c->swiotlb, align_down(c->ram_bytes / 4, MIB(1)));
+	uint64_t slots = bounce_slots(c);
 	int n;
 
-	if (c->protection != PROTECTION_SOFT_REALM || !size)
+	if (!slots)
 		n = snprintf(out, PARAMS_ROOM, "%s", given);
 	else
-		n = snprintf(out, PARAMS_ROOM, "swiotlb=%llu %s",
-			(unsigned long long)(size / BOUNCE_SLOT), given);
+		n = snprintf(out, PARAMS_ROOM, "swiotlb=%llu %s", (unsigned long long)slots, given);
 	if (n >= (int)PARAMS_ROOM)
 		return err_set(e, -E2BIG,
 			"params: %d characters with swiotlb=, which mode soft-realm puts in front; "

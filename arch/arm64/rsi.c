@@ -109,8 +109,8 @@ struct rsi_shape rsi_shape(uint64_t id)
 		return (struct rsi_shape){ 8, 2 };
 	case RSI_TOKEN_CONTINUE:
 		return (struct rsi_shape){ 3, 2 };
-	case RSI_IPA_STATE_SET:
-		return (struct rsi_shape){ 4, 3 };
+	case RSI_IPA_STATE_SET: /* x4, the flags, has no effect here */
+		return (struct rsi_shape){ 3, 3 };
 	case RSI_IPA_STATE_GET:
 		return (struct rsi_shape){ 2, 3 };
 	default:

@@ -86,6 +86,11 @@ bool arch_kvm_emulates(void)
 	return false;
 }
 
+bool arch_guest_can_share(void)
+{
+	return true;
+}
+
 bool arch_private_mmio(void)
 {
 	return true;
@@ -380,6 +385,16 @@ bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run)
 	(void)vcpu;
 	(void)run;
 	return false;
+}
+
+const char *arch_mmio_note(const struct arch_layout *l, uint64_t addr)
+{
+	/* A realm's is at shared addresses, and accesses there end in KVM. */
+	if (l->alias_bit && addr >= ARM64_GICD && addr < ARM64_COPIER)
+		return "it looks for the interrupt controller at a private address: its kernel "
+		       "cannot be a realm (Linux 6.13 and later can, older ones run in other "
+		       "modes)";
+	return NULL;
 }
 
 const char *arch_exit_name(uint32_t reason)

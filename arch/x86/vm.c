@@ -39,7 +39,7 @@ struct arch_vm {
 	int vm;
 	struct kvm_cpuid2 *cpuid; /* as KVM supports it */
 	uint64_t c_bit;		  /* of mode soft-sev, else 0 */
-	bool calls;		  /* see calls_work */
+	bool calls;		  /* see arch_guest_can_share */
 };
 
 const char *arch_name(void)
@@ -121,10 +121,10 @@ static bool is_amd(void)
 }
 
 /*
- * Whether the call of an SEV guest, VMMCALL, reaches KVM by itself. On Intel's processors it is an
- * undefined instruction, and KVM would have to read and mend it.
+ * The call of an SEV guest is VMMCALL. On Intel's processors that is an undefined instruction, which
+ * KVM would have to read and mend.
  */
-static bool calls_work(void)
+bool arch_guest_can_share(void)
 {
 	return is_amd();
 }
@@ -186,7 +186,7 @@ int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config 
 	a->vm = vm;
 	r = arch_layout(c, &layout, e);
 	a->c_bit = r ? 0 : layout.alias_bit;
-	a->calls = a->c_bit ? calls_work() : c->protection == PROTECTION_PRIVATE;
+	a->calls = a->c_bit ? arch_guest_can_share() : c->protection == PROTECTION_PRIVATE;
 	if (!r)
 		r = kvm_set_tss(vm, X86_TSS, X86_IDENTITY_MAP, e);
 	if (!r)
@@ -425,6 +425,13 @@ bool arch_exit(struct arch_vm *a, int vcpu, struct kvm_run *run)
 		!x86_sev_msr(run->msr.index, run->exit_reason == KVM_EXIT_X86_WRMSR, &data);
 	run->msr.data = data;
 	return true;
+}
+
+const char *arch_mmio_note(const struct arch_layout *l, uint64_t addr)
+{
+	(void)l;
+	(void)addr;
+	return NULL;
 }
 
 const char *arch_exit_name(uint32_t reason)

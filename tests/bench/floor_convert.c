@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * floor_convert MIB PROGRAM
+ * floor_convert MODE MIB PROGRAM
  *
- * Runs the guest bench_convert in mode private with one vCPU, and nothing around it: no other
+ * Runs the guest bench_convert in a mode with guest_memfd, with one vCPU, and nothing around it: no other
  * thread, no parking, no devices but what the guest needs to print. A conversion is planned by
  * Nacre's own code, which does not reach KVM meanwhile; then the same slots are deleted and created
  * and the same bytes punched out, by the ioctls one after the other, and only this is timed. Behind
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "mem/alias.h"
 #include "mem/convert.h"
 #include "mem/guard.h"
 #include "vmm/kvm.h"
@@ -123,7 +124,10 @@ static int op_discard(void *ctx, const struct backing *b, uint64_t off, uint64_t
 
 static int op_new_gmem(void *ctx, uint64_t size, struct err *e)
 {
-	return kvm_create_gmem(((struct floor *)ctx)->vm, size, ABI_GMEM_MMAP, e);
+	const struct floor *f = ctx;
+	uint64_t flags = ABI_GMEM_MMAP | (f->config.open_memory ? ABI_GMEM_INIT_SHARED : 0);
+
+	return kvm_create_gmem(f->vm, size, flags, e);
 }
 
 static const struct slot_ops ops = { op_set, op_del, op_new_gmem, op_discard };
@@ -270,6 +274,17 @@ static int make_vm(struct floor *f, struct err *e)
 	return r ? r : arch_vm_new(&f->arch, f->kvm, f->vm, &f->config, e);
 }
 
+static int add_range(struct floor *f, gpa_t base, uint64_t size, struct err *e)
+{
+	enum mem_kind kind = f->layout.alias_bit ? MEM_ALIAS : MEM_SPLIT;
+	struct mem_region_desc both = { MEM_BOTH, "low ram", base,
+		min_u64(size, base.v ? 0 : f->layout.alias_both) };
+	struct mem_region_desc d = { kind, "ram", gpa_add(base, both.size), size - both.size };
+	int r = both.size ? mem_add(f->mem, &both, e) : 0;
+
+	return r ? r : mem_add(f->mem, &d, e);
+}
+
 static int make_memory(struct floor *f, struct err *e)
 {
 	struct slot_table *table;
@@ -280,13 +295,12 @@ static int make_memory(struct floor *f, struct err *e)
 	if (!table)
 		return err_set(e, -1, "out of memory");
 	r = mem_new(&f->mem, table, e);
-	for (i = 0; i < f->layout.ram_count && !r; i++) {
-		struct mem_region_desc d = { MEM_SPLIT, "ram", f->layout.ram[i].base,
-			f->layout.ram[i].size };
-
-		r = mem_add(f->mem, &d, e);
-	}
-	return r;
+	if (!r && f->layout.alias_bit)
+		mem_alias_set(f->mem, f->layout.alias_bit, f->layout.alias_is_private,
+			f->config.ram_bytes);
+	for (i = 0; i < f->layout.ram_count && !r; i++)
+		r = add_range(f, f->layout.ram[i].base, f->layout.ram[i].size, e);
+	return r ? r : arch_vm_memory(f->arch, f->mem, e);
 }
 
 static int make_vcpu(struct floor *f, struct err *e)
@@ -306,7 +320,9 @@ static int make_vcpu(struct floor *f, struct err *e)
 
 static int load(struct floor *f, const char *path, struct err *e)
 {
-	struct boot_stage s = { .layout = &f->layout, .protection = PROTECTION_PRIVATE, .cpus = 1 };
+	struct boot_stage s = {
+		.layout = &f->layout, .protection = f->config.protection, .cpus = 1
+	};
 	struct mem_region_desc d = { MEM_STAGING, "staging", f->layout.staging, 0 };
 	struct boot_entry entry;
 	struct blob program;
@@ -325,22 +341,36 @@ static int load(struct floor *f, const char *path, struct err *e)
 	return r ? r : arch_vcpu_start(f->arch, f->vcpu, 0, &entry, e);
 }
 
+static enum protection find_mode(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < PROTECTION_MODES && strcmp(name, protection_names[i]) != 0; i++)
+		continue;
+	if (i < PROTECTION_MODES && protection_has_gmem((enum protection)i))
+		return (enum protection)i;
+	fprintf(stderr, "floor_convert: %s is no mode with guest_memfd\n", name);
+	exit(2);
+}
+
 int main(int argc, char **argv)
 {
 	static struct floor f;
 	struct err e = { "" };
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: floor_convert MIB PROGRAM\n");
+	if (argc != 4) {
+		fprintf(stderr, "usage: floor_convert MODE MIB PROGRAM\n");
 		return 2;
 	}
 	f.config = (struct arch_config){
-		.protection = PROTECTION_PRIVATE,
+		.protection = find_mode(argv[1]),
 		.cpus = 1,
-		.ram_bytes = strtoull(argv[1], NULL, 10) << 20,
+		.ram_bytes = strtoull(argv[2], NULL, 10) << 20,
 	};
+	/* As `nacre run --private-memory open`: where KVM reads the guest's page tables. */
+	f.config.open_memory = f.config.protection == PROTECTION_SOFT_SEV && arch_kvm_emulates();
 	if (guard_init(&e) || make_vm(&f, &e) || make_memory(&f, &e) || make_vcpu(&f, &e) ||
-		load(&f, argv[2], &e) < 0)
+		load(&f, argv[3], &e) < 0)
 		die(&e);
 	while (!f.ended) {
 		int r = kvm_run(f.vcpu);

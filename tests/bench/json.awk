@@ -27,7 +27,7 @@ $1 == "convert" {
 	row("convert", text)
 }
 $1 == "boot" {
-	row("boot", place() "\"program\": " quoted($4) ", \"status\": " $5 ", \"median\": " $6 \
+	row("boot", place() "\"mode\": " quoted($3) ", \"program\": " quoted($4) ", \"status\": " $5 ", \"median\": " $6 \
 		", \"p10\": " $7 ", \"p90\": " $8)
 }
 $1 == "guestdisk" {

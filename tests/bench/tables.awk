@@ -7,6 +7,7 @@ function ratio(a, b) { return b > 0 ? sprintf("%.2f", a / b) : "-" }
 { line[NR] = $0 }
 $1 == "startup" && $4 == "floor" { start[$2, $3] = $6; start10[$2, $3] = $7; cpu[$2, $3] = $9 }
 $1 == "boot" && $4 == "qemu" { boot[$2] = $6 }
+$1 == "boot" && $3 == "none" { open_boot[$2, $4] = $6 }
 $1 == "guestdisk" && $3 == "qemu" { disk[$2, $4] = $5 }
 $1 == "guestnet" { net[$2, $3, $4] = $5 }
 $1 == "memory" && $4 == "qemu" { qemu[$2] = $5 }
@@ -54,19 +55,20 @@ END {
 		printf "%-22s %-8s %-13s %14d %10d %10s\n", f[2], f[3], f[4], f[5], f[6],
 			ratio(f[5], qemu[f[2]])
 	}
-	print "\nConversions in mode private, to shared and back; microseconds a call, timed by the guest"
+	print "\nConversions, to shared and back; microseconds a call, timed by the guest"
 	print "(x floor: against the same ioctls plus a call that changes nothing; x 256: against the guest"
-	print "of 256 MiB; x fresh: against the same before 5,000 conversions; slots: deleted, created)"
-	printf "%-12s %4s %5s %8s %7s %9s %9s %7s %7s %6s %6s %6s %6s %7s %13s\n", "where", "cpus",
+	print "of 256 MiB; x fresh: against the same before 5,000 conversions; own: microseconds beside"
+	print "the ioctls and the call that changes nothing; slots: deleted, created)"
+	printf "%-20s %4s %5s %9s %7s %9s %9s %7s %7s %6s %6s %6s %6s %7s %13s\n", "where", "cpus",
 		"MiB", "range", "history", "share", "unshare", "x floor", "x floor", "x 256", "x 256",
-		"xfresh", "xfresh", "plan", "slots"
+		"xfresh", "xfresh", "own", "slots"
 	for (i = 1; i <= NR; i++) {
 		n = split(line[i], f)
 		if (f[1] != "convert" || f[3] == "floor") continue
 		past = (f[7] > 0)
 		key = f[2] SUBSEP f[5] SUBSEP past SUBSEP f[11]
 		call = empty[f[2], past, f[11]]
-		printf "%-12s %4d %5d %8s %7d %9.0f %9.0f %7s %7s %6s %6s %6s %6s %7s %13s\n", f[2], f[9],
+		printf "%-20s %4d %5d %9s %7d %9.0f %9.0f %7s %7s %6s %6s %6s %6s %7s %13s\n", f[2], f[9],
 			f[11], f[5] ? f[5] * 4 " KiB" : "nothing", f[7], f[15] / 1000, f[16] / 1000,
 			f[5] ? ratio(f[15], floor_share[key] + call) : ratio(f[15], call),
 			f[5] ? ratio(f[16], floor_unshare[key] + call) : ratio(f[16], call),
@@ -74,17 +76,19 @@ END {
 			ratio(f[16], small_unshare[f[2], f[5], past]),
 			f[7] ? ratio(f[15], fresh_share[f[2], f[5], f[11]]) : "-",
 			f[7] ? ratio(f[16], fresh_unshare[f[2], f[5], f[11]]) : "-",
-			f[5] ? sprintf("%.0f", plan[key] / 1000) : "-",
+			f[5] ? sprintf("%.1f", (f[15] - floor_share[key] - call) / 1000) : "-",
 			f[5] ? deleted[key] "," created[key] : "-"
 	}
 	print "\nLinux, the same kernel and initramfs: exec to power-off, 1 vCPU, 512 MiB; milliseconds"
-	printf "%-22s %-13s %8s %8s %8s %10s\n", "where", "program", "median", "p10", "p90", "of QEMU's"
+	printf "%-22s %-10s %-13s %8s %8s %8s %10s %9s\n", "where", "mode", "program", "median", "p10", "p90",
+		"of QEMU's", "of none's"
 	for (i = 1; i <= NR; i++) {
 		n = split(line[i], f)
 		if (f[1] != "boot") continue
-		if (f[5] != 0) f[4] = f[4] "(status " f[5] ")"
-		printf "%-22s %-13s %8.0f %8.0f %8.0f %10s\n", f[2], f[4], f[6] / 1000, f[7] / 1000,
-			f[8] / 1000, ratio(f[6], boot[f[2]])
+		name = f[4]
+		if (f[5] != 0) name = name "(status " f[5] ")"
+		printf "%-22s %-10s %-13s %8.0f %8.0f %8.0f %10s %9s\n", f[2], f[3], name, f[6] / 1000,
+			f[7] / 1000, f[8] / 1000, ratio(f[6], boot[f[2]]), ratio(f[6], open_boot[f[2], f[4]])
 	}
 	print "\nLinux reads and writes its disk, a file on tmpfs, past its own cache; milliseconds"
 	printf "%-22s %-13s %-10s %8s %10s\n", "where", "program", "what", "median", "of QEMU's"

@@ -8,8 +8,9 @@
 #include "virtio.h"
 
 #define ROUNDS	 48u
-#define REQUESTS 5u /* at a time: what a ring of 16 holds */
-#define CHUNK	 3u /* pages of each */
+#define REQUESTS 5u  /* at a time: what a ring of 16 holds */
+#define CHUNK	 32u /* pages of each: some time's work for the disk */
+#define FIRST	 1024u
 #define SECTORS	 (CHUNK * PAGE / 512)
 #define SECRET	 0x5ec4e7ULL
 
@@ -21,9 +22,9 @@ static struct {
 	uint32_t converted, refused, broken, done;
 } counts;
 
-static uint64_t page_of(const struct virtio *v, uint32_t request, uint32_t n)
+static uint64_t page_of(uint32_t request, uint32_t n)
 {
-	return v->data + (1 + request * CHUNK + n) * PAGE;
+	return ram_page(FIRST + request * CHUNK + n);
 }
 
 static uint64_t status_of(const struct virtio *v, uint32_t request)
@@ -41,7 +42,7 @@ static void offer(struct virtio *v, uint32_t i, uint32_t type)
 	words(header)[1] = i * SECTORS;
 	*(volatile uint8_t *)status_of(v, i) = 0xee;
 	desc(r, 3 * i, header, 16, DESC_NEXT, 3 * i + 1);
-	desc(r, 3 * i + 1, page_of(v, i, 0), CHUNK * PAGE,
+	desc(r, 3 * i + 1, page_of(i, 0), CHUNK * PAGE,
 		DESC_NEXT | (type == BLK_IN ? DESC_WRITE : 0), 3 * i + 2);
 	desc(r, 3 * i + 2, status_of(v, i), 1, DESC_WRITE, 0);
 	ring_offer(r, (uint16_t)(3 * i));
@@ -53,23 +54,23 @@ static uint64_t seed_of(uint32_t request, uint32_t n)
 	return 100 + request * CHUNK + n;
 }
 
-static void fill_all(const struct virtio *v)
+static void fill_all(void)
 {
 	uint32_t i, n;
 
 	for (i = 0; i < REQUESTS; i++)
 		for (n = 0; n < CHUNK; n++)
-			page_fill(page_of(v, i, n), seed_of(i, n));
+			page_fill(page_of(i, n), seed_of(i, n));
 }
 
-static void clear_all(const struct virtio *v)
+static void clear_all(void)
 {
 	uint32_t i, n, w;
 
 	for (i = 0; i < REQUESTS; i++)
 		for (n = 0; n < CHUNK; n++)
 			for (w = 0; w < PAGE / 8; w++)
-				words(page_of(v, i, n))[w] = 0;
+				words(page_of(i, n))[w] = 0;
 }
 
 /* All of them, without any mischief. */
@@ -90,11 +91,11 @@ static void check_disk(struct virtio *v)
 {
 	uint32_t i, n;
 
-	clear_all(v);
+	clear_all();
 	transfer(v, BLK_IN);
 	for (i = 0; i < REQUESTS; i++)
 		for (n = 0; n < CHUNK; n++)
-			CHECK(page_holds(page_of(v, i, n), seed_of(i, n)),
+			CHECK(page_holds(page_of(i, n), seed_of(i, n)),
 				"the disk's page %u of chunk %u has changed", n, i);
 }
 
@@ -118,7 +119,7 @@ static void take_back(const struct virtio *v, bool *taken)
 	uint32_t i;
 
 	for (i = 0; i < REQUESTS; i++) {
-		uint64_t page = page_of(v, i, (uint32_t)random_below(&chance, CHUNK));
+		uint64_t page = page_of(i, (uint32_t)random_below(&chance, CHUNK));
 
 		taken[i] = false;
 		if (random_below(&chance, 3) == 0)
@@ -138,14 +139,15 @@ static void take_back(const struct virtio *v, bool *taken)
 static void one_round(struct virtio *v, uint32_t type)
 {
 	bool taken[REQUESTS];
-	volatile uint32_t spin;
+	volatile uint64_t spin;
 	uint32_t i;
 
-	fill_all(v);
+	fill_all();
 	for (i = 0; i < REQUESTS; i++)
 		offer(v, i, type);
 	virtio_kick(v, 0);
-	for (spin = (uint32_t)random_below(&chance, 20000); spin; spin--)
+	/* Before the device has looked, while it works, when it is done. */
+	for (spin = random_below(&chance, 256ULL << random_below(&chance, 13)); spin; spin--)
 		continue;
 	take_back(v, taken);
 	settle(v);
@@ -169,8 +171,9 @@ void guest_main(void)
 	for (i = 0; i < count && v->id != VIRTIO_BLK; i++)
 		v++;
 	CHECK(i < count, "no disk");
+	CHECK(share(page_of(0, 0), REQUESTS * CHUNK) == 0, "memory cannot be shared");
 	virtio_start(v);
-	fill_all(v);
+	fill_all();
 	transfer(v, BLK_OUT);
 	check_disk(v);
 	for (i = 0; i < ROUNDS; i++) {

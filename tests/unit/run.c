@@ -21,6 +21,7 @@ static const struct {
 	{ "convert", convert_suite },
 	{ "convert-cost", convert_cost_suite },
 	{ "doctor", doctor_suite },
+	{ "hold", hold_suite },
 	{ "machine", machine_suite },
 	{ "measure", measure_suite },
 	{ "mem", mem_suite },

@@ -14,6 +14,7 @@ Suite *config_suite(void);
 Suite *convert_suite(void);
 Suite *convert_cost_suite(void);
 Suite *doctor_suite(void);
+Suite *hold_suite(void);
 Suite *machine_suite(void);
 Suite *measure_suite(void);
 Suite *mem_suite(void);

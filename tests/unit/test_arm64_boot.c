@@ -501,8 +501,8 @@ START_TEST(pool_for_devices)
 			(unsigned long long)pools[_i].base);
 		ck_assert_str_eq(prop(fdt, path, "compatible", &len), "restricted-dma-pool");
 		reg = (const void *)prop(fdt, path, "reg", &len);
-		ck_assert_uint_eq(fdt64_to_cpu(reg[0]), pools[_i].base);
-		ck_assert_uint_eq(fdt64_to_cpu(reg[1]), pools[_i].size);
+		ck_assert_uint_eq(fdt64_ld(&reg[0]), pools[_i].base);
+		ck_assert_uint_eq(fdt64_ld(&reg[1]), pools[_i].size);
 		ck_assert_ptr_nonnull(prop(fdt, "/reserved-memory", "ranges", &len));
 		ck_assert_int_eq(memcmp(prop(fdt, device, "memory-region", &len),
 					 prop(fdt, path, "phandle", &len), 4),
@@ -625,11 +625,14 @@ START_TEST(realm_is_told_its_bounce_buffers)
 	static const struct {
 		uint64_t ram;
 		const char *bootargs;
-	} want[] = { { MIB(64), "swiotlb=8192 x=1" }, { GIB(4), "swiotlb=32768 x=1" } };
-	struct arch_config c = { .protection = PROTECTION_SOFT_REALM,
+	} want[] = { { MIB(64), "swiotlb=8192 x=1" }, { MIB(256), "swiotlb=32640 x=1" },
+		{ MIB(255), "swiotlb=16384 x=1" }, { GIB(4), "swiotlb=32640 x=1" } };
+	struct arch_config c = {
+		.protection = PROTECTION_SOFT_REALM,
 		.cpus = 1,
 		.ram_bytes = want[_i].ram,
-		.swiotlb = MIB(64) };
+		.swiotlb = MIB(64),
+	};
 	struct boot_files f = { .kernel = image(MIB(2)), .params = "x=1", .kernel_path = "k" };
 	char longest[2048];
 	struct err e = { "" };
@@ -726,7 +729,7 @@ Suite *arm64_boot_suite(void)
 	tcase_add_loop_test(t, rng_seed_but_not_under_pkvm, PROTECTION_NONE, PROTECTION_PKVM + 1);
 	tcase_add_test(t, ram_above_4_gib);
 	tcase_add_loop_test(t, realm_has_one_bit_more, 0, 4);
-	tcase_add_loop_test(t, realm_is_told_its_bounce_buffers, 0, 2);
+	tcase_add_loop_test(t, realm_is_told_its_bounce_buffers, 0, 4);
 	tcase_add_loop_test(t, hypercalls, 0, (int)ARRAY_SIZE(calls));
 	tcase_add_test(t, conversion_results);
 	suite_add_tcase(s, t);

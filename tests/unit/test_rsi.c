@@ -176,6 +176,36 @@ START_TEST(extending_twice_is_a_chain)
 }
 END_TEST
 
+#define EXTENSIONS 50000u
+
+static void *extend_often(void *index)
+{
+	struct rsi_regs r;
+	unsigned int i;
+
+	for (i = 0; i < EXTENSIONS; i++)
+		status(RSI_MEASUREMENT_EXTEND, *(uint64_t *)index, 8, 7, &r);
+	return NULL;
+}
+
+/* Two vCPUs at once: no extension is lost. */
+START_TEST(extensions_by_two_all_count)
+{
+	uint64_t shared = 1, alone = 2;
+	struct rsi_regs a, b;
+	pthread_t other;
+
+	ck_assert_int_eq(pthread_create(&other, NULL, extend_often, &shared), 0);
+	extend_often(&shared);
+	pthread_join(other, NULL);
+	extend_often(&alone);
+	extend_often(&alone);
+	status(RSI_MEASUREMENT_READ, shared, 0, 0, &a);
+	status(RSI_MEASUREMENT_READ, alone, 0, 0, &b);
+	ck_assert_mem_eq(&a.x[1], &b.x[1], RSI_MEASUREMENT_SIZE);
+}
+END_TEST
+
 START_TEST(no_token_is_forged)
 {
 	struct rsi_regs r;
@@ -379,6 +409,7 @@ Suite *rsi_suite(void)
 	tcase_add_test(t, initial_measurement_is_read_only);
 	tcase_add_loop_test(t, extending_hashes_old_and_new, 0, (int)ARRAY_SIZE(extensions));
 	tcase_add_test(t, extending_twice_is_a_chain);
+	tcase_add_test(t, extensions_by_two_all_count);
 	tcase_add_test(t, no_token_is_forged);
 	tcase_add_loop_test(t, structures_lie_in_private_ram, 0, (int)ARRAY_SIZE(bad_pages));
 	tcase_add_test(t, nothing_is_put_into_shared_pages);

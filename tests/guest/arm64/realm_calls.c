@@ -232,6 +232,8 @@ void guest_main(void)
 
 	CHECK(boot->alias_bit, "no realm");
 	page_fill(page, page);
+	/* As a kernel does that cannot be a realm: the user is told. */
+	CHECK(mmio_read32(IRQ_CHIP) == UINT32_MAX, "an interrupt controller at a private address");
 	check_versions();
 	check_measurements();
 	check_tokens(page);

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What tests/e2e/attack needs, for $(ARCH): nacre with an attacker inside, and attacks from outside.
+
+ATTACK      := $(BUILD)/tests/attack
+ATTACK_LIB  := $(ATTACK)/battery.o $(ATTACK)/search.o
+ATTACK_BIN  := $(ATTACK)/nacre-attack $(ATTACK)/attack
+
+.PHONY: attack-programs
+attack-programs: $(ATTACK_BIN)
+
+$(ATTACK)/nacre-attack: $(VMM_OBJ) $(ATTACK)/inside.o $(ATTACK_LIB)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=mem_new -o $@ $^ $(SYSLIB) $(LIBS)
+
+$(ATTACK)/attack: $(ATTACK)/outside.o $(ATTACK_LIB) $(BUILD)/mem/guard.o $(BUILD)/vmm/util/err.o
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SYSLIB) $(LIBS)
+
+-include $(ATTACK)/inside.d $(ATTACK)/outside.d $(ATTACK_LIB:.o=.d)
