@@ -224,7 +224,7 @@ int alias_range_clear(struct alias_range *a, struct err *e)
 	uint32_t i;
 	int r = 0;
 
-	for (i = 0; i < a->count && !r; i++)
+	for (i = 0; a->blocks && i < a->count && !r; i++)
 		if (a->blocks[i].id != NO_SLOT)
 			r = del_slot(a->table, &a->blocks[i].id, block_slot(a, i), e);
 	if (!r && a->private_id != NO_SLOT)
@@ -279,7 +279,7 @@ static int make_room(struct mem *m, const struct mem_region *mine, uint32_t from
 	int ret = 0;
 
 	need -= min_u64(need, room);
-	for (i = 0; i < m->count && need && !ret; i++) {
+	for (i = 0; i < m->count && need && !ret && !m->alias.keep; i++) {
 		const struct mem_region *r = m->regions[i];
 
 		if (r->alias)
@@ -325,9 +325,10 @@ void mem_alias_set(struct mem *m, uint64_t bit, bool is_private, uint64_t limit)
 	m->alias = (struct mem_alias){ .bit = bit, .is_private = is_private, .limit = limit };
 }
 
-void mem_alias_trap(struct mem *m)
+void mem_alias_trap(struct mem *m, bool keep)
 {
 	m->alias.traps = true;
+	m->alias.keep = keep;
 }
 
 uint64_t mem_alias_bytes(const struct mem *m)

@@ -58,7 +58,7 @@ struct mem_alias {
 	uint64_t bit;
 	bool is_private;
 	uint64_t limit;
-	bool traps;
+	bool traps, keep;
 	uint64_t used; /* bytes of shared addresses that have memory */
 };
 

@@ -167,6 +167,23 @@ static int resolve_auto(struct arch_config *c, const struct boot_files *files, s
 		all);
 }
 
+/* A kernel whose code is private from its first instruction on. */
+static int check_sev_kernel(const struct arch_config *c, struct err *e)
+{
+	if (arch_kvm_emulates())
+		return err_set(e, -ENOTSUP,
+			"mode soft-sev: KVM on this CPU reads guest instructions through this "
+			"process, which private memory forbids (take a CPU with nrip_save and "
+			"decodeassists, or Intel's; --private-memory open runs the guest without "
+			"protection)");
+	if (c->virtio && !arch_private_mmio())
+		return err_set(e, -ENOTSUP,
+			"mode soft-sev: on this CPU KVM would have to read the instructions that "
+			"access virtio devices, which private memory forbids (leave the devices "
+			"out, the serial console works; or take an AMD CPU with decodeassists)");
+	return 0;
+}
+
 int protect_resolve(struct arch_config *c, const struct boot_files *files, struct err *e)
 {
 	int r = 0;
@@ -182,15 +199,11 @@ int protect_resolve(struct arch_config *c, const struct boot_files *files, struc
 				protection_name(c->protection));
 		return 0;
 	}
+	if (c->protection == PROTECTION_SOFT_SEV && files->kernel.data && !c->open_memory)
+		return check_sev_kernel(c, e);
 	if (c->open_memory)
 		log_warn("private-memory open: NOTHING IS PROTECTED, this process can read all of "
 			 "the guest's memory");
-	else if (files->kernel.data && arch_kvm_emulates() && c->protection == PROTECTION_SOFT_SEV)
-		return err_set(e, -ENOTSUP,
-			"mode soft-sev: KVM on this CPU reads guest instructions through this "
-			"process, which private memory forbids (take a CPU with nrip_save and "
-			"decodeassists, or Intel's; --private-memory open runs the guest without "
-			"protection)");
 	else if (files->kernel.data && arch_kvm_emulates())
 		log_warn("KVM on this CPU reads guest instructions through this process, which "
 			 "private memory forbids: a kernel may fail (--private-memory open runs it "

@@ -147,7 +147,7 @@ static int make_memory(struct vm *vm, struct err *e)
 		mem_alias_set(vm->mem, vm->layout.alias_bit, vm->layout.alias_is_private,
 			vm->config.shared_limit);
 	if (!r && vm->layout.alias_traps)
-		mem_alias_trap(vm->mem);
+		mem_alias_trap(vm->mem, !arch_guest_can_share());
 	if (!r)
 		r = add_ram(vm, e);
 	return r ? r : share_pool(vm, e);

@@ -92,6 +92,16 @@ bool arch_kvm_emulates(void)
 	return false;
 }
 
+bool arch_guest_can_share(void)
+{
+	return true;
+}
+
+bool arch_private_mmio(void)
+{
+	return true;
+}
+
 static int forward_calls(
 	struct arch_vm *a, const struct smccc_range *ranges, unsigned int count, struct err *e)
 {

@@ -15,13 +15,14 @@
 #define arch_check	    fake_arch_check
 #define arch_kvm_emulates   fake_arch_kvm_emulates
 #define arch_has_attributes fake_arch_has_attributes
+#define arch_private_mmio   fake_arch_private_mmio
 #define memlock_check	    fake_memlock_check
 #include "vmm/protect.c"
 
 #include "tests/unit/suites.h"
 
 static struct {
-	bool no_kvm, no_pkvm, no_gmem, no_calls, no_memlock, emulates, attributes;
+	bool no_kvm, no_pkvm, no_gmem, no_calls, no_memlock, emulates, attributes, no_mmio;
 	int gmem_flags;
 	uint64_t pinned; /* the last that memlock_check was asked about */
 } host;
@@ -81,6 +82,11 @@ bool fake_arch_has_attributes(int kvm)
 {
 	(void)kvm;
 	return host.attributes;
+}
+
+bool fake_arch_private_mmio(void)
+{
+	return !host.no_mmio;
 }
 
 int fake_memlock_check(uint64_t guest_bytes, struct err *e)
@@ -263,6 +269,14 @@ START_TEST(soft_sev_needs_no_emulation)
 	struct err e = { "" };
 
 	log_set_level(LOG_ERROR);
+	ck_assert_int_eq(protect_resolve(&c, &f, &e), 0);
+	/* On Intel's a kernel cannot use virtio devices, and what cannot work does not start. */
+	host.no_mmio = true;
+	ck_assert_int_eq(protect_resolve(&c, &f, &e), 0);
+	c.virtio = 1;
+	ck_assert_int_eq(protect_resolve(&c, &f, &e), -ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(e.msg, "the serial console works"));
+	host.no_mmio = false;
 	ck_assert_int_eq(protect_resolve(&c, &f, &e), 0);
 	host.emulates = true;
 	ck_assert_int_eq(protect_resolve(&c, &f, &e), -ENOTSUP);
