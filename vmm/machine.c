@@ -200,6 +200,8 @@ int machine_arch_config(const struct config *c, struct arch_config *out, struct 
 		.protection = c->protection,
 		.cpus = c->cpus,
 		.ram_bytes = c->mem_mib << 20,
+		.conversion = c->conversion,
+		.implicit = c->implicit,
 		.open_memory = c->private_memory == PRIVATE_MEMORY_OPEN,
 		.shared_limit = config_shared_limit(c),
 		.virtio = config_virtio_count(c),

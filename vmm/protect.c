@@ -10,9 +10,17 @@
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 
+uint64_t protect_gmem_flags(const struct arch_config *c)
+{
+	/* Of one that can be mapped KVM would take shared pages, too. */
+	if (c->conversion == CONVERSION_ATTRIBUTES)
+		return 0;
+	return ABI_GMEM_MMAP | (c->open_memory ? ABI_GMEM_INIT_SHARED : 0);
+}
+
 static int check_gmem(int vm, const struct arch_config *c, struct err *e)
 {
-	uint64_t need = ABI_GMEM_MMAP | (c->open_memory ? ABI_GMEM_INIT_SHARED : 0);
+	uint64_t need = protect_gmem_flags(c);
 	uint64_t have = (uint64_t)kvm_has(vm, ABI_CAP_GUEST_MEMFD_FLAGS);
 
 	if (!kvm_has(vm, ABI_CAP_GUEST_MEMFD))
@@ -34,6 +42,25 @@ int protect_check(int kvm, int vm, const struct arch_config *c, struct err *e)
 	if (!r && protection_has_gmem(c->protection))
 		r = check_gmem(vm, c, e);
 	return r;
+}
+
+int protect_conversion(int kvm, struct arch_config *c, struct err *e)
+{
+	bool suits = c->protection == PROTECTION_PRIVATE && !c->open_memory;
+	bool has = suits && arch_has_attributes(kvm);
+
+	if (c->conversion == CONVERSION_ATTRIBUTES && !suits)
+		return err_set(e, -ENOTSUP,
+			"conversion attributes does not fit %s %s (leave it out)",
+			c->open_memory ? "private-memory" : "protection",
+			c->open_memory ? "open" : protection_name(c->protection));
+	if (c->conversion == CONVERSION_ATTRIBUTES && !has)
+		return err_set(e, -ENOTSUP,
+			"conversion attributes: this KVM has no software-protected VMs (x86-64 "
+			"kernels built with KVM_SW_PROTECTED_VM do; --conversion swap needs none)");
+	if (c->conversion == CONVERSION_AUTO)
+		c->conversion = has ? CONVERSION_ATTRIBUTES : CONVERSION_SWAP;
+	return 0;
 }
 
 int protect_explain_vm(enum protection mode, int code, struct err *e)
@@ -65,6 +92,9 @@ static int possible(
 	kvm = kvm_open(e);
 	if (kvm < 0)
 		return kvm;
+	r = protect_conversion(kvm, &c, e);
+	if (r)
+		return r;
 	r = arch_vm_type(kvm, &c, &layout, &type, e);
 	if (r)
 		return r;

@@ -48,9 +48,8 @@ static int vm_slot_del(void *ctx, const struct slot_desc *d, struct err *e)
 static int vm_new_gmem(void *ctx, uint64_t size, struct err *e)
 {
 	struct vm *vm = ctx;
-	uint64_t flags = ABI_GMEM_MMAP | (vm->config.open_memory ? ABI_GMEM_INIT_SHARED : 0);
 
-	return kvm_create_gmem(vm->fd, size, flags, e);
+	return kvm_create_gmem(vm->fd, size, protect_gmem_flags(&vm->config), e);
 }
 
 static int vm_discard(void *ctx, const struct backing *b, uint64_t off, uint64_t len)
@@ -59,11 +58,26 @@ static int vm_discard(void *ctx, const struct backing *b, uint64_t off, uint64_t
 	return backing_discard(b, off, len);
 }
 
+static int vm_set_private(void *ctx, gpa_t a, uint64_t len, bool private, struct err *e)
+{
+	struct vm *vm = ctx;
+
+	return kvm_set_private(vm->fd, a.v, len, private, e);
+}
+
+static int vm_protect(void *ctx, const struct backing *b, uint64_t off, uint64_t len, bool access)
+{
+	(void)ctx;
+	return backing_protect(b, off, len, access);
+}
+
 static const struct slot_ops vm_slot_ops = {
 	.set = vm_slot_set,
 	.del = vm_slot_del,
 	.new_gmem = vm_new_gmem,
 	.discard = vm_discard,
+	.set_private = vm_set_private,
+	.protect = vm_protect,
 };
 
 /* ---- making and unmaking ---- */
@@ -98,7 +112,7 @@ static int add_ram(struct vm *vm, struct err *e)
 	if (protection_is_alias(vm->config.protection))
 		kind = MEM_ALIAS;
 	else if (vm->config.protection == PROTECTION_PRIVATE)
-		kind = MEM_SPLIT;
+		kind = vm->config.conversion == CONVERSION_ATTRIBUTES ? MEM_ATTRIBUTES : MEM_SPLIT;
 	else if (vm->config.protection == PROTECTION_PKVM)
 		kind = MEM_NATIVE;
 	for (i = 0; i < vm->layout.ram_count && !r; i++)
@@ -159,6 +173,11 @@ static int create(struct vm *vm, struct err *e)
 		return vm->kvm;
 	if (!kvm_has(vm->kvm, KVM_CAP_IMMEDIATE_EXIT))
 		return err_set(e, -ENOTSUP, "this KVM lacks KVM_CAP_IMMEDIATE_EXIT (Linux 4.13)");
+	r = protect_conversion(vm->kvm, &vm->config, e);
+	if (r)
+		return r;
+	if (vm->config.conversion == CONVERSION_ATTRIBUTES)
+		log_info("pages change sides by memory attributes");
 	r = arch_vm_type(vm->kvm, &vm->config, &vm->layout, &type, e);
 	if (r)
 		return r;

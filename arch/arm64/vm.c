@@ -80,6 +80,12 @@ int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e)
 	return 0;
 }
 
+bool arch_has_attributes(int kvm)
+{
+	(void)kvm;
+	return false;
+}
+
 bool arch_kvm_emulates(void)
 {
 	/* MMIO exits carry a decoded syndrome; KVM never fetches guest code here. */

@@ -53,9 +53,15 @@ int arch_vm_type(int kvm, const struct arch_config *c, const struct arch_layout 
 	(void)kvm;
 	(void)l;
 	(void)e;
-	(void)c;
-	*type = 0;
+	*type = c->conversion == CONVERSION_ATTRIBUTES ? ABI_VM_TYPE_X86_SW_PROTECTED : 0;
 	return 0;
+}
+
+bool arch_has_attributes(int kvm)
+{
+	/* The second is no need of theirs: it tells kernels that can guard memory (mem/attributes.h). */
+	return (kvm_has(kvm, ABI_CAP_VM_TYPES) & (1 << ABI_VM_TYPE_X86_SW_PROTECTED)) &&
+	       kvm_has(kvm, ABI_CAP_GUEST_MEMFD_FLAGS);
 }
 
 int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e)

@@ -147,7 +147,7 @@ static void one_round(struct virtio *v, uint32_t type)
 		offer(v, i, type);
 	virtio_kick(v, 0);
 	/* Before the device has looked, while it works, when it is done. */
-	for (spin = random_below(&chance, 256ULL << random_below(&chance, 13)); spin; spin--)
+	for (spin = random_below(&chance, 4096ULL << random_below(&chance, 11)); spin; spin--)
 		continue;
 	take_back(v, taken);
 	settle(v);

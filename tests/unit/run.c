@@ -20,6 +20,8 @@ static const struct {
 	{ "config", config_suite },
 	{ "convert", convert_suite },
 	{ "convert-cost", convert_cost_suite },
+	{ "attributes", attributes_suite },
+	{ "fault", fault_suite },
 	{ "doctor", doctor_suite },
 	{ "hold", hold_suite },
 	{ "machine", machine_suite },

@@ -11,6 +11,8 @@ Suite *arm64_boot_suite(void);
 Suite *backing_suite(void);
 Suite *bus_suite(void);
 Suite *config_suite(void);
+Suite *attributes_suite(void);
+Suite *fault_suite(void);
 Suite *convert_suite(void);
 Suite *convert_cost_suite(void);
 Suite *doctor_suite(void);
