@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <string.h>
 
 #include "mem/alias.h"
@@ -14,6 +15,7 @@
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 #include "vmm/vm_convert.h"
@@ -237,6 +239,14 @@ int vm_add_vcpus(struct vm *vm, struct err *e)
 	return arch_vm_ready(vm->arch, e);
 }
 
+int vm_add_irq(struct vm *vm, uint32_t gsi, struct irq_line *irq, struct err *e)
+{
+	irq->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (irq->fd < 0)
+		return err_sys(e, "eventfd for interrupt %u", gsi);
+	return kvm_irqfd(vm->fd, irq->fd, gsi, e);
+}
+
 void vm_free(struct vm *vm)
 {
 	uint32_t i;
@@ -311,15 +321,23 @@ void vm_join(struct vm *vm)
 
 int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 {
+	uint64_t begin = clock_ns();
 	struct err e = { "" };
 	int r = convert_check(vm->mem, c->gpa, c->len, &e);
 
-	if (!r && convert_is_noop(vm->mem, c->gpa, c->len, c->to_private))
+	if (!r && convert_is_noop(vm->mem, c->gpa, c->len, c->to_private)) {
+		stats_unchanged(&vm->stats, c->to_private);
 		return 0;
+	}
 	if (!r)
 		r = vm_convert_unheld(&vm->park, &self->member, vm->mem, c, &vm->end, &e);
-	if (!r)
+	if (!r) {
+		/* We are a running member: nothing changes between this look and its note. */
+		stats_shared(&vm->stats, mem_shared_bytes(vm->mem));
+		stats_converted(&vm->stats, c->to_private, c->len, clock_ns() - begin);
 		return 0;
+	}
+	stats_refused(&vm->stats, c->to_private);
 	if (r == -ENOTRECOVERABLE) {
 		vm_end(vm, VM_FAILED, "%s", e.msg);
 		return r;

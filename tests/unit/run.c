@@ -38,6 +38,7 @@ static const struct {
 	{ "ratelimit", ratelimit_suite },
 	{ "rsi", rsi_suite },
 	{ "serial", serial_suite },
+	{ "stats", stats_suite },
 	{ "tty", tty_suite },
 	{ "util", util_suite },
 	{ "virtio_balloon", virtio_balloon_suite },

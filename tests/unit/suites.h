@@ -31,6 +31,7 @@ Suite *protect_suite(void);
 Suite *ratelimit_suite(void);
 Suite *rsi_suite(void);
 Suite *serial_suite(void);
+Suite *stats_suite(void);
 Suite *tty_suite(void);
 Suite *util_suite(void);
 Suite *virtio_balloon_suite(void);
