@@ -197,7 +197,8 @@ int alias_range_new(struct alias_range **out, struct slot_table *t, const struct
 	};
 	a->count = (uint32_t)((a->size + a->block - 1) / a->block);
 	a->blocks = malloc(a->count * sizeof(*a->blocks));
-	for (i = 0; a->blocks && i < a->count; i++)
+	a->count = a->blocks ? a->count : 0;
+	for (i = 0; i < a->count; i++)
 		a->blocks[i] = (struct block){ NO_SLOT, false };
 	if (!a->blocks)
 		r = err_set(e, -ENOMEM, "memory slots: out of memory");
