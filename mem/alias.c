@@ -98,6 +98,12 @@ static int del_slot(struct slot_table *t, uint32_t *id, struct slot_desc d, stru
 	return 0;
 }
 
+/* The block of a page, counted as those are from the region's start. */
+static uint32_t block_of(const struct alias_range *a, uint64_t page)
+{
+	return (uint32_t)(page * PAGE_SIZE / a->block);
+}
+
 static bool is_open(const struct alias_range *a, uint32_t i)
 {
 	return a->blocks[i].open;
@@ -298,8 +304,7 @@ static int make_room(struct mem *m, const struct mem_region *mine, uint32_t from
 int alias_cover(struct mem *m, struct mem_region *r, uint64_t first, uint64_t pages, struct err *e)
 {
 	struct alias_range *a = r->alias;
-	uint32_t from = (uint32_t)(first * PAGE_SIZE / a->block);
-	uint32_t to = (uint32_t)(((first + pages) * PAGE_SIZE - 1) / a->block) + 1;
+	uint32_t from = block_of(a, first), to = block_of(a, first + pages - 1) + 1;
 	uint64_t need = 0;
 	uint32_t i;
 	int ret;
@@ -358,15 +363,20 @@ bool mem_alias_is_shared_address(const struct mem *m, gpa_t a)
 	return find_shared(m, a, 1, &off) != NULL;
 }
 
-int mem_alias_touch(struct mem *m, gpa_t a, struct err *e)
+int mem_alias_touch(struct mem *m, gpa_t a, uint64_t len, struct err *e)
 {
-	uint64_t off;
-	struct mem_region *r = find_shared(m, a, 1, &off);
+	uint64_t off, first, last;
+	struct mem_region *r = find_shared(m, a, len, &off);
 
 	if (!r)
 		return err_set(e, -EFAULT, "gpa 0x%llx: not a shared address of RAM",
 			(unsigned long long)a.v);
-	return alias_cover(m, r, off / PAGE_SIZE, 1, e);
+	first = off / PAGE_SIZE;
+	last = (off + len - 1) / PAGE_SIZE;
+	if (is_open(r->alias, block_of(r->alias, first)) &&
+		is_open(r->alias, block_of(r->alias, last)))
+		return 1;
+	return alias_cover(m, r, first, last - first + 1, e);
 }
 
 int mem_alias_access(

@@ -310,24 +310,18 @@ int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 	return r;
 }
 
-static int touch(struct vm *vm, struct vcpu *self, gpa_t a, struct err *e)
-{
-	int r;
-
-	park_stop(&vm->park, &self->member);
-	r = mem_alias_touch(vm->mem, a, e);
-	park_start(&vm->park, &self->member);
-	return r;
-}
-
 bool vm_fault_shared(struct vm *vm, struct vcpu *self, gpa_t a)
 {
 	struct err e = { "" };
 
 	if (!mem_alias_is_shared_address(vm->mem, a))
+	int r;
 		return false;
 	/* The guest cannot be told, and would fault again for ever. */
-	if (touch(vm, self, a, &e))
+	if (r < 0)
+	park_stop(&vm->park, &self->member);
+	r = mem_alias_touch(vm->mem, a, 1, &e);
+	park_start(&vm->park, &self->member);
 		vm_end(vm, VM_FAILED, "vCPU %u uses shared memory that it cannot have: %s",
 			self->index, e.msg);
 	return true;
@@ -341,13 +335,15 @@ bool vm_access_shared(
 
 	if (!mem_alias_is_shared_address(vm->mem, a))
 		return false;
-	r = touch(vm, self, a, &e);
-	if (!r)
+	park_stop(&vm->park, &self->member);
+	r = mem_alias_touch(vm->mem, a, len, &e);
+	if (r >= 0)
 		r = mem_alias_access(vm->mem, a, data, len, is_write, &e);
 	if (!r)
 		return true;
 	log_limited(LOG_WARN, "guest's access to shared memory it has not asked for: %s", e.msg);
 	if (!is_write)
+	park_start(&vm->park, &self->member);
 		memset(data, 0xff, len);
 	return true;
 }
