@@ -19,6 +19,8 @@
 #include "vmm/vm_convert.h"
 
 #define SLOTS_FEW 32
+/* Faults in a row at shared addresses whose slots are there: then it is the host that has no page. */
+#define REFAULTS_MAX 64u
 
 /* ---- what mem/ needs of KVM ---- */
 
@@ -313,18 +315,20 @@ int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 bool vm_fault_shared(struct vm *vm, struct vcpu *self, gpa_t a)
 {
 	struct err e = { "" };
+	int r;
 
 	if (!mem_alias_is_shared_address(vm->mem, a))
-	int r;
 		return false;
-	/* The guest cannot be told, and would fault again for ever. */
-	if (r < 0)
 	park_stop(&vm->park, &self->member);
 	r = mem_alias_touch(vm->mem, a, 1, &e);
 	park_start(&vm->park, &self->member);
+	/* The guest cannot be told, and would fault again for ever. */
+	if (r < 0)
 		vm_end(vm, VM_FAILED, "vCPU %u uses shared memory that it cannot have: %s",
 			self->index, e.msg);
-	return true;
+	/* Another vCPU may have been faster; but not each time. */
+	self->refaults = r ? self->refaults + 1 : 0;
+	return r <= 0 || self->refaults < REFAULTS_MAX;
 }
 
 bool vm_access_shared(
@@ -339,11 +343,11 @@ bool vm_access_shared(
 	r = mem_alias_touch(vm->mem, a, len, &e);
 	if (r >= 0)
 		r = mem_alias_access(vm->mem, a, data, len, is_write, &e);
+	park_start(&vm->park, &self->member);
 	if (!r)
 		return true;
 	log_limited(LOG_WARN, "guest's access to shared memory it has not asked for: %s", e.msg);
 	if (!is_write)
-	park_start(&vm->park, &self->member);
 		memset(data, 0xff, len);
 	return true;
 }
