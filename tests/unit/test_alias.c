@@ -243,8 +243,7 @@ START_TEST(an_access_across_blocks_touches_both)
 	/* That nothing was missing is told. */
 	ck_assert_int_eq(mem_alias_touch(mem, at, 8, &e), 1);
 	ck_assert_int_eq(mem_alias_touch(mem, gpa(shared_address(2 * BLOCK_PAGES) - 4), 8, &e), 0);
-	ck_assert_int_eq(
-		mem_alias_touch(mem, gpa(shared_address(RAM_PAGES) - 4), 8, &e), -EFAULT);
+	ck_assert_int_eq(mem_alias_touch(mem, gpa(shared_address(RAM_PAGES) - 4), 8, &e), -EFAULT);
 	check_all();
 	teardown();
 }
