@@ -55,7 +55,8 @@ int arch_vm_type(int kvm, const struct arch_config *c, const struct arch_layout 
 		max = IPA_BITS_DEFAULT;
 	if (need > max)
 		return err_set(e, -EINVAL,
-			"%llu MiB of RAM need %u address bits%s, this CPU gives guests %u",
+			"%llu MiB of RAM need %u address bits%s, this CPU gives guests %u (lower "
+			"--mem)",
 			(unsigned long long)(c->ram_bytes >> 20), need,
 			l->alias_bit ? ", one of them for shared memory" : "", max);
 	/* Without the capability only 0, meaning 40, is known. */
