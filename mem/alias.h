@@ -21,7 +21,7 @@
  * the guest itself has written there.
  *
  * All addresses that the functions of mem.h and convert.h take are those without the bit. Where the
- * shared copy is the one with the bit (soft-realm), they take the shared address as well, since
+ * shared copy is the one with the bit (soft-realm), the gate takes the shared address as well, since
  * drivers hand it to devices.
  */
 
