@@ -30,11 +30,13 @@ struct arch_config {
 	enum protection protection;
 	uint32_t cpus;
 	uint64_t ram_bytes;
-	uint64_t shared_limit; /* bytes; alias modes: see mem/alias.h */
-	bool open_memory;      /* guest_memfd with INIT_SHARED: protects nothing */
-	uint32_t virtio;       /* slots for virtio devices */
-	uint64_t swiotlb;      /* bytes wanted for the pool of arch_layout; 0: none */
-	uint64_t hidden;       /* CPU features that the guest shall not see: arch_feature_hide */
+	uint64_t shared_limit;	    /* bytes; alias modes: see mem/alias.h */
+	enum conversion conversion; /* of mode private; never AUTO once there is a VM */
+	enum implicit implicit;
+	bool open_memory; /* guest_memfd with INIT_SHARED: protects nothing */
+	uint32_t virtio;  /* slots for virtio devices */
+	uint64_t swiotlb; /* bytes wanted for the pool of arch_layout; 0: none */
+	uint64_t hidden;  /* CPU features that the guest shall not see: arch_feature_hide */
 	struct backing_options memory;
 };
 
@@ -84,6 +86,15 @@ int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e);
 /* True when KVM on this CPU fetches guest code through our mapping (facts: no decode assists), so
  * that code in private memory cannot run. */
 bool arch_kvm_emulates(void);
+
+/* Whether KVM has VMs whose pages change sides by memory attributes. kvm: the device. */
+bool arch_has_attributes(int kvm);
+
+/* True when the calls by which a guest of an alias mode says what it shares reach KVM here. */
+bool arch_guest_can_share(void);
+
+/* True when at least memory-mapped devices work from private code: KVM is told what was accessed. */
+bool arch_private_mmio(void);
 
 /*
  * Appends what only this architecture knows of the host to f, for nacre doctor: which KVM this is,

@@ -30,7 +30,7 @@ static const char *result_text(enum probe_result r)
 	case PROBE_SIGBUS:
 		return "refused by the host kernel (SIGBUS)";
 	case PROBE_SIGSEGV:
-		return "refused below the host kernel (SIGSEGV)";
+		return "refused: not mapped, or taken by the hypervisor (SIGSEGV)";
 	case PROBE_NOT_MEMORY:
 		return "not guest memory";
 	case PROBE_GATE:

@@ -197,10 +197,8 @@ static void on_error(void *arg, int fd, short events)
 
 	(void)events;
 	pthread_mutex_lock(&d->lock);
-	if (read(fd, &count, sizeof(count)) == sizeof(count) && v->runs) {
+	if (read(fd, &count, sizeof(count)) == sizeof(count) && v->runs)
 		virtio_fail(d, "%s found a chain that it cannot serve", v->kind->name);
-		vhost_stop(v);
-	}
 	pthread_mutex_unlock(&d->lock);
 }
 

@@ -15,7 +15,7 @@
  * Life: vhost_open -> vhost_join -> (vhost_start -> vhost_stop)* -> vhost_close. While it runs,
  * notifications go from KVM to the kernel's threads, and their interrupts back, without us. What
  * they find wrong with a queue they say by an eventfd; the device fails then, as it would have
- * with us (virtio_fail), and they are stopped.
+ * with us (virtio_fail). Whatever made it fail, they are stopped.
  *
  * Threads: start and stop with the device's lock held; the others on the control thread, without.
  */
@@ -63,7 +63,7 @@ int vhost_join(struct vhost *v, struct virtio_dev *d, struct err *e);
  */
 int vhost_start(struct vhost *v, struct err *e);
 /* Takes them back; the kernel touches no guest memory any more. Does nothing when stopped. For
- * virtio_ops.reset. */
+ * virtio_ops.reset and virtio_ops.broken. */
 void vhost_stop(struct vhost *v);
 
 #endif

@@ -65,6 +65,7 @@ static void vsock_activate(struct virtio_dev *d)
 		virtio_fail(d, "%s", e.msg);
 }
 
+/* For a failure too. */
 static void vsock_reset(struct virtio_dev *d)
 {
 	struct vhost_vsock *s = d->model;
@@ -97,6 +98,7 @@ static const struct virtio_ops vsock_ops = {
 	.queue_names = queue_names,
 	.activate = vsock_activate,
 	.reset = vsock_reset,
+	.broken = vsock_reset,
 	.queue_notify = vsock_notify,
 	.config_read = vsock_config_read,
 };

@@ -33,20 +33,40 @@ bool virtio_has(const struct virtio_dev *d, unsigned int bit)
 
 /* ---- mistakes ---- */
 
-void virtio_fail(struct virtio_dev *d, const char *fmt, ...)
+static void __attribute__((format(printf, 3, 0)))
+fail(struct virtio_dev *d, bool fault, const char *fmt, va_list ap)
 {
 	char why[512];
-	va_list ap;
 
 	if (d->status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
-	va_start(ap, fmt);
+	d->failed++;
+	d->faults += fault;
 	vsnprintf(why, sizeof(why), fmt, ap);
-	va_end(ap);
 	log_gated(&d->failures, LOG_WARN, "%s: %s; the device needs a reset", d->ops->name, why);
 	d->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	if (d->ops->broken)
+		d->ops->broken(d);
 	if (d->status & VIRTIO_CONFIG_S_DRIVER_OK)
 		virtio_raise(d, VIRTIO_ISR_CONFIG);
+}
+
+void virtio_fail(struct virtio_dev *d, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fail(d, false, fmt, ap);
+	va_end(ap);
+}
+
+void virtio_fault(struct virtio_dev *d, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fail(d, true, fmt, ap);
+	va_end(ap);
 }
 
 /* ---- running ---- */
@@ -104,7 +124,7 @@ static void reset(struct virtio_dev *d)
 	for (q = 0; q < d->queue_count; q++) {
 		struct virtq *vq = &d->queues[q].vq;
 
-		virtq_stop(vq);
+		virtio_queue_stop(&d->queues[q]);
 		vq->size = 0;
 		vq->desc = vq->avail = vq->used = gpa(0);
 		d->queues[q].was_reset = false;
@@ -127,7 +147,7 @@ void virtio_reset_queue(struct virtio_dev *d, unsigned int q)
 		log_limited(LOG_WARN, "%s: guest resets queue %u, but may not", d->ops->name, q);
 		return;
 	}
-	virtq_stop(&queue->vq);
+	virtio_queue_stop(queue);
 	queue->was_reset = true;
 	/* A broken device, or one that is being reset, has only ops->reset left to come or behind it. */
 	if (virtio_running(d))
@@ -249,10 +269,11 @@ void virtio_set_ready(struct virtio_dev *d, unsigned int q, bool ready)
 	struct virtio_queue *queue = &d->queues[q];
 	struct virtq *vq = &queue->vq;
 	struct err e = { "" };
+	int r;
 
 	if (!ready) {
 		if (vq->ready)
-			virtq_stop(vq);
+			virtio_queue_stop(queue);
 		return;
 	}
 	if (!virtio_may_set_up(d, q)) {
@@ -262,8 +283,9 @@ void virtio_set_ready(struct virtio_dev *d, unsigned int q, bool ready)
 	}
 	vq->event_idx = virtio_has(d, VIRTIO_RING_F_EVENT_IDX);
 	vq->indirect = virtio_has(d, VIRTIO_RING_F_INDIRECT_DESC);
-	if (virtq_start(vq, d->mem, &e)) {
-		virtio_queue_fail(d, q, &e);
+	r = virtq_start(vq, d->mem, &e);
+	if (r) {
+		virtio_queue_fail(d, q, r, &e);
 		return;
 	}
 	queue->was_reset = false;
@@ -323,8 +345,10 @@ void virtio_fini(struct virtio_dev *d)
 	if (!d->ops)
 		return;
 	virtio_leave(d);
-	for (q = 0; q < d->queue_count; q++)
+	for (q = 0; q < d->queue_count; q++) {
 		fd_close(&d->queues[q].kick_fd);
+		free(d->queues[q].held);
+	}
 	free(d->queues);
 	pthread_mutex_destroy(&d->lock);
 	*d = (struct virtio_dev){ 0 };

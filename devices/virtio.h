@@ -3,6 +3,7 @@
 #define NACRE_VIRTIO_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -66,6 +67,11 @@ struct virtio_ops {
 	/* The same for one queue. VIRTIO_F_RING_RESET is offered if there is one. Never called for a
 	 * device that does not run. Optional. */
 	void (*queue_reset)(struct virtio_dev *d, unsigned int q);
+	/*
+	 * The device has just failed. For models whose queues someone else serves, who must cease:
+	 * we are kept from them without it. Optional.
+	 */
+	void (*broken)(struct virtio_dev *d);
 	/* There may be chains in queue q. Never called for a device that does not run. */
 	void (*queue_notify)(struct virtio_dev *d, unsigned int q);
 	/*
@@ -77,8 +83,17 @@ struct virtio_ops {
 		struct virtio_dev *d, uint32_t off, const void *data, unsigned int len);
 };
 
+/*
+ * Bytes in buffers that devices hold, which are those of chains popped and not given back: what a
+ * guest that bounces its I/O needs of its pool. For all devices of a VM together; zeroed at first.
+ */
+struct virtio_held {
+	_Atomic uint64_t now, peak;
+};
+
 struct virtio_queue {
 	struct virtq vq;
+	uint64_t *held; /* bytes, by the chain's head */
 	struct virtio_dev *dev;
 	unsigned int index;
 	bool was_reset; /* by QueueReset, and may be set up again while the device runs (2.6.1) */
@@ -117,6 +132,11 @@ struct virtio_dev {
 	uint8_t isr_kept; /* those that stay: who raises them past us cannot set them here */
 	uint32_t config_generation;
 	struct log_gate failures; /* each device may tell of its own */
+	/* For statistics, under the lock too. */
+	uint64_t failed;	  /* times that it broke */
+	uint64_t faults;	  /* of these, for memory that is private or not there */
+	uint64_t held, held_peak; /* bytes, as struct virtio_held */
+	struct virtio_held *all;  /* borrowed; set before anything runs, or NULL */
 	unsigned int queue_count;
 	struct virtio_queue *queues;
 };
@@ -144,6 +164,9 @@ bool virtio_has(const struct virtio_dev *d, unsigned int bit);
  * the driver, ignores the queues from here on. Once broken, further calls do nothing.
  */
 void virtio_fail(struct virtio_dev *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for memory that the driver named and that is private or not there: counted apart. */
+void virtio_fault(struct virtio_dev *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * virtq_* for a device, with the name of the queue in the sentence: an error fails the device. A

@@ -44,7 +44,7 @@ static bool give_back(struct virtio_balloon *b, unsigned int q, uint64_t at, uin
 
 	b->budget -= CALL_COST + (int64_t)(len / PAGE_SIZE);
 	if (r == -EFAULT) {
-		virtio_fail(&b->dev, "queue %u: %s", q, e.msg);
+		virtio_fault(&b->dev, "queue %u: %s", q, e.msg);
 		return false;
 	}
 	/* The guest did nothing wrong, and its page is as good as before; only nothing is gained. */

@@ -11,8 +11,10 @@ void virtio_raise(struct virtio_dev *d, uint8_t event);
 /* A chain was given back: ends a reset that waited for it, if it was the last one. */
 void virtio_settle(struct virtio_dev *d);
 
-/* virtio_fail, with the queue's name in front. */
-void virtio_queue_fail(struct virtio_dev *d, unsigned int q, const struct err *e);
+/* virtio_fail, or for -EFAULT virtio_fault, with the queue's name in front. */
+void virtio_queue_fail(struct virtio_dev *d, unsigned int q, int code, const struct err *e);
+/* virtq_stop; the buffers under way are the driver's again. */
+void virtio_queue_stop(struct virtio_queue *queue);
 /* Makes the eventfd and joins the loop; virtio_fini undoes it, also after an error. Without the lock. */
 int virtio_queue_init(struct virtio_dev *d, unsigned int q, uint16_t max, struct err *e);
 

@@ -147,7 +147,7 @@ static int send_frame(
 	}
 	r = netio_send(n->io, h, n->tx_iov, count);
 	if (r == -EFAULT)
-		virtio_fail(&n->dev, "frame to send: private page");
+		virtio_fault(&n->dev, "frame to send: private page");
 	if (r == -ENODEV)
 		net_link_down(n);
 	return r;
@@ -258,6 +258,13 @@ static void net_reset(struct virtio_dev *d)
 	netio_offload(n->io, 0);
 }
 
+static void net_vhost_broken(struct virtio_dev *d)
+{
+	const struct virtio_net *n = d->model;
+
+	vhost_stop(vhost_net_base(n->vhost));
+}
+
 static void net_queue_reset(struct virtio_dev *d, unsigned int q)
 {
 	/* Chains of the other queue are not kept beyond net_notify. */
@@ -294,6 +301,7 @@ static const struct virtio_ops vhost_ops = {
 	.features = net_features,
 	.activate = net_activate,
 	.reset = net_reset,
+	.broken = net_vhost_broken,
 	.queue_notify = net_notify,
 	.config_read = net_config_read,
 };

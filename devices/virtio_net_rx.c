@@ -123,7 +123,7 @@ static bool look_up_again(struct virtio_net *n)
 	for (i = 0; i < rx->segs; i++) {
 		rx->iov[i].iov_base = mem_host(n->dev.mem, rx->gpa[i], rx->iov[i].iov_len);
 		if (!rx->iov[i].iov_base) {
-			virtio_fail(&n->dev, "queue %d (receiveq): buffer at gpa 0x%llx: %s",
+			virtio_fault(&n->dev, "queue %d (receiveq): buffer at gpa 0x%llx: %s",
 				NET_RX, (unsigned long long)rx->gpa[i].v,
 				mem_refusal(n->dev.mem, rx->gpa[i], rx->iov[i].iov_len));
 			return false;
@@ -149,7 +149,7 @@ static bool copy_in(struct virtio_net *n, uint32_t off, const void *from, size_t
 		}
 		part = min_u64(have - off, len);
 		if (mem_write(n->dev.mem, gpa_add(rx->gpa[i], off), p, part, &e)) {
-			virtio_fail(&n->dev, "receive buffer: %s", e.msg);
+			virtio_fault(&n->dev, "receive buffer: %s", e.msg);
 			return false;
 		}
 		off = 0;
@@ -235,7 +235,7 @@ static int read_frame(struct virtio_net *n)
 	ssize_t len = netio_recv(n->io, &rx->header, rx->read_iov, read_buffers(rx));
 
 	if (len == -EFAULT)
-		virtio_fail(&n->dev, "receive buffer: private page");
+		virtio_fault(&n->dev, "receive buffer: private page");
 	if (len == -ENODEV)
 		net_link_down(n);
 	if (len < 0)

@@ -286,7 +286,7 @@ static int make_room(struct mem *m, const struct mem_region *mine, uint32_t from
 	int ret = 0;
 
 	need -= min_u64(need, room);
-	for (i = 0; i < m->count && need && !ret; i++) {
+	for (i = 0; i < m->count && need && !ret && !m->alias.keep; i++) {
 		const struct mem_region *r = m->regions[i];
 
 		if (r->alias)
@@ -331,9 +331,10 @@ void mem_alias_set(struct mem *m, uint64_t bit, bool is_private, uint64_t limit)
 	m->alias = (struct mem_alias){ .bit = bit, .is_private = is_private, .limit = limit };
 }
 
-void mem_alias_trap(struct mem *m)
+void mem_alias_trap(struct mem *m, bool keep)
 {
 	m->alias.traps = true;
+	m->alias.keep = keep;
 }
 
 uint64_t mem_alias_bytes(const struct mem *m)

@@ -31,12 +31,15 @@
  */
 void mem_alias_set(struct mem *m, uint64_t bit, bool is_private, uint64_t limit);
 /*
- * Also before: a block that the guest has not shared is to have a slot without memory. An access then
- * leaves the guest with a memory fault exit and the address, where without any slot KVM would emulate
- * the instruction, which it cannot where it may not read the guest's code, nor for copies from
- * private memory.
+ * Also before: a block that the guest has not shared is to have a slot without memory. An access to
+ * it then ends the vCPU's stay in the guest, and the address is known. Where there is no slot at all
+ * the hypervisor emulates the instruction instead, which it cannot do when it may not read the
+ * guest's code, nor for a copy out of private memory.
+ *
+ * keep: the guest has no way to tell what it shares. A block that was added by an access then stays
+ * for good, since nobody knows what it holds, and past the limit accesses fail.
  */
-void mem_alias_trap(struct mem *m);
+void mem_alias_trap(struct mem *m, bool keep);
 /* Bytes of shared addresses that have memory now. */
 uint64_t mem_alias_bytes(const struct mem *m);
 

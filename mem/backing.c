@@ -13,6 +13,10 @@
 #ifndef MFD_HUGE_SHIFT
 #define MFD_HUGE_SHIFT 26
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE  103
+#endif
 
 static uint64_t alignment(uint64_t size)
 {
@@ -169,6 +173,11 @@ int backing_gmem(struct backing *b, int fd, uint64_t size, struct err *e)
 	return r;
 }
 
+void backing_gmem_unmapped(struct backing *b, int fd, uint64_t size)
+{
+	*b = (struct backing){ .kind = BACKING_GMEM, .fd = fd, .size = size };
+}
+
 void backing_free(struct backing *b)
 {
 	if (b->kind == BACKING_NONE)
@@ -186,6 +195,10 @@ int backing_retire(struct backing *b, struct err *e)
 
 	if (b->kind == BACKING_NONE)
 		return 0;
+	if (!b->hva) {
+		fd_close(&b->fd);
+		return 0;
+	}
 	p = mmap(b->hva, b->size, PROT_NONE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 	if (p == MAP_FAILED)
@@ -205,4 +218,11 @@ int backing_discard(const struct backing *b, uint64_t off, uint64_t len)
 			b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
 	while (r && errno == EINTR);
 	return r ? -errno : 0;
+}
+
+int backing_protect(const struct backing *b, uint64_t off, uint64_t len, bool access)
+{
+	int advice = access ? MADV_GUARD_REMOVE : MADV_GUARD_INSTALL;
+
+	return madvise(b->hva + off, len, advice) ? -errno : 0;
 }

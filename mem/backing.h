@@ -10,7 +10,7 @@
 
 /*
  * Where the bytes of guest memory live. A guest_memfd (made by KVM, handed in as a descriptor) is
- * mapped too, because KVM wants an address for its slot; touching that mapping gives SIGBUS unless
+ * mapped too where KVM wants an address for its slot; touching that mapping gives SIGBUS unless
  * the file was made with INIT_SHARED. Mappings carry MADV_DONTDUMP: no guest byte in a core file.
  *
  * KVM maps a guest by large pages only where guest and host address are the same modulo that page.
@@ -28,7 +28,7 @@ enum backing_kind {
 struct backing {
 	enum backing_kind kind;
 	int fd;	       /* -1 for BACKING_ANON */
-	char *hva;     /* start of the mapping */
+	char *hva;     /* start of the mapping; NULL when there is none */
 	uint64_t size; /* bytes, page multiple */
 };
 
@@ -44,6 +44,8 @@ int backing_anon(struct backing *b, uint64_t size, struct err *e);
 int backing_memfd(struct backing *b, const char *name, uint64_t size, struct err *e);
 /* Takes over fd, also when it fails. */
 int backing_gmem(struct backing *b, int fd, uint64_t size, struct err *e);
+/* The same without a mapping: hva is NULL. Takes over fd. */
+void backing_gmem_unmapped(struct backing *b, int fd, uint64_t size);
 void backing_free(struct backing *b); /* accepts BACKING_NONE */
 
 /*
@@ -70,5 +72,12 @@ int backing_prefault(const struct backing *b, struct err *e);
  * or -errno; the range then holds its old bytes or zeroes.
  */
 int backing_discard(const struct backing *b, uint64_t off, uint64_t len);
+
+/*
+ * Lets our process, and the kernel on its behalf, access the mapping of [off, off + len), or gives
+ * whoever tries SIGSEGV and EFAULT (guard regions, Linux 6.15 for shared memory). What is there stays.
+ * 0 or -errno, and then some of the range may have changed; -EINVAL on older kernels.
+ */
+int backing_protect(const struct backing *b, uint64_t off, uint64_t len, bool access);
 
 #endif

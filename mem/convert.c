@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "mem/alias_range.h"
+#include "mem/attributes.h"
 #include "mem/hold.h"
 #include "vmm/util/bits.h"
 
@@ -77,7 +78,7 @@ static int prepare(struct part *p, bool to_private, struct err *e)
 {
 	int r = 0;
 
-	if (!p->region->alias)
+	if (p->region->slots)
 		r = slot_swap_prepare(
 			p->region->slots, p->first, p->pages, to_private, &p->swap, e);
 	if (!r && share_reserve(p->region->share, p->first, p->pages))
@@ -119,6 +120,10 @@ static int apply_slots(struct mem *m, struct part *p, bool to_private, struct er
 	if (p->swap) {
 		r = slot_swap_apply(p->swap, e);
 		p->applied = !r;
+	} else if (p->region->attributes) {
+		r = attribute_set(
+			p->region->attributes, p->region->share, p->first, p->pages, to_private, e);
+		p->applied = !r;
 	} else if (!to_private) {
 		r = alias_cover(m, p->region, p->first, p->pages, e);
 	}
@@ -148,14 +153,25 @@ static int apply(struct mem *m, struct part *parts, unsigned int n, bool to_priv
 	return 0;
 }
 
+static int undo_part(struct part *p, bool to_private, struct err *e)
+{
+	const struct mem_region *r = p->region;
+
+	if (!p->applied)
+		return 0;
+	if (r->attributes)
+		return attribute_undo(r->attributes, r->share, p->first, p->pages, to_private, e);
+	return slot_swap_undo(p->swap, e);
+}
+
 /* Returns r, or -ENOTRECOVERABLE when a part cannot be undone. */
-static int undo(struct part *parts, unsigned int n, int r, struct err *e)
+static int undo(struct part *parts, unsigned int n, bool to_private, int r, struct err *e)
 {
 	struct err why;
 	unsigned int i;
 
 	for (i = n; i-- > 0;) {
-		if (parts[i].applied && slot_swap_undo(parts[i].swap, &why))
+		if (undo_part(&parts[i], to_private, &why))
 			r = err_set(e, -ENOTRECOVERABLE, "%s", why.msg);
 	}
 	return r;
@@ -176,7 +192,7 @@ int convert_apply(struct mem *m, gpa_t a, uint64_t len, bool to_private, struct 
 	split(m, a, len, parts, &n);
 	r = apply(m, parts, n, to_private, e);
 	if (r)
-		r = undo(parts, n, r, e);
+		r = undo(parts, n, to_private, r, e);
 	for (i = 0; i < n; i++) {
 		if (!r) {
 			if (parts[i].swap)

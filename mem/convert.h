@@ -8,10 +8,11 @@
 #include "mem/mem.h"
 
 /*
- * A page range of MEM_SPLIT or MEM_ALIAS regions becomes private or shared because the guest asked; by
- * swapping slots the former, the latter as alias.h says. In order: validate everything; plan (slots.h) and allocate; delete and create slots;
- * discard the side the pages leave; only then update the share map. A failure at any step puts the
- * old slots back, so state and slots agree whatever happens.
+ * A page range of the guest's RAM becomes private or shared because the guest asked: in regions of
+ * kind MEM_SPLIT by swapping slots (slots.h), of MEM_ALIAS and MEM_ATTRIBUTES as alias.h and
+ * attributes.h say. In order: validate everything; plan and allocate; delete and create slots, or set
+ * attributes; discard the side the pages leave; only then update the share map. A failure at any step
+ * puts the old slots and attributes back, so they agree with the state whatever happens.
  *
  * What holds afterwards: a page that became private reads as zero, a page that became shared shows
  * no old private byte, and the side that was left holds no memory. Pages that were in the wanted

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mem/alias_range.h"
+#include "mem/attributes.h"
 #include "mem/guard.h"
 #include "mem/hold.h"
 #include "vmm/util/bits.h"
@@ -25,6 +26,19 @@ int mem_new(struct mem **out, struct slot_table *table, struct err *e)
 	return 0;
 }
 
+static int clear_slots(struct mem_region *r, struct err *e)
+{
+	int ret = 0;
+
+	if (r->alias)
+		ret = alias_range_clear(r->alias, e);
+	else if (r->attributes)
+		ret = attribute_range_clear(r->attributes, e);
+	else if (r->slots)
+		ret = slot_range_clear(r->slots, e);
+	return ret || !r->twin ? ret : slot_range_clear(r->twin, e);
+}
+
 static void region_free(struct mem_region *r)
 {
 	struct err ignored;
@@ -32,15 +46,11 @@ static void region_free(struct mem_region *r)
 	if (!r)
 		return;
 	/* Best effort: at this point the VM goes away, or never ran. */
-	if (r->slots)
-		slot_range_clear(r->slots, &ignored);
-	if (r->alias)
-		alias_range_clear(r->alias, &ignored);
-	if (r->twin)
-		slot_range_clear(r->twin, &ignored);
+	clear_slots(r, &ignored);
 	slot_range_free(r->slots);
 	slot_range_free(r->twin);
 	alias_range_free(r->alias);
+	attribute_range_free(r->attributes);
 	share_free(r->share);
 	backing_free(&r->shared);
 	backing_free(&r->private);
@@ -89,13 +99,16 @@ static int add_private_side(struct mem *m, struct mem_region *r, struct err *e)
 {
 	const struct slot_ops *ops;
 	void *ctx;
-	int fd, ret;
+	int fd, ret = 0;
 
 	ops = slot_table_ops(m->table, &ctx);
 	fd = ops->new_gmem(ctx, r->size, e);
 	if (fd < 0)
 		return fd;
-	ret = backing_gmem(&r->private, fd, r->size, e);
+	if (r->kind == MEM_ATTRIBUTES)
+		backing_gmem_unmapped(&r->private, fd, r->size);
+	else
+		ret = backing_gmem(&r->private, fd, r->size, e);
 	if (ret)
 		return ret;
 	r->share = share_new(r->size / PAGE_SIZE);
@@ -105,7 +118,7 @@ static int add_private_side(struct mem *m, struct mem_region *r, struct err *e)
 static int make_region(struct mem *m, struct mem_region *r, const struct mem_region_desc *d,
 	const struct backing_options *o, struct err *e)
 {
-	bool two_sides = d->kind == MEM_SPLIT || d->kind == MEM_ALIAS;
+	bool two_sides = d->kind == MEM_SPLIT || d->kind == MEM_ALIAS || d->kind == MEM_ATTRIBUTES;
 	int ret;
 
 	*r = (struct mem_region){ .kind = d->kind,
@@ -125,6 +138,9 @@ static int make_region(struct mem *m, struct mem_region *r, const struct mem_reg
 	if (!ret && d->kind == MEM_ALIAS)
 		ret = alias_range_new(
 			&r->alias, m->table, &m->alias, r->base, &r->shared, &r->private, e);
+	else if (!ret && d->kind == MEM_ATTRIBUTES)
+		ret = attribute_range_new(
+			&r->attributes, m->table, r->base, &r->shared, &r->private, e);
 	else if (!ret)
 		ret = slot_range_new(&r->slots, m->table, r->base, &r->shared,
 			two_sides ? &r->private : NULL, e);
@@ -185,9 +201,7 @@ int mem_remove(struct mem *m, gpa_t base, struct err *e)
 		return err_set(
 			e, -ENOENT, "no memory region at 0x%llx", (unsigned long long)base.v);
 	r = m->regions[i];
-	ret = r->alias ? alias_range_clear(r->alias, e) : slot_range_clear(r->slots, e);
-	if (!ret && r->twin)
-		ret = slot_range_clear(r->twin, e);
+	ret = clear_slots(r, e);
 	if (ret)
 		return err_prefix(e, ret, "remove memory region %s", r->name);
 	/* From here on the gate knows nothing of it, whether or not the rest succeeds. */

@@ -19,6 +19,7 @@
  *   MEM_SPLIT   two backings: a guest_memfd for private pages, a memfd for shared ones; the share
  *               map says which of the two a page is, convert.h moves pages between them
  *   MEM_ALIAS   the same two, each at addresses of its own, which differ in one bit (alias.h)
+ *   MEM_ATTRIBUTES  the same two as MEM_SPLIT, behind one slot that stays (attributes.h)
  *   MEM_BOTH    one backing, ours to read, that such guests find at both addresses: a page's state
  *               is nothing there, and so is its conversion
  *   MEM_NATIVE  one backing that a hypervisor below us takes away page by page (pKVM); it never
@@ -31,7 +32,7 @@
  * Threads: regions and states change only while the world is stopped (vmm/util/park.h); everything
  * that only reads may be called by running members without a lock.
  */
-enum mem_kind { MEM_OPEN, MEM_SPLIT, MEM_ALIAS, MEM_BOTH, MEM_NATIVE, MEM_STAGING };
+enum mem_kind { MEM_OPEN, MEM_SPLIT, MEM_ALIAS, MEM_ATTRIBUTES, MEM_BOTH, MEM_NATIVE, MEM_STAGING };
 
 #define MEM_REGIONS_MAX 8
 
@@ -41,13 +42,15 @@ struct mem_region {
 	gpa_t base;
 	uint64_t size;
 	struct backing shared; /* what mem_host points into */
-	/* MEM_SPLIT and MEM_ALIAS only. */
+	/* MEM_SPLIT, MEM_ALIAS and MEM_ATTRIBUTES only. */
 	struct backing private;
 	struct share_map *share;
-	struct slot_range *slots;  /* of all kinds but MEM_ALIAS */
-	struct slot_range *twin;   /* MEM_BOTH: those at the addresses with the bit */
-	struct alias_range *alias; /* of that one */
-	struct mem_region *next;   /* of those removed */
+	/* One of the three; slots unless the kind says otherwise. */
+	struct slot_range *slots;
+	struct alias_range *alias;
+	struct attribute_range *attributes;
+	struct slot_range *twin; /* MEM_BOTH: those at the addresses with the bit */
+	struct mem_region *next; /* of those removed */
 };
 
 /* See mem_alias_set. */
@@ -55,7 +58,7 @@ struct mem_alias {
 	uint64_t bit;
 	bool is_private;
 	uint64_t limit;
-	bool traps;
+	bool traps, keep;
 	uint64_t used; /* bytes of shared addresses that have memory */
 };
 
@@ -82,7 +85,7 @@ int mem_new(struct mem **out, struct slot_table *table, struct err *e);
 /* Deletes the slots (unless the table has forgotten them), unmaps, closes. */
 void mem_free(struct mem *m);
 
-/* Makes backings and slots. A MEM_SPLIT or MEM_ALIAS region starts all private. Refuses empty, misaligned,
+/* Makes backings and slots. A region that has two sides starts all private. Refuses empty, misaligned,
  * wrapping and overlapping ranges. */
 int mem_add(struct mem *m, const struct mem_region_desc *desc, struct err *e);
 /*
@@ -149,7 +152,7 @@ int mem_store16(const struct mem *m, gpa_t a, uint16_t v, struct err *e);
  */
 int mem_discard(const struct mem *m, gpa_t a, uint64_t len, struct err *e);
 
-/* Bytes of RAM regions that are shared now (MEM_SPLIT and MEM_ALIAS). */
+/* Bytes of RAM regions that are shared now (of kinds with two sides). */
 uint64_t mem_shared_bytes(const struct mem *m);
 
 #endif

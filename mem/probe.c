@@ -7,7 +7,10 @@
 #include "mem/guard.h"
 #include "vmm/util/bits.h"
 
-/* The address that KVM has for the page right now, as an attacker in our process would know it. */
+/*
+ * The address that KVM has for the page right now, as an attacker in our process would know it. Where
+ * one slot has both sides (attributes.h) that is the shared side's, and no other exists.
+ */
 static char *raw_host(const struct mem *m, gpa_t a, uint64_t len)
 {
 	struct mem_region *r = mem_find(m, a, len);
@@ -16,7 +19,7 @@ static char *raw_host(const struct mem *m, gpa_t a, uint64_t len)
 	if (!r)
 		return NULL;
 	off = a.v - r->base.v;
-	if (r->share && !share_get(r->share, off / PAGE_SIZE))
+	if (r->share && r->private.hva && !share_get(r->share, off / PAGE_SIZE))
 		return r->private.hva + off;
 	return r->shared.hva + off;
 }

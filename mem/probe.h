@@ -15,7 +15,7 @@
 enum probe_result {
 	PROBE_OK = 0,	      /* the access went through */
 	PROBE_SIGBUS = 1,     /* refused by the host kernel (guest_memfd) */
-	PROBE_SIGSEGV = 2,    /* refused below the host kernel (pKVM) */
+	PROBE_SIGSEGV = 2,    /* refused below the host kernel (pKVM), or not mapped */
 	PROBE_NOT_MEMORY = 3, /* no slot there */
 	PROBE_GATE = 4,	      /* refused by mem_host (devices/probe.c's gated commands) */
 };

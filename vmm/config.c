@@ -25,6 +25,8 @@ static const char *const console_names[CONSOLE_KINDS] = { "serial", "virtio" };
 /* options.c stores enums by their size. */
 _Static_assert(sizeof(enum protection) == sizeof(uint32_t), "enum protection");
 _Static_assert(sizeof(enum private_memory) == sizeof(uint32_t), "enum private_memory");
+_Static_assert(sizeof(enum conversion) == sizeof(uint32_t), "enum conversion");
+_Static_assert(sizeof(enum implicit) == sizeof(uint32_t), "enum implicit");
 _Static_assert(sizeof(enum console) == sizeof(uint32_t), "enum console");
 _Static_assert(sizeof(enum log_level) == sizeof(uint32_t), "enum log_level");
 _Static_assert(sizeof(enum hugepages) == sizeof(uint32_t), "enum hugepages");
@@ -123,6 +125,18 @@ static const struct option_def defs[] = {
 		.arg = "MIB",
 		.help = "How much memory a soft-realm or soft-sev guest may share at once, beside "
 			"its private memory; 0, the default, is half of it and at least 128 MiB" },
+	{ .name = "conversion",
+		FIELD(conversion),
+		NAMES(conversion_names),
+		.arg = "KIND",
+		.help = "How pages change sides in mode private: by KVM's memory attributes, or "
+			"by swapping memory slots; auto takes attributes where KVM has them" },
+	{ .name = "implicit-conversion",
+		FIELD(implicit),
+		NAMES(implicit_names),
+		.arg = "POLICY",
+		.help = "With conversion by attributes: whether a page changes sides when the "
+			"guest uses it so without asking; deny ends the guest" },
 	{ .name = "console",
 		FIELD(console),
 		NAMES(console_names),
@@ -294,6 +308,28 @@ static int check_shared_limit(const struct config *c, struct err *e)
 		(unsigned long long)c->shared_limit_mib, (unsigned long long)wanted);
 }
 
+/* Refused, not ignored: these are wishes about pages that change sides. */
+static int check_conversion(const struct config *c, struct err *e)
+{
+	bool suits = c->protection == PROTECTION_PRIVATE || c->protection == PROTECTION_AUTO;
+	bool attributes = suits && c->conversion != CONVERSION_SWAP;
+
+	if (c->conversion != CONVERSION_AUTO && !suits)
+		return err_set(e, -EINVAL,
+			"conversion %s does not fit protection %s (add --protection private, or "
+			"leave it out)",
+			conversion_names[c->conversion], protection_name(c->protection));
+	if (c->conversion == CONVERSION_ATTRIBUTES && c->private_memory == PRIVATE_MEMORY_OPEN)
+		return err_set(e, -EINVAL,
+			"conversion attributes does not fit private-memory open: KVM would not "
+			"tell its two sides apart (leave one of them out)");
+	if (c->implicit == IMPLICIT_ALLOW && !attributes)
+		return err_set(e, -EINVAL,
+			"implicit-conversion allow is for conversion attributes in mode private "
+			"(leave it out)");
+	return 0;
+}
+
 int config_check(const struct config *c, struct err *e)
 {
 	uint64_t ignored;
@@ -316,7 +352,9 @@ int config_check(const struct config *c, struct err *e)
 			"private-memory open does not fit protection %s (add --protection private "
 			"or auto, or leave it out)",
 			protection_name(c->protection));
-	r = check_memory(c, e);
+	r = check_conversion(c, e);
+	if (!r)
+		r = check_memory(c, e);
 	if (!r)
 		r = check_shared_limit(c, e);
 	if (!r)

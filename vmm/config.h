@@ -85,6 +85,8 @@ struct config {
 	enum private_memory private_memory;
 	uint64_t swiotlb_mib;	   /* at most; 0: no pool */
 	uint64_t shared_limit_mib; /* 0: config_shared_limit chooses */
+	enum conversion conversion;
+	enum implicit implicit;
 	enum log_level log_level;
 	enum console console;
 	struct option_list disks;	      /* of struct disk_config */

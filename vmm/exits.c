@@ -4,7 +4,6 @@
 #include "vmm/exits.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "vmm/kvm.h"
 #include "vmm/util/bits.h"
@@ -161,13 +160,4 @@ void exit_handle(struct vcpu *v)
 		handlers[reason](v);
 	else
 		on_other(v);
-}
-
-unsigned long long exit_fault_gpa(const struct kvm_run *run)
-{
-	/* memory_fault: u64 flags, u64 gpa, u64 size, at the start of the union. */
-	uint64_t words[2];
-
-	memcpy(words, (const char *)&run->hw, sizeof(words));
-	return words[1];
 }

@@ -131,6 +131,21 @@ int kvm_set_slot(int vm, const struct kvm_slot *s, struct err *e)
 	return 0;
 }
 
+int kvm_set_private(int vm, uint64_t gpa, uint64_t size, bool private, struct err *e)
+{
+	struct abi_memory_attributes want = {
+		.address = gpa,
+		.size = size,
+		.attributes = private ? ABI_ATTRIBUTE_PRIVATE : 0,
+	};
+
+	if (ioctl(vm, ABI_SET_MEMORY_ATTRIBUTES, &want) < 0)
+		return err_sys(e, "KVM_SET_MEMORY_ATTRIBUTES (gpa 0x%llx, size 0x%llx, %s)",
+			(unsigned long long)gpa, (unsigned long long)size,
+			private ? "private" : "shared");
+	return 0;
+}
+
 int kvm_create_vcpu(int vm, unsigned int id, struct err *e)
 {
 	int r = ioctl(vm, KVM_CREATE_VCPU, (unsigned long)id);

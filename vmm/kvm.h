@@ -37,6 +37,8 @@ struct kvm_slot {
 	uint64_t gmem_offset;
 };
 int kvm_set_slot(int vm, const struct kvm_slot *slot, struct err *e);
+/* Where the guest gets this range from: its slot's guest_memfd, or its slot's host address. */
+int kvm_set_private(int vm, uint64_t gpa, uint64_t size, bool private, struct err *e);
 
 /* vCPUs. kvm_run: the vCPU's own thread only; -EINTR and -EAGAIN come back without a message. */
 int kvm_create_vcpu(int vm, unsigned int id, struct err *e);

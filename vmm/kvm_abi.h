@@ -43,11 +43,24 @@ struct abi_slot2 {
 	uint64_t pad2[14];
 };
 
+struct abi_memory_attributes {
+	uint64_t address;
+	uint64_t size;
+	uint64_t attributes;
+	uint64_t flags;
+};
+
+_Static_assert(sizeof(struct abi_memory_attributes) == 32, "memory attributes block is 32 bytes");
 _Static_assert(sizeof(struct abi_create_gmem) == 64, "guest_memfd creation block is 64 bytes");
 _Static_assert(sizeof(struct abi_slot2) == 160, "second slot layout is 160 bytes");
 
 #define ABI_CREATE_GUEST_MEMFD	    _IOWR(KVMIO, 0xd4, struct abi_create_gmem)
 #define ABI_SET_USER_MEMORY_REGION2 _IOW(KVMIO, 0x49, struct abi_slot2)
+#define ABI_SET_MEMORY_ATTRIBUTES   _IOW(KVMIO, 0xd2, struct abi_memory_attributes)
+#define ABI_ATTRIBUTE_PRIVATE	    (1ULL << 3)
+
+/* x86 VM type, and its bit in KVM_CAP_VM_TYPES (asked of the device). */
+#define ABI_VM_TYPE_X86_SW_PROTECTED 1u
 
 /* arm64 VM type: bits 0-7 IPA size, bit 31 protected (pKVM). */
 #define ABI_VM_TYPE_ARM_PROTECTED (1ULL << 31)
@@ -66,5 +79,11 @@ _Static_assert(sizeof(struct abi_smccc_filter) == 24, "SMCCC filter block is 24 
 
 /* Guest-visible events and exits newer than the headers. */
 #define ABI_EXIT_MEMORY_FAULT 39
+#define ABI_FAULT_PRIVATE     (1ULL << 3)
+struct abi_memory_fault {
+	uint64_t flags;
+	uint64_t gpa;
+	uint64_t size;
+};
 
 #endif

@@ -13,6 +13,8 @@
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
+#include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 #include "vmm/virtio_set.h"
 
@@ -95,6 +97,36 @@ static void on_resumed(void *arg, int signo, short events)
 	tty_resume(m->tty);
 }
 
+void machine_stats(struct machine *m, struct stats_report *out)
+{
+	*out = (struct stats_report){
+		.uptime_ms = clock_ms() - m->started_ms,
+		.is_split = protection_has_gmem(m->vm->config.protection),
+		.ram_bytes = m->vm->config.ram_bytes,
+	};
+	stats_read(&m->vm->stats, out);
+	if (m->virtio)
+		virtio_set_stats(m->virtio, out);
+}
+
+/* Who sends the signal wants to see it, whatever the log level. */
+static void on_stats(void *arg, int signo, short events)
+{
+	struct stats_report report;
+	_free char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)signo;
+	(void)events;
+	if (!out)
+		return;
+	machine_stats(arg, &report);
+	stats_print(&report, out);
+	if (!fclose(out))
+		log_raw(text, len);
+}
+
 /* True when all is written. What virtio devices still have of the output follows as there is room. */
 static bool output_is_out(struct machine *m)
 {
@@ -167,6 +199,7 @@ static int catch_signals(struct machine *m, struct err *e)
 	/* Whoever starts us may have blocked them. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGABRT);
+	sigaddset(&set, SIGUSR1);
 	for (i = 0; i < ARRAY_SIZE(end_signals); i++)
 		sigaddset(&set, end_signals[i]);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -174,6 +207,8 @@ static int catch_signals(struct machine *m, struct err *e)
 		if (!is_ignored(end_signals[i]))
 			r = loop_add_signal(
 				m->control, end_signals[i], on_signal, m, &m->signals[i], e);
+	if (!r)
+		r = loop_add_signal(m->control, SIGUSR1, on_stats, m, &m->asked, e);
 	return r ? r : loop_add_signal(m->control, SIGCONT, on_resumed, m, &m->resumed, e);
 }
 
@@ -200,6 +235,8 @@ int machine_arch_config(const struct config *c, struct arch_config *out, struct 
 		.protection = c->protection,
 		.cpus = c->cpus,
 		.ram_bytes = c->mem_mib << 20,
+		.conversion = c->conversion,
+		.implicit = c->implicit,
 		.open_memory = c->private_memory == PRIVATE_MEMORY_OPEN,
 		.shared_limit = config_shared_limit(c),
 		.virtio = config_virtio_count(c),
@@ -207,19 +244,6 @@ int machine_arch_config(const struct config *c, struct arch_config *out, struct 
 		.memory = c->memory,
 	};
 	return config_hidden(c, &out->hidden, e);
-}
-
-/* Who protects a guest wants to know what was started; others may ask for it by the log level. */
-static void announce(const struct vm *vm, const struct measurement *measured)
-{
-	char hex[SHA256_HEX], line[SHA256_HEX + 40];
-	int n;
-
-	if (!log_enabled(vm->config.protection == PROTECTION_NONE ? LOG_INFO : LOG_WARN))
-		return;
-	n = snprintf(line, sizeof(line), "nacre: measurement sha256:%s\n",
-		sha256_hex(measured->digest, hex));
-	log_raw(line, (size_t)n);
 }
 
 static int load(struct machine *m, struct boot_files *files, struct err *e)
@@ -233,7 +257,8 @@ static int load(struct machine *m, struct boot_files *files, struct err *e)
 	atomic_store(&m->staged, staged);
 	if (!r && wanted) {
 		arch_set_measurement(m->vm->arch, measured.digest, sizeof(measured.digest));
-		announce(m->vm, &measured);
+		memcpy(m->digest, measured.digest, sizeof(m->digest));
+		m->is_measured = true;
 	}
 	measurement_free(&measured);
 	return r;
@@ -272,6 +297,7 @@ int machine_build(struct machine **out, const struct config *c, struct err *e)
 	if (!m)
 		return err_set(e, -ENOMEM, "machine: out of memory");
 	m->config = c;
+	m->started_ms = clock_ms();
 	machine_init_devices(m);
 	m->power = (struct power){ &power_ops, m };
 	r = guard_init(e);
@@ -300,6 +326,7 @@ void machine_free(struct machine *m)
 	loop_free(m->io);
 	for (i = 0; i < ARRAY_SIZE(m->signals); i++)
 		loop_event_free(m->signals[i]);
+	loop_event_free(m->asked);
 	loop_event_free(m->resumed);
 	loop_event_free(m->resized);
 	loop_event_free(m->drain_tick);
@@ -332,12 +359,28 @@ static void drain_console(struct machine *m)
 	loop_run(m->control);
 }
 
+/* Who protects a guest wants to know what was started; others may ask for it by the log level. */
+static void tell_measurement(const struct machine *m)
+{
+	bool is_open = m->vm->config.protection == PROTECTION_NONE;
+	char hex[SHA256_HEX], line[SHA256_HEX + 40];
+	int n;
+
+	if (!m->is_measured || !log_enabled(is_open ? LOG_INFO : LOG_WARN))
+		return;
+	n = snprintf(
+		line, sizeof(line), "nacre: measurement sha256:%s\n", sha256_hex(m->digest, hex));
+	log_raw(line, (size_t)n);
+}
+
 int machine_run(struct machine *m, struct err *e)
 {
 	int r = loop_start_thread(m->console, "nacre-console", e);
 
 	if (!r && m->io)
 		r = loop_start_thread(m->io, "nacre-io", e);
+	if (!r)
+		tell_measurement(m);
 	if (!r)
 		r = vm_start(m->vm, &m->entry, e);
 	if (r)

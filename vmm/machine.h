@@ -27,6 +27,9 @@ int machine_arch_config(const struct config *c, struct arch_config *out, struct 
  */
 int machine_run(struct machine *m, struct err *e);
 
+/* The numbers of this moment; SIGUSR1 prints them. Control thread, while the machine exists. */
+void machine_stats(struct machine *m, struct stats_report *out);
+
 /*
  * After machine_run: how it ended. *signo is the last signal that asked us to stop, be it the guest
  * or the wait for the console's reader; 0 when none came, as for Ctrl-A x.

@@ -3,22 +3,12 @@
 /* The list of devices, and how each is made, joined to the VM and freed. */
 #include <errno.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "devices/tty.h"
-#include "vmm/kvm.h"
 #include "vmm/machine_impl.h"
 #include "vmm/util/fd.h"
 #include "vmm/virtio_set.h"
-
-static int add_irq(struct machine *m, uint32_t gsi, struct irq_line *irq, struct err *e)
-{
-	irq->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (irq->fd < 0)
-		return err_sys(e, "eventfd for interrupt %u", gsi);
-	return kvm_irqfd(m->vm->fd, irq->fd, gsi, e);
-}
 
 static int make_serial(
 	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
@@ -28,7 +18,7 @@ static int make_serial(
 	int r = tty_new(&m->tty, &tc, e);
 
 	if (!r)
-		r = add_irq(m, row->irq, &m->serial_irq, e);
+		r = vm_add_irq(m->vm, row->irq, &m->serial_irq, e);
 	if (r)
 		return r;
 	sc = (struct serial_config){ .irq = m->serial_irq,
@@ -48,7 +38,7 @@ static int make_rtc(
 	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
 {
 	struct pl031_config c = { .loop = m->control };
-	int r = add_irq(m, row->irq, &m->rtc_irq, e);
+	int r = vm_add_irq(m->vm, row->irq, &m->rtc_irq, e);
 
 	c.irq = m->rtc_irq;
 	if (!r)

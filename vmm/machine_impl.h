@@ -10,6 +10,7 @@
 #include "devices/serial.h"
 #include "vmm/machine.h"
 #include "vmm/util/loop.h"
+#include "vmm/util/sha256.h"
 
 /* What machine.c (life) and machine_devices.c share. */
 
@@ -21,7 +22,9 @@ struct machine {
 	struct loop *control;
 	struct loop *console;
 	struct loop_event *signals[MACHINE_END_SIGNALS];
+	struct loop_event *asked; /* SIGUSR1 */
 	struct loop_event *resumed;
+	uint64_t started_ms; /* clock_ms */
 	struct loop_event *resized;
 	struct loop_event *drain_tick;
 	struct tty *tty;
@@ -34,6 +37,8 @@ struct machine {
 	struct loop *io; /* of the virtio devices; NULL without any */
 	struct virtio_set *virtio;
 	struct boot_entry entry;
+	bool is_measured;
+	uint8_t digest[SHA256_SIZE]; /* of what was loaded, when it is */
 	_Atomic bool staged;
 	atomic_bool cancel; /* asked to stop once more: do not wait for the console's reader */
 	_Atomic int signo;

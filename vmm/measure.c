@@ -40,8 +40,8 @@ static void put_machine(FILE *out, const struct measure_input *in)
 	for (i = 0; i < l->ram_count; i++)
 		fprintf(out, "ram 0x%" PRIx64 " 0x%" PRIx64 "\n", l->ram[i].base.v, l->ram[i].size);
 	if (l->alias_bit)
-		fprintf(out, "alias 0x%" PRIx64 " %s\n", l->alias_bit,
-			l->alias_is_private ? "private" : "shared");
+		fprintf(out, "alias 0x%" PRIx64 " %s 0x%" PRIx64 "\n", l->alias_bit,
+			l->alias_is_private ? "private" : "shared", l->alias_both);
 }
 
 static void put_input(struct measuring *m, const char *name, const void *data, uint64_t len)

@@ -10,9 +10,17 @@
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 
+uint64_t protect_gmem_flags(const struct arch_config *c)
+{
+	/* Of one that can be mapped KVM would take shared pages, too. */
+	if (c->conversion == CONVERSION_ATTRIBUTES)
+		return 0;
+	return ABI_GMEM_MMAP | (c->open_memory ? ABI_GMEM_INIT_SHARED : 0);
+}
+
 static int check_gmem(int vm, const struct arch_config *c, struct err *e)
 {
-	uint64_t need = ABI_GMEM_MMAP | (c->open_memory ? ABI_GMEM_INIT_SHARED : 0);
+	uint64_t need = protect_gmem_flags(c);
 	uint64_t have = (uint64_t)kvm_has(vm, ABI_CAP_GUEST_MEMFD_FLAGS);
 
 	if (!kvm_has(vm, ABI_CAP_GUEST_MEMFD))
@@ -34,6 +42,25 @@ int protect_check(int kvm, int vm, const struct arch_config *c, struct err *e)
 	if (!r && protection_has_gmem(c->protection))
 		r = check_gmem(vm, c, e);
 	return r;
+}
+
+int protect_conversion(int kvm, struct arch_config *c, struct err *e)
+{
+	bool suits = c->protection == PROTECTION_PRIVATE && !c->open_memory;
+	bool has = suits && arch_has_attributes(kvm);
+
+	if (c->conversion == CONVERSION_ATTRIBUTES && !suits)
+		return err_set(e, -ENOTSUP,
+			"conversion attributes does not fit %s %s (leave it out)",
+			c->open_memory ? "private-memory" : "protection",
+			c->open_memory ? "open" : protection_name(c->protection));
+	if (c->conversion == CONVERSION_ATTRIBUTES && !has)
+		return err_set(e, -ENOTSUP,
+			"conversion attributes: this KVM has no software-protected VMs (x86-64 "
+			"kernels built with KVM_SW_PROTECTED_VM do; --conversion swap needs none)");
+	if (c->conversion == CONVERSION_AUTO)
+		c->conversion = has ? CONVERSION_ATTRIBUTES : CONVERSION_SWAP;
+	return 0;
 }
 
 int protect_explain_vm(enum protection mode, int code, struct err *e)
@@ -65,6 +92,9 @@ static int possible(
 	kvm = kvm_open(e);
 	if (kvm < 0)
 		return kvm;
+	r = protect_conversion(kvm, &c, e);
+	if (r)
+		return r;
 	r = arch_vm_type(kvm, &c, &layout, &type, e);
 	if (r)
 		return r;
@@ -137,6 +167,23 @@ static int resolve_auto(struct arch_config *c, const struct boot_files *files, s
 		all);
 }
 
+/* A kernel whose code is private from its first instruction on. */
+static int check_sev_kernel(const struct arch_config *c, struct err *e)
+{
+	if (arch_kvm_emulates())
+		return err_set(e, -ENOTSUP,
+			"mode soft-sev: KVM on this CPU reads guest instructions through this "
+			"process, which private memory forbids (take a CPU with nrip_save and "
+			"decodeassists, or Intel's; --private-memory open runs the guest without "
+			"protection)");
+	if (c->virtio && !arch_private_mmio())
+		return err_set(e, -ENOTSUP,
+			"mode soft-sev: on this CPU KVM would have to read the instructions that "
+			"access virtio devices, which private memory forbids (leave the devices "
+			"out, the serial console works; or take an AMD CPU with decodeassists)");
+	return 0;
+}
+
 int protect_resolve(struct arch_config *c, const struct boot_files *files, struct err *e)
 {
 	int r = 0;
@@ -152,15 +199,11 @@ int protect_resolve(struct arch_config *c, const struct boot_files *files, struc
 				protection_name(c->protection));
 		return 0;
 	}
+	if (c->protection == PROTECTION_SOFT_SEV && files->kernel.data && !c->open_memory)
+		return check_sev_kernel(c, e);
 	if (c->open_memory)
 		log_warn("private-memory open: NOTHING IS PROTECTED, this process can read all of "
 			 "the guest's memory");
-	else if (files->kernel.data && arch_kvm_emulates() && c->protection == PROTECTION_SOFT_SEV)
-		return err_set(e, -ENOTSUP,
-			"mode soft-sev: KVM on this CPU reads guest instructions through this "
-			"process, which private memory forbids (take a CPU with nrip_save and "
-			"decodeassists, or Intel's; --private-memory open runs the guest without "
-			"protection)");
 	else if (files->kernel.data && arch_kvm_emulates())
 		log_warn("KVM on this CPU reads guest instructions through this process, which "
 			 "private memory forbids: a kernel may fail (--private-memory open runs it "

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "vmm/exits.h"
+#include "vmm/fault.h"
 #include "vmm/kvm.h"
 #include "vmm/util/fd.h"
 #include "vmm/vm.h"
@@ -84,14 +85,15 @@ static void run_failed(struct vcpu *v, int code)
 	bool fault = run->exit_reason == ABI_EXIT_MEMORY_FAULT &&
 		     (code == -EFAULT || code == -EHWPOISON);
 
-	if (fault && vm_fault_shared(v->vm, v, gpa(exit_fault_gpa(run))))
+	if (fault &&
+		(vm_fault_shared(v->vm, v, gpa(fault_gpa(run))) || fault_is_conversion(v, code)))
 		return;
 	if (fault)
 		vm_end(v->vm, VM_FAILED,
 			"vCPU %u: KVM_RUN: %s at gpa 0x%llx (the host could not provide that page: "
 			"it is out of memory, over a memory limit, or the page is broken; the host "
 			"kernel's log may tell)",
-			v->index, strerror(-code), exit_fault_gpa(run));
+			v->index, strerror(-code), fault_gpa(run));
 	else if (code == -ENOMEM && v->vm->config.protection == PROTECTION_PKVM)
 		vm_end(v->vm, VM_FAILED,
 			"vCPU %u: KVM_RUN: %s (pinning the guest's memory: raise the memlock "

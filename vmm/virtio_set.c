@@ -2,8 +2,8 @@
 #include "vmm/virtio_set.h"
 
 #include <errno.h>
+#include <linux/virtio_config.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 
 #include "devices/virtio_console.h"
 #include "devices/virtio_mmio.h"
@@ -22,6 +22,7 @@ struct virtio_set {
 	struct vm *vm;
 	struct loop *io;
 	struct tty *tty;
+	struct virtio_held held;
 	struct virtio_console *console; /* in one of the slots, or NULL */
 	unsigned int used;
 	unsigned int count;
@@ -42,14 +43,6 @@ static const struct platform_dev *next_row(const struct virtio_set *set)
 	return NULL;
 }
 
-static int open_irq(struct virtio_set *set, struct slot *s, uint32_t gsi, struct err *e)
-{
-	s->irq.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->irq.fd < 0)
-		return err_sys(e, "eventfd for interrupt %u", gsi);
-	return kvm_irqfd(set->vm->fd, s->irq.fd, gsi, e);
-}
-
 /* Registers in the bus; notifications past it, straight from KVM to the device's loop. */
 static int join(
 	struct virtio_set *set, struct slot *s, const struct platform_dev *row, struct err *e)
@@ -68,6 +61,7 @@ static int join(
 	unsigned int q;
 	int r;
 
+	s->made.dev->all = &set->held;
 	virtio_mmio_init(&s->mmio, s->made.dev);
 	r = bus_add(&set->vm->mmio, &d, e);
 	for (q = 0; !r && q < s->made.dev->queue_count; q++)
@@ -96,7 +90,7 @@ static int add(struct virtio_set *set, virtio_make_fn make, const void *config, 
 	if (!row || set->used == set->count)
 		return err_set(e, -E2BIG, "no slot is left for a virtio device");
 	set->used++;
-	r = open_irq(set, s, row->irq, e);
+	r = vm_add_irq(set->vm, row->irq, &s->irq, e);
 	if (r)
 		return r;
 	p.irq = s->irq;
@@ -162,6 +156,30 @@ bool virtio_set_finish(struct virtio_set *set)
 {
 	return set->console && virtio_console_finish(set->console);
 }
+
+void virtio_set_stats(struct virtio_set *set, struct stats_report *out)
+{
+	unsigned int i;
+
+	out->held_now = atomic_load_explicit(&set->held.now, memory_order_relaxed);
+	out->held_peak = atomic_load_explicit(&set->held.peak, memory_order_relaxed);
+	out->device_count = set->used;
+	for (i = 0; i < set->used; i++) {
+		struct virtio_dev *d = set->slots[i].made.dev;
+
+		pthread_mutex_lock(&d->lock);
+		out->devices[i] = (struct stats_device){ .name = d->ops->name,
+			.slot = i,
+			.is_broken = d->status & VIRTIO_CONFIG_S_NEEDS_RESET,
+			.failures = d->failed,
+			.faults = d->faults,
+			.held = d->held,
+			.held_peak = d->held_peak };
+		pthread_mutex_unlock(&d->lock);
+	}
+}
+
+_Static_assert(STATS_DEVICES_MAX >= CONFIG_VIRTIO_MAX, "a row for each");
 
 void virtio_set_free(struct virtio_set *set)
 {

@@ -4,6 +4,7 @@
 
 #include "devices/tty.h"
 #include "vmm/config.h"
+#include "vmm/stats.h"
 #include "vmm/util/err.h"
 #include "vmm/util/loop.h"
 #include "vmm/vm.h"
@@ -30,6 +31,9 @@ void virtio_set_resized(struct virtio_set *s);
  * for another call. Control thread, after vm_join and with the devices' loop at its end.
  */
 bool virtio_set_finish(struct virtio_set *s);
+
+/* The devices' part of a report. Control thread; takes each device's lock for a moment. */
+void virtio_set_stats(struct virtio_set *s, struct stats_report *out);
 
 /* Control thread, after vm_join and before loops and tty are freed. Accepts NULL. */
 void virtio_set_free(struct virtio_set *s);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <string.h>
 
 #include "mem/alias.h"
@@ -14,6 +15,7 @@
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 #include "vmm/vm_convert.h"
@@ -50,9 +52,8 @@ static int vm_slot_del(void *ctx, const struct slot_desc *d, struct err *e)
 static int vm_new_gmem(void *ctx, uint64_t size, struct err *e)
 {
 	struct vm *vm = ctx;
-	uint64_t flags = ABI_GMEM_MMAP | (vm->config.open_memory ? ABI_GMEM_INIT_SHARED : 0);
 
-	return kvm_create_gmem(vm->fd, size, flags, e);
+	return kvm_create_gmem(vm->fd, size, protect_gmem_flags(&vm->config), e);
 }
 
 static int vm_discard(void *ctx, const struct backing *b, uint64_t off, uint64_t len)
@@ -61,11 +62,26 @@ static int vm_discard(void *ctx, const struct backing *b, uint64_t off, uint64_t
 	return backing_discard(b, off, len);
 }
 
+static int vm_set_private(void *ctx, gpa_t a, uint64_t len, bool private, struct err *e)
+{
+	struct vm *vm = ctx;
+
+	return kvm_set_private(vm->fd, a.v, len, private, e);
+}
+
+static int vm_protect(void *ctx, const struct backing *b, uint64_t off, uint64_t len, bool access)
+{
+	(void)ctx;
+	return backing_protect(b, off, len, access);
+}
+
 static const struct slot_ops vm_slot_ops = {
 	.set = vm_slot_set,
 	.del = vm_slot_del,
 	.new_gmem = vm_new_gmem,
 	.discard = vm_discard,
+	.set_private = vm_set_private,
+	.protect = vm_protect,
 };
 
 /* ---- making and unmaking ---- */
@@ -100,7 +116,7 @@ static int add_ram(struct vm *vm, struct err *e)
 	if (protection_is_alias(vm->config.protection))
 		kind = MEM_ALIAS;
 	else if (vm->config.protection == PROTECTION_PRIVATE)
-		kind = MEM_SPLIT;
+		kind = vm->config.conversion == CONVERSION_ATTRIBUTES ? MEM_ATTRIBUTES : MEM_SPLIT;
 	else if (vm->config.protection == PROTECTION_PKVM)
 		kind = MEM_NATIVE;
 	for (i = 0; i < vm->layout.ram_count && !r; i++)
@@ -133,7 +149,7 @@ static int make_memory(struct vm *vm, struct err *e)
 		mem_alias_set(vm->mem, vm->layout.alias_bit, vm->layout.alias_is_private,
 			vm->config.shared_limit);
 	if (!r && vm->layout.alias_traps)
-		mem_alias_trap(vm->mem);
+		mem_alias_trap(vm->mem, !arch_guest_can_share());
 	if (!r)
 		r = add_ram(vm, e);
 	return r ? r : share_pool(vm, e);
@@ -161,6 +177,11 @@ static int create(struct vm *vm, struct err *e)
 		return vm->kvm;
 	if (!kvm_has(vm->kvm, KVM_CAP_IMMEDIATE_EXIT))
 		return err_set(e, -ENOTSUP, "this KVM lacks KVM_CAP_IMMEDIATE_EXIT (Linux 4.13)");
+	r = protect_conversion(vm->kvm, &vm->config, e);
+	if (r)
+		return r;
+	if (vm->config.conversion == CONVERSION_ATTRIBUTES)
+		log_info("pages change sides by memory attributes");
 	r = arch_vm_type(vm->kvm, &vm->config, &vm->layout, &type, e);
 	if (r)
 		return r;
@@ -218,6 +239,14 @@ int vm_add_vcpus(struct vm *vm, struct err *e)
 			return err_prefix(e, r, "vCPU %u", i);
 	}
 	return arch_vm_ready(vm->arch, e);
+}
+
+int vm_add_irq(struct vm *vm, uint32_t gsi, struct irq_line *irq, struct err *e)
+{
+	irq->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (irq->fd < 0)
+		return err_sys(e, "eventfd for interrupt %u", gsi);
+	return kvm_irqfd(vm->fd, irq->fd, gsi, e);
 }
 
 void vm_free(struct vm *vm)
@@ -294,15 +323,23 @@ void vm_join(struct vm *vm)
 
 int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 {
+	uint64_t begin = clock_ns();
 	struct err e = { "" };
 	int r = convert_check(vm->mem, c->gpa, c->len, &e);
 
-	if (!r && convert_is_noop(vm->mem, c->gpa, c->len, c->to_private))
+	if (!r && convert_is_noop(vm->mem, c->gpa, c->len, c->to_private)) {
+		stats_unchanged(&vm->stats, c->to_private);
 		return 0;
+	}
 	if (!r)
 		r = vm_convert_unheld(&vm->park, &self->member, vm->mem, c, &vm->end, &e);
-	if (!r)
+	if (!r) {
+		/* We are a running member: nothing changes between this look and its note. */
+		stats_shared(&vm->stats, mem_shared_bytes(vm->mem));
+		stats_converted(&vm->stats, c->to_private, c->len, clock_ns() - begin);
 		return 0;
+	}
+	stats_refused(&vm->stats, c->to_private);
 	if (r == -ENOTRECOVERABLE) {
 		vm_end(vm, VM_FAILED, "%s", e.msg);
 		return r;

@@ -8,7 +8,9 @@
 
 #include "arch/arch.h"
 #include "devices/bus.h"
+#include "devices/irq.h"
 #include "mem/mem.h"
+#include "vmm/stats.h"
 #include "vmm/util/err.h"
 #include "vmm/util/loop.h"
 #include "vmm/util/park.h"
@@ -44,6 +46,7 @@ struct vm {
 	struct bus mmio;
 	struct bus port;
 	struct park park;
+	struct stats stats;
 	struct vcpu *vcpus;
 	uint32_t vcpu_count; /* made so far */
 
@@ -62,6 +65,9 @@ struct vm {
 int vm_new(struct vm **out, const struct arch_config *config, struct err *e);
 int vm_add_vcpus(struct vm *vm, struct err *e);
 void vm_free(struct vm *vm);
+
+/* A new eventfd that raises this line; the caller closes it, also after an error. Before vCPUs run. */
+int vm_add_irq(struct vm *vm, uint32_t gsi, struct irq_line *irq, struct err *e);
 
 /* Starts all vCPU threads. */
 int vm_start(struct vm *vm, const struct boot_entry *entry, struct err *e);

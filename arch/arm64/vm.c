@@ -81,10 +81,26 @@ int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e)
 	return 0;
 }
 
+bool arch_has_attributes(int kvm)
+{
+	(void)kvm;
+	return false;
+}
+
 bool arch_kvm_emulates(void)
 {
 	/* MMIO exits carry a decoded syndrome; KVM never fetches guest code here. */
 	return false;
+}
+
+bool arch_guest_can_share(void)
+{
+	return true;
+}
+
+bool arch_private_mmio(void)
+{
+	return true;
 }
 
 static int forward_calls(

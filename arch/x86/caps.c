@@ -9,8 +9,6 @@
 #include "vmm/kvm.h"
 #include "vmm/util/fd.h"
 
-#define VM_TYPE_SW_PROTECTED 1u
-
 /* A module's switch: the kernel shows booleans as Y and N or as 1 and 0. */
 static bool switched_on(const char *path)
 {
@@ -115,20 +113,17 @@ static void add_hypercall(int vm, struct findings *f)
 	finding_hint(row, "%s", "Linux 5.15 or later");
 }
 
-/* Shown because people ask; no mode of ours uses them yet. */
-static void add_types(int kvm, int vm, struct findings *f)
+/* On a default VM the answer about attributes is always no: the type is what offers them. */
+static void add_types(int kvm, struct findings *f)
 {
-	bool type = kvm_has(kvm, ABI_CAP_VM_TYPES) & (1 << VM_TYPE_SW_PROTECTED);
+	bool type = arch_has_attributes(kvm);
 
 	finding_add(f, "VM type", type ? FINDING_OK : FINDING_ABSENT, "%s",
 		type ? "default and software-protected"
 		     : "default only; no mode needs the software-protected one");
-	/* On a default VM the answer is always no; the type above is what offers them. */
-	if (kvm_has(vm, ABI_CAP_MEMORY_ATTRIBUTES) || kvm_has(kvm, ABI_CAP_MEMORY_ATTRIBUTES))
-		finding_add(f, "attributes", FINDING_OK, "per-page memory attributes");
-	else
-		finding_add(f, "attributes", FINDING_ABSENT,
-			"no per-page memory attributes; no mode needs them");
+	finding_add(f, "attributes", type ? FINDING_OK : FINDING_ABSENT, "%s",
+		type ? "pages change sides by memory attributes in mode private (--conversion)"
+		     : "no per-page memory attributes; mode private swaps memory slots instead");
 }
 
 void arch_caps(int kvm, int vm, struct findings *f)
@@ -139,5 +134,5 @@ void arch_caps(int kvm, int vm, struct findings *f)
 	add_emulation(f);
 	add_irqchip(vm, f);
 	add_hypercall(vm, f);
-	add_types(kvm, vm, f);
+	add_types(kvm, f);
 }

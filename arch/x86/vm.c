@@ -24,6 +24,7 @@
 #define CR0_PVH		  0x11ULL	/* ET PE */
 #define TSS_LIMIT	  0x67u		/* of a 32-bit TSS that is nothing but itself */
 #define CR4_PAE		  0x20ULL
+#define APIC_BASE_X2APIC  0xc00ULL /* both bits that enable */
 #define EFER_LONG_MODE	  0x500ULL /* LME, LMA */
 
 #define CPUID_ADDRESS_SIZES  0x80000008u
@@ -38,6 +39,7 @@ struct arch_vm {
 	int vm;
 	struct kvm_cpuid2 *cpuid; /* as KVM supports it */
 	uint64_t c_bit;		  /* of mode soft-sev, else 0 */
+	bool calls;		  /* see arch_guest_can_share */
 };
 
 const char *arch_name(void)
@@ -51,9 +53,15 @@ int arch_vm_type(int kvm, const struct arch_config *c, const struct arch_layout 
 	(void)kvm;
 	(void)l;
 	(void)e;
-	(void)c;
-	*type = 0;
+	*type = c->conversion == CONVERSION_ATTRIBUTES ? ABI_VM_TYPE_X86_SW_PROTECTED : 0;
 	return 0;
+}
+
+bool arch_has_attributes(int kvm)
+{
+	/* The second is no need of theirs: it tells kernels that can guard memory (mem/attributes.h). */
+	return (kvm_has(kvm, ABI_CAP_VM_TYPES) & (1 << ABI_VM_TYPE_X86_SW_PROTECTED)) &&
+	       kvm_has(kvm, ABI_CAP_GUEST_MEMFD_FLAGS);
 }
 
 int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e)
@@ -105,11 +113,7 @@ bool arch_kvm_emulates(void)
 	return amd && !helps;
 }
 
-/*
- * Whether the call of an SEV guest, VMMCALL, reaches KVM by itself. On Intel's processors it is an
- * undefined instruction, and KVM would have to read and mend it.
- */
-static bool calls_work(void)
+static bool is_amd(void)
 {
 	struct blob info;
 	struct err ignored;
@@ -120,6 +124,21 @@ static bool calls_work(void)
 	amd = cpu_has(&info, " svm");
 	blob_free(&info);
 	return amd;
+}
+
+/*
+ * The call of an SEV guest is VMMCALL. On Intel's processors that is an undefined instruction, which
+ * KVM would have to read and mend.
+ */
+bool arch_guest_can_share(void)
+{
+	return is_amd();
+}
+
+/* Decode assists bring the instruction's bytes along; Intel's only tell its address and length. */
+bool arch_private_mmio(void)
+{
+	return is_amd() && !arch_kvm_emulates();
 }
 
 static int enable_caps(struct arch_vm *a, struct err *e)
@@ -173,6 +192,7 @@ int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config 
 	a->vm = vm;
 	r = arch_layout(c, &layout, e);
 	a->c_bit = r ? 0 : layout.alias_bit;
+	a->calls = a->c_bit ? arch_guest_can_share() : c->protection == PROTECTION_PRIVATE;
 	if (!r)
 		r = kvm_set_tss(vm, X86_TSS, X86_IDENTITY_MAP, e);
 	if (!r)
@@ -206,7 +226,8 @@ int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *
 	struct cpuid_policy policy = {
 		.index = index,
 		.cpus = a->config.cpus,
-		.convert_calls = a->config.protection == PROTECTION_PRIVATE,
+		.convert_calls = a->calls,
+		.migration = a->calls && a->c_bit,
 		.hidden = a->config.hidden,
 		.c_bit = a->c_bit,
 	};
@@ -216,11 +237,9 @@ int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *
 
 	if (!copy)
 		return err_set(e, -ENOMEM, "CPUID: out of memory");
-	if (a->c_bit) {
-		policy.convert_calls = policy.migration = calls_work();
-		/* The addresses of SEV's interface end with four levels of tables. */
+	/* The addresses of SEV's interface end with four levels of tables. */
+	if (a->c_bit)
 		policy.hidden |= BIT(X86_LA57);
-	}
 	memcpy(copy, a->cpuid, size);
 	copy->nent =
 		x86_cpuid_apply((struct x86_cpuid *)(void *)copy->entries, copy->nent, &policy);
@@ -291,17 +310,33 @@ static int start_protected_mode(int vcpu, struct err *e)
 	return kvm_set_sregs(vcpu, &s, e);
 }
 
+/*
+ * A kernel finds its APIC switched over and never uses the memory-mapped one, for which KVM would
+ * have to read its instructions.
+ */
+static int enable_x2apic(int vcpu, struct err *e)
+{
+	struct kvm_sregs s;
+	int r = kvm_get_sregs(vcpu, &s, e);
+
+	if (r < 0)
+		return r;
+	s.apic_base |= APIC_BASE_X2APIC;
+	return kvm_set_sregs(vcpu, &s, e);
+}
+
 int arch_vcpu_start(struct arch_vm *a, int vcpu, unsigned int index, const struct boot_entry *entry,
 	struct err *e)
 {
 	struct kvm_regs regs = { .rflags = 2, .rip = entry->pc.v };
 	struct err ignored;
-	int r;
+	int r = 0;
 
-	(void)a;
+	if (a->c_bit && !x86_feature_hidden(a->config.hidden, X86_X2APIC))
+		r = enable_x2apic(vcpu, e);
 	/* The others wait for INIT and SIPI, in real mode. */
-	if (index > 0)
-		return 0;
+	if (r || index > 0)
+		return r;
 	if (entry->is_program)
 		regs.rdi = entry->arg;
 	else if (entry->is_pvh)

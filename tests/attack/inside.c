@@ -45,42 +45,45 @@ static int facts;
 
 /* ---- targets ---- */
 
+static bool has_own_file(const struct mem_region *r)
+{
+	return r->private.kind == BACKING_GMEM;
+}
+
 /* What holds a region's private pages: in modes without a file of its own, what holds all of them. */
 static const struct backing *secret_side(const struct mem_region *r)
 {
-	return r->private.kind == BACKING_GMEM ? &r->private : &r->shared;
+	return has_own_file(r) ? &r->private : &r->shared;
 }
 
-static bool is_target(const struct mem_region *r)
-{
-	return r->kind != MEM_STAGING && r->kind != MEM_OPEN;
-}
-
-/* The next region to attack, from *i on; in mode none all RAM is, elsewhere what is never private is not. */
+/*
+ * The next region to attack, from *i on: those that can be private. Where private memory has no file
+ * of its own, and in mode none, all RAM.
+ */
 static const struct mem_region *next_target(unsigned int *i)
 {
 	bool any = false;
 	unsigned int k;
 
 	for (k = 0; k < mem->count; k++)
-		any = any || is_target(mem->regions[k]);
+		any = any || has_own_file(mem->regions[k]);
 	while (*i < mem->count) {
 		const struct mem_region *r = mem->regions[(*i)++];
 
-		if (is_target(r) || (!any && r->kind != MEM_STAGING))
+		if (any ? has_own_file(r) : r->kind != MEM_STAGING)
 			return r;
 	}
 	return NULL;
 }
 
-static void attack_targets(unsigned int parts, unsigned int word, const char *prefix, int fd)
+static void attack_targets(unsigned int parts, unsigned int word, const char *prefix)
 {
 	const struct mem_region *r;
 	unsigned int i = 0;
 
 	while ((r = next_target(&i))) {
 		const struct backing *b = secret_side(r);
-		struct target t = { (uint8_t *)b->hva, r->size, fd < 0 ? b->fd : fd };
+		struct target t = { (uint8_t *)b->hva, r->size, b->fd };
 
 		battery_run(&t, parts, word, prefix, facts);
 	}
@@ -137,7 +140,7 @@ static void attack_by_second_vm(void)
 		struct tally t = { .pages = 1 };
 		int error;
 
-		if (r->private.kind != BACKING_GMEM)
+		if (!has_own_file(r))
 			continue;
 		error = use_in_second_vm(r);
 		if (error)
@@ -189,12 +192,12 @@ static void in_child(int sock)
 	unsigned int i = 0;
 
 	attack_targets(
-		BATTERY_POINTER | BATTERY_CALLS, BATTERY_FIRST_WORD + BATTERY_WORDS, "child:", -1);
+		BATTERY_POINTER | BATTERY_CALLS, BATTERY_FIRST_WORD + BATTERY_WORDS, "child:");
 	search_own_memory("child:");
 	while ((r = next_target(&i))) {
 		struct target t = { .len = r->size };
 
-		if (r->private.kind != BACKING_GMEM)
+		if (!has_own_file(r))
 			continue;
 		t.fd = receive_fd(sock);
 		if (t.fd < 0) {
@@ -223,7 +226,7 @@ static void attack_by_child(void)
 	}
 	while ((r = next_target(&i))) {
 		madvise(secret_side(r)->hva, r->size, MADV_DOFORK);
-		if (r->private.kind == BACKING_GMEM)
+		if (has_own_file(r))
 			send_fd(sock[0], r->private.fd);
 	}
 	child = fork();
@@ -264,16 +267,16 @@ static void open_to_dump(void)
 static void obey(const char *order)
 {
 	if (!strcmp(order, "pointer")) {
-		attack_targets(BATTERY_POINTER, BATTERY_FIRST_WORD, "", -1);
+		attack_targets(BATTERY_POINTER, BATTERY_FIRST_WORD, "");
 		search_own_memory("");
 	} else if (!strcmp(order, "search")) {
 		search_own_memory("");
 	} else if (!strcmp(order, "calls")) {
-		attack_targets(BATTERY_CALLS, BATTERY_FIRST_WORD, "", -1);
+		attack_targets(BATTERY_CALLS, BATTERY_FIRST_WORD, "");
 	} else if (!strcmp(order, "stripes")) {
-		attack_targets(BATTERY_CALLS | BATTERY_STRIPES, BATTERY_FIRST_WORD, "", -1);
+		attack_targets(BATTERY_CALLS | BATTERY_STRIPES, BATTERY_FIRST_WORD, "");
 	} else if (!strcmp(order, "file")) {
-		attack_targets(BATTERY_FILE, BATTERY_FIRST_WORD, "", -1);
+		attack_targets(BATTERY_FILE, BATTERY_FIRST_WORD, "");
 		attack_by_second_vm();
 	} else if (!strcmp(order, "child")) {
 		attack_by_child();

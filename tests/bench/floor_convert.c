@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * floor_convert MODE MIB PROGRAM
+ * floor_convert MODE MIB PROGRAM [attributes]
  *
  * Runs the guest bench_convert in a mode with guest_memfd, with one vCPU, and nothing around it: no other
  * thread, no parking, no devices but what the guest needs to print. A conversion is planned by
@@ -11,7 +11,9 @@
  *
  *   ... floor SHARE UNSHARE plan PLAN slots DELETED CREATED
  *
- * in nanoseconds a call; and of slot calls, the mean for a conversion to shared.
+ * in nanoseconds a call; and of slot calls, the mean for a conversion to shared. With `attributes`
+ * pages change sides by KVM_SET_MEMORY_ATTRIBUTES; that our mapping follows (mem/attributes.h) is
+ * Nacre's own wish, so it is done but not timed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,18 +27,20 @@
 #include "mem/convert.h"
 #include "mem/guard.h"
 #include "vmm/kvm.h"
+#include "vmm/protect.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 
 #define SAMPLES_MAX 16384u
 
-enum call_kind { CALL_SET, CALL_DELETE, CALL_DISCARD };
+enum call_kind { CALL_SET, CALL_DELETE, CALL_DISCARD, CALL_ATTRIBUTE, CALL_PROTECT };
 
 struct call {
 	enum call_kind kind;
 	struct slot_desc slot;
 	const struct backing *backing;
 	uint64_t off, len;
+	bool flag; /* private; access */
 };
 
 struct samples {
@@ -87,6 +91,10 @@ static int do_call(struct floor *f, const struct call *c, struct err *e)
 {
 	if (c->kind == CALL_DISCARD)
 		return backing_discard(c->backing, c->off, c->len);
+	if (c->kind == CALL_PROTECT)
+		return backing_protect(c->backing, c->off, c->len, c->flag);
+	if (c->kind == CALL_ATTRIBUTE)
+		return kvm_set_private(f->vm, c->off, c->len, c->flag, e);
 	return set_slot(f, &c->slot, c->kind == CALL_SET, e);
 }
 
@@ -122,15 +130,32 @@ static int op_discard(void *ctx, const struct backing *b, uint64_t off, uint64_t
 	return record(ctx, &c, &ignored);
 }
 
+static int op_set_private(void *ctx, gpa_t a, uint64_t len, bool private, struct err *e)
+{
+	struct call c = { .kind = CALL_ATTRIBUTE, .off = a.v, .len = len, .flag = private };
+
+	return record(ctx, &c, e);
+}
+
+static int op_protect(void *ctx, const struct backing *b, uint64_t off, uint64_t len, bool access)
+{
+	struct call c = {
+		.kind = CALL_PROTECT, .backing = b, .off = off, .len = len, .flag = access
+	};
+	struct err ignored;
+
+	return record(ctx, &c, &ignored);
+}
+
 static int op_new_gmem(void *ctx, uint64_t size, struct err *e)
 {
 	const struct floor *f = ctx;
-	uint64_t flags = ABI_GMEM_MMAP | (f->config.open_memory ? ABI_GMEM_INIT_SHARED : 0);
 
-	return kvm_create_gmem(f->vm, size, flags, e);
+	return kvm_create_gmem(f->vm, size, protect_gmem_flags(&f->config), e);
 }
 
-static const struct slot_ops ops = { op_set, op_del, op_new_gmem, op_discard };
+static const struct slot_ops ops = { op_set, op_del, op_new_gmem, op_discard, op_set_private,
+	op_protect };
 
 static void keep(struct samples *s, uint64_t ns)
 {
@@ -164,8 +189,12 @@ static int convert(struct floor *f, const struct arch_convert *c)
 	f->recording = false;
 	planned = now_ns();
 	for (i = 0; i < f->count && !r; i++)
-		r = do_call(f, &f->calls[i], &e);
+		if (f->calls[i].kind != CALL_PROTECT)
+			r = do_call(f, &f->calls[i], &e);
 	keep(c->to_private ? &f->to_private : &f->to_shared, now_ns() - planned);
+	for (i = 0; i < f->count && !r; i++)
+		if (f->calls[i].kind == CALL_PROTECT)
+			r = do_call(f, &f->calls[i], &e);
 	keep(&f->plan, planned - start);
 	if (r)
 		die(&e);
@@ -264,6 +293,9 @@ static int make_vm(struct floor *f, struct err *e)
 	f->kvm = kvm_open(e);
 	if (f->kvm < 0)
 		return f->kvm;
+	r = protect_conversion(f->kvm, &f->config, e);
+	if (r)
+		return r;
 	r = arch_vm_type(f->kvm, &f->config, &f->layout, &type, e);
 	if (r)
 		return r;
@@ -276,7 +308,9 @@ static int make_vm(struct floor *f, struct err *e)
 
 static int add_range(struct floor *f, gpa_t base, uint64_t size, struct err *e)
 {
-	enum mem_kind kind = f->layout.alias_bit ? MEM_ALIAS : MEM_SPLIT;
+	enum mem_kind split =
+		f->config.conversion == CONVERSION_ATTRIBUTES ? MEM_ATTRIBUTES : MEM_SPLIT;
+	enum mem_kind kind = f->layout.alias_bit ? MEM_ALIAS : split;
 	struct mem_region_desc both = { MEM_BOTH, "low ram", base,
 		min_u64(size, base.v ? 0 : f->layout.alias_both) };
 	struct mem_region_desc d = { kind, "ram", gpa_add(base, both.size), size - both.size };
@@ -358,12 +392,13 @@ int main(int argc, char **argv)
 	static struct floor f;
 	struct err e = { "" };
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: floor_convert MODE MIB PROGRAM\n");
+	if (argc != 4 && (argc != 5 || strcmp(argv[4], "attributes") != 0)) {
+		fprintf(stderr, "usage: floor_convert MODE MIB PROGRAM [attributes]\n");
 		return 2;
 	}
 	f.config = (struct arch_config){
 		.protection = find_mode(argv[1]),
+		.conversion = argc == 5 ? CONVERSION_ATTRIBUTES : CONVERSION_SWAP,
 		.cpus = 1,
 		.ram_bytes = strtoull(argv[2], NULL, 10) << 20,
 	};

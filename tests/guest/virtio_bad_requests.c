@@ -149,7 +149,7 @@ static void attack_disk(struct victim *t)
 			{ c->type, c->sector, c->range[0], c->range[1] } };
 
 		begin_attack(c->what, 0);
-		status = (volatile uint8_t *)(t->v.data + AT + 16 + c->out + c->in);
+		status = (volatile uint8_t *)where(t->v.data + AT + 16 + c->out + c->in);
 		*status = BOGUS;
 		offer_shape(&t->v, 0, &s);
 		expect(t, 0, USED);

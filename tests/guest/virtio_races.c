@@ -48,9 +48,9 @@ static void change(struct random *r, struct virtio *v, struct vring *ring)
 	if (what == 0)
 		d[1] = random_next(r);
 	else if (what == 1)
-		*(volatile uint16_t *)(ring->avail + 4 + 2 * i) = (uint16_t)random_next(r);
+		*(volatile uint16_t *)where(ring->avail + 4 + 2 * i) = (uint16_t)random_next(r);
 	else if (what == 2)
-		*(volatile uint16_t *)(ring->avail + 2) = (uint16_t)random_next(r);
+		*(volatile uint16_t *)where(ring->avail + 2) = (uint16_t)random_next(r);
 	else if (what < 8)
 		d[1] ^= random_below(r, 8) << 32;
 	else if (what < 256)

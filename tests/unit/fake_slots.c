@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/util/bits.h"
+
 static int may_fail(struct fake_kvm *k, const char *name, struct err *e)
 {
 	k->calls++;
@@ -90,6 +92,65 @@ static int fake_discard(void *ctx, const struct backing *b, uint64_t off, uint64
 		usleep(k->discard_us);
 	return r ? r : backing_discard(b, off, len);
 }
+
+/* All or nothing, as KVM does it. */
+static int fake_set_private(void *ctx, gpa_t a, uint64_t len, bool private, struct err *e)
+{
+	struct fake_kvm *k = ctx;
+	uint64_t i, first = (a.v - k->attribute_base) / PAGE_SIZE, n = len / PAGE_SIZE;
+	int r = may_fail(k, "set attributes", e);
+
+	if (r)
+		return r;
+	if (first + n > FAKE_PAGES_MAX || a.v < k->attribute_base || !n) {
+		k->mistakes++;
+		return err_set(e, -EINVAL, "no such page");
+	}
+	for (i = first; i < first + n; i++) {
+		k->mistakes += private && k->is_open[i];
+		k->is_private[i] = private;
+	}
+	return 0;
+}
+
+/* Before a region has its slot, it is the first one. */
+static uint64_t first_page(const struct fake_kvm *k, const struct backing *b)
+{
+	uint32_t i;
+
+	for (i = 0; i < k->high; i++)
+		if (k->live[i] && k->slots[i].hva == b->hva)
+			return (k->slots[i].gpa.v - k->attribute_base) / PAGE_SIZE;
+	return 0;
+}
+
+/* What can be accessed while its attribute says private is ordinary memory behind a private page. */
+static int fake_protect(void *ctx, const struct backing *b, uint64_t off, uint64_t len, bool access)
+{
+	struct fake_kvm *k = ctx;
+	uint64_t i, first = first_page(k, b) + off / PAGE_SIZE;
+	struct err e;
+	int r = may_fail(k, "protect", &e);
+
+	if (r)
+		return r;
+	for (i = first; access && i < first + len / PAGE_SIZE; i++)
+		k->mistakes += k->is_private[i];
+	for (i = first; i < first + len / PAGE_SIZE; i++)
+		k->is_open[i] = access;
+	/* What backing_protect does the test's host may be too old for, and it does not show in maps. */
+	return mprotect(b->hva + off, len, access ? PROT_READ | PROT_WRITE : PROT_NONE) ? -errno
+											: 0;
+}
+
+const struct slot_ops fake_attribute_ops = {
+	.set = fake_set,
+	.del = fake_del,
+	.new_gmem = fake_new_gmem,
+	.discard = fake_discard,
+	.set_private = fake_set_private,
+	.protect = fake_protect,
+};
 
 const struct slot_ops fake_slot_ops = {
 	.set = fake_set,

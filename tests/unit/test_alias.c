@@ -30,6 +30,7 @@ static struct slot_table *table;
 static struct mem *mem;
 static bool model[RAM_PAGES]; /* true: shared */
 static bool private_has_bit;
+static bool keeps;
 static bool traps; /* blocks that are not open have a slot without memory */
 
 static uint64_t shared_address(uint64_t page)
@@ -62,7 +63,7 @@ static void setup_with(bool has_bit, bool with_traps, uint64_t limit)
 	ck_assert_int_eq(mem_new(&mem, table, &e), 0);
 	mem_alias_set(mem, BIT_ALIAS, has_bit, limit);
 	if (traps)
-		mem_alias_trap(mem);
+		mem_alias_trap(mem, keeps);
 	ck_assert_msg(mem_add(mem, &d, &e) == 0, "%s", e.msg);
 }
 
@@ -249,6 +250,30 @@ START_TEST(an_access_across_blocks_touches_both)
 }
 END_TEST
 
+/* Who cannot tell that it is done with a block keeps it. */
+START_TEST(a_guest_without_calls_loses_nothing)
+{
+	uint64_t v = 42;
+	unsigned int b;
+	struct err e = { "" };
+
+	keeps = true;
+	setup_with(_i & 1, true, LIMIT);
+	keeps = false;
+	for (b = 0; b < 4; b++)
+		ck_assert_int_eq(
+			mem_alias_touch(mem, gpa(shared_address(b * BLOCK_PAGES + 7)), 1, &e), 0);
+	ck_assert_int_eq(mem_alias_access(mem, gpa(shared_address(7)), &v, 8, true, &e), 0);
+	ck_assert_int_eq(mem_alias_touch(mem, gpa(shared_address(4999)), 1, &e), -ENOSPC);
+	ck_assert_ptr_nonnull(strstr(e.msg, "--shared-limit"));
+	check_all();
+	ck_assert_int_eq(mem_alias_touch(mem, gpa(shared_address(9)), 1, &e), 1);
+	ck_assert_int_eq(mem_alias_access(mem, gpa(shared_address(7)), &v, 8, false, &e), 0);
+	ck_assert_uint_eq(v, 42);
+	teardown();
+}
+END_TEST
+
 START_TEST(only_shared_addresses_of_ram_can_be_touched)
 {
 	struct err e = { "" };
@@ -410,6 +435,7 @@ Suite *alias_suite(void)
 	tcase_add_loop_test(tc, the_limit_holds_for_scattered_pages, 0, 4);
 	tcase_add_loop_test(tc, touched_memory_counts_and_is_not_shared, 0, 4);
 	tcase_add_loop_test(tc, an_access_across_blocks_touches_both, 0, 4);
+	tcase_add_loop_test(tc, a_guest_without_calls_loses_nothing, 0, 2);
 	tcase_add_loop_test(tc, only_shared_addresses_of_ram_can_be_touched, 0, 4);
 	tcase_add_loop_test(tc, the_gate_takes_shared_addresses, 0, 4);
 	tcase_add_loop_test(tc, a_failed_call_leaves_the_old_state, 0, 4);

@@ -4,6 +4,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "mem/backing.h"
+#include "mem/guard.h"
 #include "tests/unit/suites.h"
 #include "tests/unit/test_ram.h"
 #include "vmm/util/bits.h"
@@ -391,6 +393,35 @@ START_TEST(ram_is_prefaulted_on_its_side)
 }
 END_TEST
 
+/* Neither we nor the kernel on our behalf get at it, not even by /proc/self/mem, which may a lot. */
+START_TEST(protected_memory_faults)
+{
+	struct guard_fault f = { 0 };
+	int r, fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	char c = 'x';
+
+	ck_assert_int_eq(guard_init(&e), 0);
+	ck_assert_int_eq(backing_memfd(&b, "test", 4 * PAGE_SIZE, &e), 0);
+	memset(b.hva, 'a', 4 * PAGE_SIZE);
+	r = backing_protect(&b, PAGE_SIZE, 2 * PAGE_SIZE, false);
+	if (r == 0) {
+		ck_assert(!guard_copy(&c, b.hva + PAGE_SIZE, 1, &f));
+		ck_assert_int_eq(f.signo, SIGSEGV);
+		ck_assert(!guard_copy(b.hva + 3 * PAGE_SIZE - 1, &c, 1, &f));
+		ck_assert_int_eq(pread(fd, &c, 1, (off_t)(uintptr_t)b.hva + (off_t)PAGE_SIZE), -1);
+		ck_assert_int_eq(pwrite(fd, &c, 1, (off_t)(uintptr_t)b.hva + (off_t)PAGE_SIZE), -1);
+		ck_assert(b.hva[PAGE_SIZE - 1] == 'a' && b.hva[3 * PAGE_SIZE] == 'a');
+		ck_assert_int_eq(backing_discard(&b, 2 * PAGE_SIZE, PAGE_SIZE), 0);
+		ck_assert_int_eq(backing_protect(&b, 0, 4 * PAGE_SIZE, true), 0);
+		ck_assert(b.hva[PAGE_SIZE] == 'a' && b.hva[2 * PAGE_SIZE] == 0);
+	} else {
+		/* Linux before 6.15: whoever asks is told. */
+		ck_assert_int_eq(r, -EINVAL);
+	}
+	close(fd);
+}
+END_TEST
+
 static TCase *memory_case(void)
 {
 	TCase *t = tcase_create("memory");
@@ -408,6 +439,7 @@ static TCase *memory_case(void)
 	tcase_add_loop_test(t, prefault_that_fails_says_so, 0, n);
 	tcase_add_loop_test(t, file_that_cannot_be_filled, 0, n);
 	tcase_add_loop_test(t, ram_is_prefaulted_on_its_side, 0, 3);
+	tcase_add_test(t, protected_memory_faults);
 	return t;
 }
 

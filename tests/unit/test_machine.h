@@ -3,9 +3,39 @@
 #define NACRE_TEST_MACHINE_H
 
 #include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-/* The further cases of the machine suite: around the machine, and what it tells its guest. */
+#include "devices/tty.h"
+#include "vmm/machine.h"
+
+/* What the guest does, and what the host is like. */
+struct machine_fake {
+	unsigned int prints;
+	bool powers_off;
+	bool asked_measurement, told_arch;
+	bool no_threads;	  /* from the guest's first instruction on */
+	uint64_t staging_bytes;	  /* 0: nothing is staged */
+	uint64_t allowed;	  /* the last that memlock_allow was asked for */
+	unsigned int prints_late; /* by a virtio device, half of it after the end */
+	unsigned int left;
+	struct tty *tty;
+};
+extern struct machine_fake machine_fake;
+extern struct machine *test_machine;
+extern struct config machine_config;
+extern int machine_out[2]; /* a pipe, its standard output */
+
+void machine_setup(void);
+void machine_teardown(void);
+/* Builds test_machine. */
+void machine_ready(void);
+/* Runs the guest; a signal comes 100 ms later. Returns how long all of it took, in ms. */
+long machine_run_until(int signo);
+
+/* The further cases: around the machine, what it says, and what it tells its guest. */
 TCase *machine_main_case(void);
+TCase *machine_said_case(void);
 TCase *machine_fdt_case(void);
 
 #endif

@@ -169,7 +169,7 @@ START_TEST(text_is_as_documented)
 		"cpus 3\n"
 		"hidden-features pv-eoi,avx512\n"
 		"ram 0x40000000 0x4000000\n"
-		"alias 0x8000000000 shared\n"
+		"alias 0x8000000000 shared 0x100000\n"
 		"input kernel 0x3 "
 		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
 		"input params 0x0 "
@@ -187,9 +187,10 @@ START_TEST(text_is_as_documented)
 	struct arch_config c = { .protection = PROTECTION_SOFT_REALM,
 		.cpus = 3,
 		.hidden = 1ULL << X86_PV_EOI | 1ULL << X86_AVX512 };
-	struct arch_layout l = {
-		.ram = { { { 0x40000000 }, MIB(64) } }, .ram_count = 1, .alias_bit = 1ULL << 39
-	};
+	struct arch_layout l = { .ram = { { { 0x40000000 }, MIB(64) } },
+		.ram_count = 1,
+		.alias_bit = 1ULL << 39,
+		.alias_both = MIB(1) };
 	uint8_t abc[] = "abc", tree[] = "uvwxyz";
 	struct boot_files f = { .kernel = { abc, 3 }, .params = "" };
 	struct boot_plan p = { .entry = { .pc = { 0x40200000 }, .arg = 0x40400000 } };
@@ -207,7 +208,7 @@ START_TEST(text_is_as_documented)
 	ck_assert_str_eq(m.text, expected);
 	ck_assert_uint_eq(m.len, sizeof(expected) - 1);
 	ck_assert_str_eq(sha256_hex(m.digest, hex),
-		"8c121218ce06d343b1e494ecc7378c1a4396caa79b3167e154722abfaee97f82");
+		"d9b7b0ecccf9f0a3438e7b8033e3f6fe7b09621869dff1ca5846a2acc66337ce");
 	measurement_free(&m);
 	measurement_free(&m);
 }
@@ -417,6 +418,12 @@ static void change_alias_side(struct boot_plan *p, struct arch_layout *l)
 	l->alias_is_private = true;
 }
 
+static void change_alias_both(struct boot_plan *p, struct arch_layout *l)
+{
+	(void)p;
+	l->alias_both = MIB(1);
+}
+
 static void change_ram_base(struct boot_plan *p, struct arch_layout *l)
 {
 	(void)p;
@@ -425,7 +432,8 @@ static void change_ram_base(struct boot_plan *p, struct arch_layout *l)
 
 static void (*const plan_changes[])(struct boot_plan *p, struct arch_layout *l) = { change_entry_pc,
 	change_entry_arg, change_entry_tables, change_entry_kind, change_place, change_length,
-	change_order, change_random, change_alias_bit, change_alias_side, change_ram_base };
+	change_order, change_random, change_alias_bit, change_alias_side, change_alias_both,
+	change_ram_base };
 
 /* Straight at the plan, for what no file or setting changes alone. */
 START_TEST(any_field_of_plan_and_layout)

@@ -7,20 +7,22 @@
 #include <string.h>
 
 /* The host is a fake: these names stand in for KVM, the architecture and the memlock limit. */
-#define kvm_open	  fake_kvm_open
-#define kvm_create_vm	  fake_kvm_create_vm
-#define kvm_has		  fake_kvm_has
-#define arch_layout	  fake_arch_layout
-#define arch_vm_type	  fake_arch_vm_type
-#define arch_check	  fake_arch_check
-#define arch_kvm_emulates fake_arch_kvm_emulates
-#define memlock_check	  fake_memlock_check
+#define kvm_open	    fake_kvm_open
+#define kvm_create_vm	    fake_kvm_create_vm
+#define kvm_has		    fake_kvm_has
+#define arch_layout	    fake_arch_layout
+#define arch_vm_type	    fake_arch_vm_type
+#define arch_check	    fake_arch_check
+#define arch_kvm_emulates   fake_arch_kvm_emulates
+#define arch_has_attributes fake_arch_has_attributes
+#define arch_private_mmio   fake_arch_private_mmio
+#define memlock_check	    fake_memlock_check
 #include "vmm/protect.c"
 
 #include "tests/unit/suites.h"
 
 static struct {
-	bool no_kvm, no_pkvm, no_gmem, no_calls, no_memlock, emulates;
+	bool no_kvm, no_pkvm, no_gmem, no_calls, no_memlock, emulates, attributes, no_mmio;
 	int gmem_flags;
 	uint64_t pinned; /* the last that memlock_check was asked about */
 } host;
@@ -76,6 +78,17 @@ bool fake_arch_kvm_emulates(void)
 	return host.emulates;
 }
 
+bool fake_arch_has_attributes(int kvm)
+{
+	(void)kvm;
+	return host.attributes;
+}
+
+bool fake_arch_private_mmio(void)
+{
+	return !host.no_mmio;
+}
+
 int fake_memlock_check(uint64_t guest_bytes, struct err *e)
 {
 	host.pinned = guest_bytes;
@@ -121,6 +134,63 @@ START_TEST(guest_memfd_without_mapping)
 	host.gmem_flags = 1;
 	ck_assert_int_eq(protect_possible(PROTECTION_PRIVATE, false, &e), 0);
 	ck_assert_int_eq(protect_possible(PROTECTION_PRIVATE, true, &e), -ENOTSUP);
+}
+END_TEST
+
+static enum conversion settle(
+	enum protection mode, bool open_memory, enum conversion wish, struct err *e)
+{
+	struct arch_config c = {
+		.protection = mode, .open_memory = open_memory, .conversion = wish
+	};
+
+	return protect_conversion(0, &c, e) ? CONVERSION_AUTO : c.conversion;
+}
+
+START_TEST(conversion_takes_attributes_where_they_are)
+{
+	struct err e = { "" };
+
+	ck_assert_int_eq(settle(PROTECTION_PRIVATE, false, CONVERSION_AUTO, &e), CONVERSION_SWAP);
+	host.attributes = true;
+	ck_assert_int_eq(
+		settle(PROTECTION_PRIVATE, false, CONVERSION_AUTO, &e), CONVERSION_ATTRIBUTES);
+	ck_assert_int_eq(settle(PROTECTION_PRIVATE, false, CONVERSION_SWAP, &e), CONVERSION_SWAP);
+	/* Memory that is open is mapped, and then KVM would take the shared side from it, too. */
+	ck_assert_int_eq(settle(PROTECTION_PRIVATE, true, CONVERSION_AUTO, &e), CONVERSION_SWAP);
+	ck_assert_int_eq(settle(PROTECTION_NONE, false, CONVERSION_AUTO, &e), CONVERSION_SWAP);
+	ck_assert_int_eq(settle(PROTECTION_SOFT_SEV, false, CONVERSION_AUTO, &e), CONVERSION_SWAP);
+}
+END_TEST
+
+START_TEST(conversion_that_cannot_be)
+{
+	struct err e = { "" };
+
+	ck_assert_int_eq(
+		settle(PROTECTION_PRIVATE, false, CONVERSION_ATTRIBUTES, &e), CONVERSION_AUTO);
+	ck_assert_ptr_nonnull(strstr(e.msg, "--conversion swap"));
+	host.attributes = true;
+	ck_assert_int_eq(
+		settle(PROTECTION_PRIVATE, true, CONVERSION_ATTRIBUTES, &e), CONVERSION_AUTO);
+	ck_assert_ptr_nonnull(strstr(e.msg, "private-memory open"));
+	ck_assert_int_eq(
+		settle(PROTECTION_PKVM, false, CONVERSION_ATTRIBUTES, &e), CONVERSION_AUTO);
+	ck_assert_ptr_nonnull(strstr(e.msg, "protection pkvm"));
+}
+END_TEST
+
+/* Its guest_memfd is not mapped, so the kernel need not be able to. */
+START_TEST(attributes_need_no_mapping)
+{
+	struct err e = { "" };
+
+	host.gmem_flags = 0;
+	host.attributes = true;
+	ck_assert_int_eq(protect_possible(PROTECTION_PRIVATE, false, &e), 0);
+	ck_assert_int_eq(protect_possible(PROTECTION_PRIVATE, true, &e), -ENOTSUP);
+	host.no_gmem = true;
+	ck_assert_int_eq(protect_possible(PROTECTION_PRIVATE, false, &e), -ENOTSUP);
 }
 END_TEST
 
@@ -200,6 +270,14 @@ START_TEST(soft_sev_needs_no_emulation)
 
 	log_set_level(LOG_ERROR);
 	ck_assert_int_eq(protect_resolve(&c, &f, &e), 0);
+	/* On Intel's a kernel cannot use virtio devices, and what cannot work does not start. */
+	host.no_mmio = true;
+	ck_assert_int_eq(protect_resolve(&c, &f, &e), 0);
+	c.virtio = 1;
+	ck_assert_int_eq(protect_resolve(&c, &f, &e), -ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(e.msg, "the serial console works"));
+	host.no_mmio = false;
+	ck_assert_int_eq(protect_resolve(&c, &f, &e), 0);
 	host.emulates = true;
 	ck_assert_int_eq(protect_resolve(&c, &f, &e), -ENOTSUP);
 	ck_assert_ptr_nonnull(strstr(e.msg, "private-memory open"));
@@ -232,6 +310,9 @@ Suite *protect_suite(void)
 	tcase_add_test(t, all_modes_on_a_full_host);
 	tcase_add_test(t, no_guest_memfd);
 	tcase_add_test(t, guest_memfd_without_mapping);
+	tcase_add_test(t, conversion_takes_attributes_where_they_are);
+	tcase_add_test(t, conversion_that_cannot_be);
+	tcase_add_test(t, attributes_need_no_mapping);
 	tcase_add_test(t, auto_takes_the_strongest);
 	tcase_add_test(t, auto_suits_what_shall_run);
 	tcase_add_test(t, auto_counts_what_is_staged);

@@ -406,6 +406,25 @@ START_TEST(what_the_kernel_finds_wrong_fails_the_device)
 }
 END_TEST
 
+/* Also by a mistake in a queue that is ours, or what another part of us found. */
+START_TEST(failed_device_is_not_served)
+{
+	if (_i) {
+		make_net();
+		ck_assert(drive(3));
+	} else {
+		start_vsock();
+	}
+	pthread_mutex_lock(&dev->lock);
+	virtio_fail(dev, "for another reason");
+	pthread_mutex_unlock(&dev->lock);
+	ck_assert(is_broken());
+	expect_let_go();
+	driver_put(&drv, R_STATUS, 0);
+	ck_assert(drive(7));
+}
+END_TEST
+
 START_TEST(complaint_does_not_outlive_a_reset)
 {
 	start_vsock();
@@ -499,6 +518,7 @@ Suite *vhost_suite(void)
 	tcase_add_loop_test(t, rings_outside_of_ram_are_refused, 0, 3);
 	tcase_add_loop_test(t, queue_that_is_missing_is_a_failure, 0, 2);
 	tcase_add_loop_test(t, what_the_kernel_finds_wrong_fails_the_device, 0, 2);
+	tcase_add_loop_test(t, failed_device_is_not_served, 0, 2);
 	tcase_add_test(t, complaint_does_not_outlive_a_reset);
 	tcase_add_loop_test(t, what_cannot_be_made_is_a_sentence, 0, (int)ARRAY_SIZE(births));
 	tcase_add_test(t, missing_module_is_named);

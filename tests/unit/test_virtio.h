@@ -58,5 +58,6 @@ void give_back(bool push);
 
 TCase *virtio_running_case(void);
 TCase *virtio_reset_case(void);
+TCase *virtio_held_case(void);
 
 #endif

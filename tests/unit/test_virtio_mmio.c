@@ -505,5 +505,6 @@ Suite *virtio_mmio_suite(void)
 	suite_add_tcase(s, p);
 	suite_add_tcase(s, virtio_running_case());
 	suite_add_tcase(s, virtio_reset_case());
+	suite_add_tcase(s, virtio_held_case());
 	return s;
 }

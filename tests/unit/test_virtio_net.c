@@ -505,5 +505,6 @@ Suite *virtio_net_suite(void)
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	net_add_rx_tests(s);
+	net_add_load_tests(s);
 	return s;
 }

@@ -69,10 +69,17 @@ void net_kick(unsigned int q);
 ssize_t net_take(void *buf, size_t size);
 /* A frame from the wire. */
 void net_feed(const struct virtio_net_hdr_v1 *h, unsigned int seed, size_t len);
+/*
+ * Takes a frame out of the used ring into buf, which has room for NET_GOT_MAX bytes; receive buffer i
+ * is at GUEST_DATA + i * step. Its length, or 0.
+ */
+#define NET_GOT_MAX 0x20000
+size_t net_got(uint8_t *buf, uint64_t step, struct virtio_net_hdr_v1 *h);
 /* Offers a receive buffer in descriptor i. */
 void net_offer(uint16_t i, uint64_t at, uint32_t len);
 void *net_ptr(uint64_t at);
 
 void net_add_rx_tests(Suite *s);
+void net_add_load_tests(Suite *s);
 
 #endif

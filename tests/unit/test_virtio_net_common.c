@@ -223,3 +223,21 @@ void net_offer(uint16_t i, uint64_t at, uint32_t len)
 	ring_desc(&nt.rx, i, at, len, DESC_WRITE, 0);
 	ring_offer(&nt.rx, i);
 }
+
+size_t net_got(uint8_t *buf, uint64_t step, struct virtio_net_hdr_v1 *h)
+{
+	uint32_t head, len;
+	size_t total = 0;
+
+	if (!ring_take(&nt.rx, &head, &len))
+		return 0;
+	memcpy(h, net_ptr(GUEST_DATA + step * head), HDR);
+	memcpy(buf, net_ptr(GUEST_DATA + step * head + HDR), len - HDR);
+	total = len - HDR;
+	for (unsigned int i = 1; i < h->num_buffers; i++) {
+		ck_assert(ring_take(&nt.rx, &head, &len));
+		memcpy(buf + total, net_ptr(GUEST_DATA + step * head), len);
+		total += len;
+	}
+	return total;
+}

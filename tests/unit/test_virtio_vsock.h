@@ -78,6 +78,10 @@ void vs_put(const struct virtio_vsock_hdr *h, const void *data, uint32_t len, bo
 /* A header from the guest on c. */
 struct virtio_vsock_hdr vs_header(const struct vs_conn *c, uint16_t op);
 void vs_send(const struct vs_conn *c, uint16_t op, const void *data, uint32_t len);
+/* Bytes that tell where they stand. */
+void vs_fill(uint8_t *bytes, size_t len);
+/* Sends until the device's buffer and the host's socket are full; how much that was. */
+uint32_t vs_fill_up(struct vs_conn *c);
 void vs_shutdown(const struct vs_conn *c, uint32_t flags);
 
 /* ---- the host ---- */
@@ -98,6 +102,7 @@ struct vs_conn vs_from_guest(int listener, uint32_t host_port, uint32_t guest_po
 /* The connection works in both directions. */
 void vs_is_alive(struct vs_conn *c);
 
+void vs_add_end_tests(Suite *s);
 void vs_add_hostile_tests(Suite *s);
 void vs_add_host_tests(Suite *s);
 

@@ -11,6 +11,7 @@
 
 #include "mem/guard.h"
 #include "tests/unit/test_virtio_vsock.h"
+#include "vmm/util/bits.h"
 #include "vmm/util/log.h"
 
 #define PATIENCE_MS 10000u
@@ -354,4 +355,37 @@ void vs_is_alive(struct vs_conn *c)
 	ck_assert_uint_eq(p.h.len, 6);
 	ck_assert_mem_eq(p.data, "world!", 6);
 	c->fwd += 6;
+}
+
+void vs_fill(uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = (uint8_t)(i * 13 + (i >> 8) * 7);
+}
+
+/* How much a Unix socket holds is the kernel's business; ours is what comes behind. */
+uint32_t vs_fill_up(struct vs_conn *c)
+{
+	static uint8_t bytes[300000];
+	uint32_t sent = 0, told = 0;
+	struct vs_packet p;
+
+	vs_fill(bytes, sizeof(bytes));
+	for (;;) {
+		uint32_t n = min_u32(4096, VS_BUF - (sent - told));
+
+		if (n)
+			vs_send(c, VIRTIO_VSOCK_OP_RW, bytes + sent % 200000, n);
+		sent += n;
+		if (vs_take(&p, n ? 0 : 5)) {
+			ck_assert_uint_eq(p.h.op, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+			told = p.h.fwd_cnt;
+		} else if (!n) {
+			vs_send(c, VIRTIO_VSOCK_OP_CREDIT_REQUEST, NULL, 0);
+			p = vs_expect(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+			if (p.h.fwd_cnt == told)
+				return sent;
+			told = p.h.fwd_cnt;
+		}
+	}
 }

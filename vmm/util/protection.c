@@ -10,6 +10,17 @@ const char *const protection_names[PROTECTION_MODES] = {
 	[PROTECTION_AUTO] = "auto",
 };
 
+const char *const conversion_names[CONVERSION_KINDS] = {
+	[CONVERSION_AUTO] = "auto",
+	[CONVERSION_SWAP] = "swap",
+	[CONVERSION_ATTRIBUTES] = "attributes",
+};
+
+const char *const implicit_names[IMPLICIT_KINDS] = {
+	[IMPLICIT_DENY] = "deny",
+	[IMPLICIT_ALLOW] = "allow",
+};
+
 const char *protection_name(enum protection mode)
 {
 	return (unsigned int)mode < PROTECTION_MODES ? protection_names[mode] : "unknown";

@@ -19,6 +19,20 @@ enum protection {
 	PROTECTION_MODES
 };
 
+/* How pages of mode private change sides. CONVERSION_AUTO is a wish, as PROTECTION_AUTO is. */
+enum conversion {
+	CONVERSION_AUTO,
+	CONVERSION_SWAP,       /* memory slots are replaced (mem/slots.h) */
+	CONVERSION_ATTRIBUTES, /* KVM's memory attributes (mem/attributes.h) */
+	CONVERSION_KINDS
+};
+
+/* What becomes of a page that the guest uses as private or shared without having asked for it. */
+enum implicit { IMPLICIT_DENY, IMPLICIT_ALLOW, IMPLICIT_KINDS };
+
+extern const char *const conversion_names[CONVERSION_KINDS];
+extern const char *const implicit_names[IMPLICIT_KINDS];
+
 /* Indexed by enum protection: the names that the command line and the config file use. */
 extern const char *const protection_names[PROTECTION_MODES];
 

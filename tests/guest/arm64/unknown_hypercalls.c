@@ -95,5 +95,5 @@ void guest_main(void)
 	if (mode_is(BOOT_PRIVATE))
 		check_private(page);
 	CHECK(page_holds(page, 42), "the page has changed");
-	CHECK(probe(PROBE_PEEK, page, &v) == probe_refusal(), "the page was converted");
+	CHECK(probe_as_promised(probe(PROBE_PEEK, page, &v)), "the page was converted");
 }

@@ -281,9 +281,11 @@ uint64_t probe_rss(void)
 	return v;
 }
 
-uint32_t probe_refusal(void)
+bool probe_as_promised(uint32_t result)
 {
+	if (mode_is(BOOT_PRIVATE))
+		return result == PROBE_SIGBUS || result == PROBE_SIGSEGV;
 	if (vmm_converts())
-		return PROBE_SIGBUS;
-	return mode_is(BOOT_PKVM) ? PROBE_SIGSEGV : PROBE_OK;
+		return result == PROBE_SIGBUS;
+	return result == (mode_is(BOOT_PKVM) ? PROBE_SIGSEGV : PROBE_OK);
 }

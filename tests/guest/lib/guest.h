@@ -98,8 +98,11 @@ struct scan {
 struct scan probe_scan(uint64_t gpa, uint64_t len);
 uint64_t probe_rss(void);
 
-/* What the VMM's raw access to a private page must come back with in this mode. */
-uint32_t probe_refusal(void);
+/*
+ * Is this what the VMM's raw access to a private page must come back with in this mode? In mode
+ * private SIGBUS, or SIGSEGV where pages change sides by attributes and have no address at all.
+ */
+bool probe_as_promised(uint32_t result);
 
 /* ---- memory ---- */
 

@@ -31,7 +31,7 @@ static uint32_t submit(struct virtio *v, uint32_t q, uint16_t head)
 static void blk_transfer(struct virtio *v, uint32_t type, uint64_t at)
 {
 	struct vring *r = &v->ring[0];
-	volatile uint8_t *status = (volatile uint8_t *)(v->data + 16);
+	volatile uint8_t *status = (volatile uint8_t *)where(v->data + 16);
 
 	words(v->data)[0] = type;
 	words(v->data)[1] = 0;
@@ -94,7 +94,7 @@ static void balloon_request(struct virtio *v)
 {
 	uint64_t page = ram_page(0);
 
-	*(volatile uint32_t *)v->data = (uint32_t)(page / PAGE);
+	*(volatile uint32_t *)where(v->data) = (uint32_t)(page / PAGE);
 	desc(&v->ring[0], 0, v->data, 4, 0, 0);
 	submit(v, 0, 0);
 	if (mode_is(BOOT_NONE))
