@@ -368,16 +368,17 @@ int mem_alias_touch(struct mem *m, gpa_t a, uint64_t len, struct err *e)
 {
 	uint64_t off, first, last;
 	struct mem_region *r = find_shared(m, a, len, &off);
+	uint32_t i;
 
 	if (!r)
 		return err_set(e, -EFAULT, "gpa 0x%llx: not a shared address of RAM",
 			(unsigned long long)a.v);
 	first = off / PAGE_SIZE;
 	last = (off + len - 1) / PAGE_SIZE;
-	if (is_open(r->alias, block_of(r->alias, first)) &&
-		is_open(r->alias, block_of(r->alias, last)))
-		return 1;
-	return alias_cover(m, r, first, last - first + 1, e);
+	for (i = block_of(r->alias, first); i <= block_of(r->alias, last); i++)
+		if (!is_open(r->alias, i))
+			return alias_cover(m, r, first, last - first + 1, e);
+	return 1;
 }
 
 int mem_alias_access(
