@@ -133,11 +133,12 @@ bool copier_finish(struct copier *c, int vcpu)
 
 	if (!c->active)
 		return false;
-	c->active = false;
 	for (i = 0; i < ARRAY_SIZE(c->x); i++)
 		set(vcpu, REG_X(i), c->x[i]);
 	set(vcpu, REG_PC, c->pc);
 	set(vcpu, REG_PSTATE, c->pstate);
 	set(vcpu, REG_SCTLR, c->sctlr);
+	/* They may hold a secret, and are the guest's again. */
+	*c = (struct copier){ .active = false };
 	return true;
 }
