@@ -127,6 +127,13 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
  */
 uint64_t arch_stage_extra(const struct arch_layout *l, gpa_t at, void *buf, uint64_t room);
 
+/*
+ * Hands over, as boot_stage_each does, what arch_vm_memory puts into guest memory: for the
+ * measurement. Needs no VM.
+ */
+int arch_own_pieces(const struct arch_config *c, const struct arch_layout *l, boot_piece_fn *fn,
+	void *ctx, struct err *e);
+
 /* The embedded loader for protected guests. */
 extern const uint8_t arch_loader[];
 extern const uint8_t arch_loader_end[];

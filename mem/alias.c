@@ -210,7 +210,8 @@ int alias_range_new(struct alias_range **out, struct slot_table *t, const struct
 	a->lead = base.v % a->block;
 	a->count = block_of(a, a->size - 1) + 1;
 	a->blocks = malloc(a->count * sizeof(*a->blocks));
-	for (i = 0; a->blocks && i < a->count; i++)
+	a->count = a->blocks ? a->count : 0;
+	for (i = 0; i < a->count; i++)
 		a->blocks[i] = (struct block){ NO_SLOT, false };
 	if (!a->blocks)
 		r = err_set(e, -ENOMEM, "memory slots: out of memory");
@@ -237,7 +238,7 @@ int alias_range_clear(struct alias_range *a, struct err *e)
 	uint32_t i;
 	int r = 0;
 
-	for (i = 0; a->blocks && i < a->count && !r; i++)
+	for (i = 0; i < a->count && !r; i++)
 		if (a->blocks[i].id != NO_SLOT)
 			r = del_slot(a->table, &a->blocks[i].id, block_slot(a, i), e);
 	if (!r && a->private_id != NO_SLOT)
@@ -370,15 +371,21 @@ bool mem_alias_is_shared_address(const struct mem *m, gpa_t a)
 	return find_shared(m, a, 1, &off) != NULL;
 }
 
-int mem_alias_touch(struct mem *m, gpa_t a, struct err *e)
+int mem_alias_touch(struct mem *m, gpa_t a, uint64_t len, struct err *e)
 {
-	uint64_t off;
-	struct mem_region *r = find_shared(m, a, 1, &off);
+	uint64_t off, first, last;
+	struct mem_region *r = find_shared(m, a, len, &off);
+	uint32_t i;
 
 	if (!r)
 		return err_set(e, -EFAULT, "gpa 0x%llx: not a shared address of RAM",
 			(unsigned long long)a.v);
-	return alias_cover(m, r, off / PAGE_SIZE, 1, e);
+	first = off / PAGE_SIZE;
+	last = (off + len - 1) / PAGE_SIZE;
+	for (i = block_of(r->alias, off); i <= block_of(r->alias, off + len - 1); i++)
+		if (!is_open(r->alias, i))
+			return alias_cover(m, r, first, last - first + 1, e);
+	return 1;
 }
 
 int mem_alias_access(

@@ -21,7 +21,7 @@
  * the guest itself has written there.
  *
  * All addresses that the functions of mem.h and convert.h take are those without the bit. Where the
- * shared copy is the one with the bit (soft-realm), they take the shared address as well, since
+ * shared copy is the one with the bit (soft-realm), the gate takes the shared address as well, since
  * drivers hand it to devices.
  */
 
@@ -47,13 +47,17 @@ uint64_t mem_alias_bytes(const struct mem *m);
 bool mem_alias_is_shared_address(const struct mem *m, gpa_t a);
 
 /*
- * The guest accessed the shared address a, and there was no slot. Adds the block; the page does not
- * become shared by it, devices do not get it. The world must be stopped. 0; -EFAULT when a is no
- * such address; -ENOSPC past the limit.
+ * The guest accessed the shared addresses [a, a + len), and there was no slot. Adds what blocks it
+ * takes; no page becomes shared by it, devices do not get them. The world must be stopped. 0; 1 when
+ * all of them were there already; -EFAULT when a is no such address; -ENOSPC past the limit.
  */
-int mem_alias_touch(struct mem *m, gpa_t a, struct err *e);
+int mem_alias_touch(struct mem *m, gpa_t a, uint64_t len, struct err *e);
 
-/* What the guest reads or writes there then, for the access that found no slot. -EFAULT as above. */
+/*
+ * What the guest reads or writes there then, for the access that found no slot. In the same stop of
+ * the world: later the blocks may be gone again, and what is written there then is in no account.
+ * -EFAULT as above.
+ */
 int mem_alias_access(
 	const struct mem *m, gpa_t a, void *data, size_t len, bool is_write, struct err *e);
 

@@ -104,6 +104,7 @@ static int measure_image(const struct boot_files *f, const struct arch_config *c
 		.files = f,
 		.plan = &image->plan,
 		.stage = image->staged ? &image->stage : NULL,
+		.own = arch_own_pieces,
 	};
 
 	return measure(&in, out, e);

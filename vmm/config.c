@@ -294,6 +294,20 @@ uint64_t config_shared_limit(const struct config *c)
 	return (c->shared_limit_mib ? c->shared_limit_mib : limit) << 20;
 }
 
+/* A realm's kernel shares all of its bounce buffers at once, before it shows anything. */
+static int check_shared_limit(const struct config *c, struct err *e)
+{
+	uint64_t wanted = min_u64(c->swiotlb_mib, c->mem_mib / 4);
+
+	if (c->protection != PROTECTION_SOFT_REALM || !c->kernel || !config_virtio_count(c) ||
+		wanted << 20 <= config_shared_limit(c))
+		return 0;
+	return err_set(e, -EINVAL,
+		"shared-limit %llu is too little for bounce buffers of %llu MiB (raise it, or "
+		"lower swiotlb)",
+		(unsigned long long)c->shared_limit_mib, (unsigned long long)wanted);
+}
+
 /* Refused, not ignored: these are wishes about pages that change sides. */
 static int check_conversion(const struct config *c, struct err *e)
 {
@@ -341,6 +355,8 @@ int config_check(const struct config *c, struct err *e)
 	r = check_conversion(c, e);
 	if (!r)
 		r = check_memory(c, e);
+	if (!r)
+		r = check_shared_limit(c, e);
 	if (!r)
 		r = config_check_devices(c, e);
 	return r ? r : config_hidden(c, &ignored, e);

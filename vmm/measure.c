@@ -131,6 +131,8 @@ static int put_pieces(struct measuring *m, const struct measure_input *in, struc
 		r = boot_stage_each(in->stage, put_piece, m, &entry, e);
 	for (i = 0; !in->stage && !r && i < in->plan->count; i++)
 		r = put_piece(m, &in->plan->items[i], e);
+	if (!r && in->own)
+		r = in->own(in->config, in->layout, put_piece, m, e);
 	fprintf(m->out, "start %s 0x%" PRIx64 " 0x%" PRIx64 " 0x%" PRIx64 "\n",
 		entry.is_program ? "program"
 		: entry.is_pvh	 ? "pvh"

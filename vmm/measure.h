@@ -8,7 +8,7 @@
 /*
  * What a guest is started with, as a text of lines, and the SHA-256 of that text as the measurement.
  * man/nacre-measure.7 is the specification; whoever changes a line changes MEASURE_VERSION too. It
- * covers what the architecture's plan and the staging area say, so that new pieces of a plan are
+ * covers what the architecture's plan, its own memory and the staging area say, so that new pieces of a plan are
  * measured without a word here. Nothing of it depends on the host or needs KVM.
  */
 #define MEASURE_VERSION 1u
@@ -20,6 +20,9 @@ struct measure_input {
 	const struct boot_files *files;
 	const struct boot_plan *plan;	/* may be empty: a firmware alone */
 	const struct boot_stage *stage; /* NULL: the plan goes to its places directly */
+	/* arch_own_pieces; NULL: nothing of that kind */
+	int (*own)(const struct arch_config *c, const struct arch_layout *l, boot_piece_fn *fn,
+		void *ctx, struct err *e);
 };
 
 struct measurement {

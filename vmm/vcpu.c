@@ -81,11 +81,14 @@ static void kick_member(void *arg)
 static void run_failed(struct vcpu *v, int code)
 {
 	const struct kvm_run *run = v->run;
+	/* With any other error the exit's reason may be that of an earlier stay. */
+	bool fault = run->exit_reason == ABI_EXIT_MEMORY_FAULT &&
+		     (code == -EFAULT || code == -EHWPOISON);
 
-	if (run->exit_reason == ABI_EXIT_MEMORY_FAULT &&
+	if (fault &&
 		(vm_fault_shared(v->vm, v, gpa(fault_gpa(run))) || fault_is_conversion(v, code)))
 		return;
-	if (run->exit_reason == ABI_EXIT_MEMORY_FAULT)
+	if (fault)
 		vm_end(v->vm, VM_FAILED,
 			"vCPU %u: KVM_RUN: %s at gpa 0x%llx (the host could not provide that page: "
 			"it is out of memory, over a memory limit, or the page is broken; the host "
@@ -113,10 +116,12 @@ static void vcpu_step(struct vcpu *v)
 	if (vm_ended(v->vm))
 		return;
 	r = kvm_run(v->fd);
-	if (r == 0)
+	if (r == 0) {
+		v->refaults = 0;
 		exit_handle(v);
-	else if (r != -EINTR && r != -EAGAIN)
+	} else if (r != -EINTR && r != -EAGAIN) {
 		run_failed(v, r);
+	}
 }
 
 static void *vcpu_main(void *arg)

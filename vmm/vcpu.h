@@ -33,6 +33,7 @@ struct vcpu {
 	bool threaded;	      /* to be joined; control thread only */
 	_Atomic bool listens; /* the thread runs and can be kicked */
 	struct park_member member;
+	unsigned int refaults; /* for vm_fault_shared; counted anew after each other exit */
 };
 
 /* Installs the kick signal's empty handler; once per process, any number of times. */

@@ -21,6 +21,8 @@
 #include "vmm/vm_convert.h"
 
 #define SLOTS_FEW 32
+/* Faults in a row at shared addresses whose slots are there: then it is the host that has no page. */
+#define REFAULTS_MAX 64u
 
 /* ---- what mem/ needs of KVM ---- */
 
@@ -352,27 +354,23 @@ int vm_convert(struct vm *vm, struct vcpu *self, const struct arch_convert *c)
 	return r;
 }
 
-static int touch(struct vm *vm, struct vcpu *self, gpa_t a, struct err *e)
-{
-	int r;
-
-	park_stop(&vm->park, &self->member);
-	r = mem_alias_touch(vm->mem, a, e);
-	park_start(&vm->park, &self->member);
-	return r;
-}
-
 bool vm_fault_shared(struct vm *vm, struct vcpu *self, gpa_t a)
 {
 	struct err e = { "" };
+	int r;
 
 	if (!mem_alias_is_shared_address(vm->mem, a))
 		return false;
+	park_stop(&vm->park, &self->member);
+	r = mem_alias_touch(vm->mem, a, 1, &e);
+	park_start(&vm->park, &self->member);
 	/* The guest cannot be told, and would fault again for ever. */
-	if (touch(vm, self, a, &e))
+	if (r < 0)
 		vm_end(vm, VM_FAILED, "vCPU %u uses shared memory that it cannot have: %s",
 			self->index, e.msg);
-	return true;
+	/* Another vCPU may have been faster; but not each time. */
+	self->refaults = r ? self->refaults + 1 : 0;
+	return r <= 0 || self->refaults < REFAULTS_MAX;
 }
 
 bool vm_access_shared(
@@ -383,9 +381,11 @@ bool vm_access_shared(
 
 	if (!mem_alias_is_shared_address(vm->mem, a))
 		return false;
-	r = touch(vm, self, a, &e);
-	if (!r)
+	park_stop(&vm->park, &self->member);
+	r = mem_alias_touch(vm->mem, a, len, &e);
+	if (r >= 0)
 		r = mem_alias_access(vm->mem, a, data, len, is_write, &e);
+	park_start(&vm->park, &self->member);
 	if (!r)
 		return true;
 	log_limited(LOG_WARN, "guest's access to shared memory it has not asked for: %s", e.msg);

@@ -100,7 +100,7 @@ bool vm_access_shared(
 
 /*
  * The same for an access that KVM could not make and told the address of: true when it can be made
- * now, or the VM has ended because it cannot.
+ * now, or the VM has ended because it cannot. False too when it still fails after many such tries.
  */
 bool vm_fault_shared(struct vm *vm, struct vcpu *self, gpa_t a);
 

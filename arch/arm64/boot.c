@@ -83,7 +83,7 @@ static int realm_params(
 	if (n >= (int)PARAMS_ROOM)
 		return err_set(e, -E2BIG,
 			"params: %d characters with swiotlb=, which mode soft-realm puts in front; "
-			"the kernel takes %u",
+			"the kernel takes %u (shorten params, or add --swiotlb 0)",
 			n, PARAMS_ROOM - 1);
 	return 0;
 }

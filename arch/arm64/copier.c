@@ -62,17 +62,35 @@ __asm__(".pushsection .rodata\n"
 extern const char copier_code[] __attribute__((visibility("hidden")));
 extern const char copier_code_end[] __attribute__((visibility("hidden")));
 
-int copier_add(struct mem *m, const void *config, struct err *e)
+int copier_each(const void *config, boot_piece_fn *fn, void *ctx, struct err *e)
 {
 	static const uint64_t ones = UINT64_MAX;
+	const struct boot_item pieces[] = {
+		{ .data = copier_code,
+			.len = (uint64_t)(copier_code_end - copier_code),
+			.dst = { ARM64_COPIER } },
+		{ .data = &ones, .len = sizeof(ones), .dst = { ARM64_COPIER + ONES_OFFSET } },
+		{ .data = config, .len = PAGE_SIZE, .dst = { ARM64_COPIER + CONFIG_OFFSET } },
+	};
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; !r && i < ARRAY_SIZE(pieces); i++)
+		r = fn(ctx, &pieces[i], e);
+	return r;
+}
+
+static int write_piece(void *m, const struct boot_item *piece, struct err *e)
+{
+	return mem_write(m, piece->dst, piece->data, piece->len, e);
+}
+
+int copier_add(struct mem *m, const void *config, struct err *e)
+{
 	struct mem_region_desc d = { MEM_STAGING, "copier", { ARM64_COPIER }, COPIER_SIZE };
 	int r = mem_add(m, &d, e);
 
-	if (!r)
-		r = mem_write(m, d.base, copier_code, (size_t)(copier_code_end - copier_code), e);
-	if (!r)
-		r = mem_write(m, gpa_add(d.base, ONES_OFFSET), &ones, sizeof(ones), e);
-	return r ? r : mem_write(m, gpa_add(d.base, CONFIG_OFFSET), config, PAGE_SIZE, e);
+	return r ? r : copier_each(config, write_piece, m, e);
 }
 
 /* None of these can fail on a vCPU that has just left the guest. */
@@ -115,11 +133,12 @@ bool copier_finish(struct copier *c, int vcpu)
 
 	if (!c->active)
 		return false;
-	c->active = false;
 	for (i = 0; i < ARRAY_SIZE(c->x); i++)
 		set(vcpu, REG_X(i), c->x[i]);
 	set(vcpu, REG_PC, c->pc);
 	set(vcpu, REG_PSTATE, c->pstate);
 	set(vcpu, REG_SCTLR, c->sctlr);
+	/* They may hold a secret, and are the guest's again. */
+	*c = (struct copier){ .active = false };
 	return true;
 }

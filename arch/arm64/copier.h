@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/boot.h"
 #include "mem/mem.h"
 
 /*
@@ -33,6 +34,8 @@ struct copier {
 
 /* Adds the two pages. config: the 4096 bytes that COPIER_CONFIG gives. */
 int copier_add(struct mem *m, const void *config, struct err *e);
+/* What it puts there, piece by piece in the order of addresses. An error of fn ends it. */
+int copier_each(const void *config, boot_piece_fn *fn, void *ctx, struct err *e);
 
 enum copier_what {
 	COPIER_CONFIG,	      /* 4096 bytes */

@@ -55,7 +55,8 @@ int arch_vm_type(int kvm, const struct arch_config *c, const struct arch_layout 
 		max = IPA_BITS_DEFAULT;
 	if (need > max)
 		return err_set(e, -EINVAL,
-			"%llu MiB of RAM need %u address bits%s, this CPU gives guests %u",
+			"%llu MiB of RAM need %u address bits%s, this CPU gives guests %u (lower "
+			"--mem)",
 			(unsigned long long)(c->ram_bytes >> 20), need,
 			l->alias_bit ? ", one of them for shared memory" : "", max);
 	/* Without the capability only 0, meaning 40, is known. */
@@ -191,15 +192,25 @@ int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config 
 	return 0;
 }
 
+static struct rsi_config realm_config(const struct arch_layout *l)
+{
+	return (struct rsi_config){ .ipa_bits = arm64_ipa_bits(l), .hash = RSI_HASH_SHA_256 };
+}
+
 int arch_vm_memory(struct arch_vm *a, struct mem *m, struct err *e)
 {
-	struct rsi_config config = {
-		.ipa_bits = arm64_ipa_bits(&a->layout),
-		.hash = RSI_HASH_SHA_256,
-	};
+	struct rsi_config config = realm_config(&a->layout);
 
 	a->mem = m;
 	return is_realm(a) ? copier_add(m, &config, e) : 0;
+}
+
+int arch_own_pieces(const struct arch_config *c, const struct arch_layout *l, boot_piece_fn *fn,
+	void *ctx, struct err *e)
+{
+	struct rsi_config config = realm_config(l);
+
+	return c->protection == PROTECTION_SOFT_REALM ? copier_each(&config, fn, ctx, e) : 0;
 }
 
 void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)

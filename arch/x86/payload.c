@@ -79,5 +79,6 @@ int x86_payload(
 	if (out->len >= sizeof(Elf64_Ehdr) && !memcmp(out->data, ELFMAG, SELFMAG))
 		return 0;
 	blob_free(out);
-	return err_set(e, -ENOEXEC, "kernel %s has no ELF file inside", path);
+	return err_set(e, -ENOEXEC,
+		"kernel %s has no ELF file inside (it is no Linux bzImage, or damaged)", path);
 }

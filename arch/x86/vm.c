@@ -380,6 +380,17 @@ int arch_vm_memory(struct arch_vm *a, struct mem *m, struct err *e)
 	return 0;
 }
 
+int arch_own_pieces(const struct arch_config *c, const struct arch_layout *l, boot_piece_fn *fn,
+	void *ctx, struct err *e)
+{
+	(void)c;
+	(void)l;
+	(void)fn;
+	(void)ctx;
+	(void)e;
+	return 0;
+}
+
 void arch_set_measurement(struct arch_vm *a, const uint8_t *digest, size_t len)
 {
 	/* No call of a guest's asks for it. */

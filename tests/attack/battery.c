@@ -412,7 +412,7 @@ bool battery_run(
 	unsigned int i;
 
 	if (!tools_open()) {
-		dprintf(out, "%stools once 1 0 0 %s\n", prefix, strerrorname_np(errno));
+		dprintf(out, "%stools broken 1 0 0 %s\n", prefix, strerrorname_np(errno));
 		return false;
 	}
 	for (i = 0; i < count; i++) {

@@ -200,6 +200,10 @@ static void in_child(int sock)
 		if (!has_own_file(r))
 			continue;
 		t.fd = receive_fd(sock);
+		if (t.fd < 0) {
+			dprintf(facts, "sent:descriptor broken 1 0 0 not-received\n");
+			return;
+		}
 		t.addr = mmap(NULL, t.len, PROT_READ | PROT_WRITE, MAP_SHARED, t.fd, 0);
 		if (t.addr == MAP_FAILED)
 			dprintf(facts, "sent:mmap once 1 0 0 %s\n", strerrorname_np(errno));
@@ -216,8 +220,10 @@ static void attack_by_child(void)
 	int sock[2], status;
 	pid_t child;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sock))
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sock)) {
+		dprintf(facts, "child broken 1 0 0 %s\n", strerrorname_np(errno));
 		return;
+	}
 	while ((r = next_target(&i))) {
 		madvise(secret_side(r)->hva, r->size, MADV_DOFORK);
 		if (has_own_file(r))
@@ -231,7 +237,7 @@ static void attack_by_child(void)
 	close(sock[0]);
 	close(sock[1]);
 	if (child < 0 || waitpid(child, &status, 0) != child || status)
-		dprintf(facts, "child once 1 0 0 child-failed\n");
+		dprintf(facts, "child broken 1 0 0 child-failed\n");
 }
 
 /* ---- a core dump ---- */
@@ -251,7 +257,7 @@ static void open_to_dump(void)
 	}
 	fd = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, "0x1ff", 5) != 5 || setrlimit(RLIMIT_CORE, &any))
-		dprintf(facts, "dump once 1 0 0 %s\n", strerrorname_np(errno));
+		dprintf(facts, "dump broken 1 0 0 %s\n", strerrorname_np(errno));
 	if (fd >= 0)
 		close(fd);
 }

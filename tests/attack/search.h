@@ -17,6 +17,7 @@ uint64_t marker_count(const void *p, size_t len);
  *
  * KIND read or search: pages asked for, pages that came, pages (search: copies) with the marker.
  * KIND write: MARKED is the word of each page that was to be forged. KIND once: all or nothing.
+ * KIND broken: the attack could not be made, which is no refusal.
  * REASONS: how the others were refused, errors and signals by name, or -.
  */
 struct tally {

@@ -58,6 +58,7 @@ reached() {
 	read) [ "$through" = "$asked" ] && [ "$marked" -ge "$held" ] ;;
 	write) [ "$through" = "$asked" ] && grep -q "^changed: word $marked of $held pages" seen ;;
 	search) [ "$marked" -ge "$held" ] ;;
+	*) [ "$through" = "$asked" ] ;;
 	esac
 }
 
@@ -65,7 +66,7 @@ refused() {
 	case $kind in
 	read | write) [ "$asked" -ge "$held" ] && [ "$through" = 0 ] ;;
 	search) [ "$marked" = 0 ] ;;
-	once) [ "$through" = 0 ] ;;
+	*) [ "$through" = 0 ] ;;
 	esac
 }
 
@@ -106,7 +107,11 @@ judge_closed() {
 judge() { # open or closed
 	while read -r name kind asked through marked why; do
 		title="attack $mode $name $kind"
-		[ -z "$kind" ] || "judge_$1"
+		case $kind in
+		'') ;;
+		broken) fail "$title: the attack could not be made ($why)" ;;
+		*) "judge_$1" ;;
+		esac
 	done <facts
 	: >facts
 	orders=0

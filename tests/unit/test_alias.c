@@ -212,17 +212,40 @@ START_TEST(touched_memory_counts_and_is_not_shared)
 	setup_with(_i & 1, _i & 2, LIMIT);
 	for (b = 0; b < 4; b++)
 		ck_assert_int_eq(
-			mem_alias_touch(mem, gpa(shared_address(b * BLOCK_PAGES + 7)), &e), 0);
+			mem_alias_touch(mem, gpa(shared_address(b * BLOCK_PAGES + 7)), 1, &e), 0);
 	check_all();
 	ck_assert_uint_eq(mem_alias_bytes(mem), LIMIT);
 	/* None of the blocks holds a shared page, so the next one takes the place of one. */
-	ck_assert_int_eq(mem_alias_touch(mem, gpa(shared_address(4999)), &e), 0);
+	ck_assert_int_eq(mem_alias_touch(mem, gpa(shared_address(4999)), 1, &e), 0);
 	check_all();
 	ck_assert_int_eq(mem_alias_access(mem, gpa(shared_address(4999) + 8), &v, 8, true, &e), 0);
 	ck_assert_int_eq(
 		mem_alias_access(mem, gpa(shared_address(4999) + 8), &got, 8, false, &e), 0);
 	ck_assert_uint_eq(got, v);
 	ck_assert_ptr_null(mem_host(mem, gpa(shared_address(4999)), 8));
+	teardown();
+}
+END_TEST
+
+/* Else what it writes behind a border would be memory that the limit knows nothing of. */
+START_TEST(an_access_across_blocks_touches_both)
+{
+	struct err e = { "" };
+	uint64_t v = 1;
+	gpa_t at;
+
+	setup_with(_i & 1, _i & 2, LIMIT);
+	at = gpa(shared_address(BLOCK_PAGES) - 4);
+	ck_assert_int_eq(mem_alias_touch(mem, at, 8, &e), 0);
+	check_all();
+	ck_assert_uint_eq(mem_alias_bytes(mem), MIB(4));
+	ck_assert_int_eq(mem_alias_access(mem, at, &v, 8, true, &e), 0);
+	ck_assert_uint_eq(held(&ram()->shared), 2 * PAGE_SIZE);
+	/* That nothing was missing is told. */
+	ck_assert_int_eq(mem_alias_touch(mem, at, 8, &e), 1);
+	ck_assert_int_eq(mem_alias_touch(mem, gpa(shared_address(2 * BLOCK_PAGES) - 4), 8, &e), 0);
+	ck_assert_int_eq(mem_alias_touch(mem, gpa(shared_address(RAM_PAGES) - 4), 8, &e), -EFAULT);
+	check_all();
 	teardown();
 }
 END_TEST
@@ -239,12 +262,12 @@ START_TEST(a_guest_without_calls_loses_nothing)
 	keeps = false;
 	for (b = 0; b < 4; b++)
 		ck_assert_int_eq(
-			mem_alias_touch(mem, gpa(shared_address(b * BLOCK_PAGES + 7)), &e), 0);
+			mem_alias_touch(mem, gpa(shared_address(b * BLOCK_PAGES + 7)), 1, &e), 0);
 	ck_assert_int_eq(mem_alias_access(mem, gpa(shared_address(7)), &v, 8, true, &e), 0);
-	ck_assert_int_eq(mem_alias_touch(mem, gpa(shared_address(4999)), &e), -ENOSPC);
+	ck_assert_int_eq(mem_alias_touch(mem, gpa(shared_address(4999)), 1, &e), -ENOSPC);
 	ck_assert_ptr_nonnull(strstr(e.msg, "--shared-limit"));
 	check_all();
-	ck_assert_int_eq(mem_alias_touch(mem, gpa(shared_address(9)), &e), 0);
+	ck_assert_int_eq(mem_alias_touch(mem, gpa(shared_address(9)), 1, &e), 1);
 	ck_assert_int_eq(mem_alias_access(mem, gpa(shared_address(7)), &v, 8, false, &e), 0);
 	ck_assert_uint_eq(v, 42);
 	teardown();
@@ -261,7 +284,7 @@ START_TEST(only_shared_addresses_of_ram_can_be_touched)
 	ck_assert(!mem_alias_is_shared_address(mem, gpa(private_address(0))));
 	ck_assert(!mem_alias_is_shared_address(mem, gpa(shared_address(RAM_PAGES))));
 	ck_assert(!mem_alias_is_shared_address(mem, gpa(shared_address(0) | BIT(60))));
-	ck_assert_int_eq(mem_alias_touch(mem, gpa(private_address(5)), &e), -EFAULT);
+	ck_assert_int_eq(mem_alias_touch(mem, gpa(private_address(5)), 1, &e), -EFAULT);
 	ck_assert_int_eq(
 		mem_alias_access(mem, gpa(shared_address(RAM_PAGES) - 4), &v, 8, false, &e),
 		-EFAULT);
@@ -322,7 +345,7 @@ START_TEST(random_steps)
 		if (random() % 8)
 			convert(first, pages, random() % 2);
 		else
-			mem_alias_touch(mem, gpa(shared_address(first)), &e);
+			mem_alias_touch(mem, gpa(shared_address(first)), 1, &e);
 		kvm.fail_at = 0;
 		if (i % 8 == 0)
 			check_all();
@@ -438,6 +461,7 @@ Suite *alias_suite(void)
 	tcase_add_loop_test(tc, each_conversion_gives_the_left_copy_back, 0, 4);
 	tcase_add_loop_test(tc, the_limit_holds_for_scattered_pages, 0, 4);
 	tcase_add_loop_test(tc, touched_memory_counts_and_is_not_shared, 0, 4);
+	tcase_add_loop_test(tc, an_access_across_blocks_touches_both, 0, 4);
 	tcase_add_loop_test(tc, a_guest_without_calls_loses_nothing, 0, 2);
 	tcase_add_loop_test(tc, only_shared_addresses_of_ram_can_be_touched, 0, 4);
 	tcase_add_loop_test(tc, the_gate_takes_shared_addresses, 0, 4);

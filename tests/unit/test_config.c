@@ -269,6 +269,14 @@ static const struct {
 	{ "\"mergeable\": true, \"protection\": \"auto\"", "cannot read" },
 	{ "\"prefault\": true, \"protection\": \"private\"", NULL },
 	{ "\"prefault\": true, \"protection\": \"pkvm\"", NULL },
+	{ "\"balloon\": 64, \"protection\": \"soft-realm\"", "clear private pages" },
+	{ "\"shared-limit\": 63, \"entropy\": true, \"protection\": \"soft-realm\"",
+		"shared-limit 63 is too little for bounce buffers of 64 MiB" },
+	{ "\"shared-limit\": 64, \"entropy\": true, \"protection\": \"soft-realm\"", NULL },
+	{ "\"shared-limit\": 63, \"entropy\": true, \"protection\": \"soft-sev\"", NULL },
+	{ "\"shared-limit\": 63, \"protection\": \"soft-realm\"", NULL },
+	{ "\"shared-limit\": 16, \"mem\": 64, \"entropy\": true, \"protection\": \"soft-realm\"",
+		NULL },
 };
 
 START_TEST(memory_suits_the_mode)
