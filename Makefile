@@ -206,10 +206,13 @@ deps: ## install what a fresh Debian lacks
 print-build:
 	@echo $(BUILD)
 
+print-arch:
+	@echo $(ARCH)
+
 deps-quiet:
 	$(Q)tests/rig/deps
 
-.PHONY: deps-quiet print-build unit guests guest-kernel
+.PHONY: deps-quiet print-build print-arch unit guests guest-kernel
 
 install: $(NACRE) ## install to PREFIX (/usr/local)
 	install -D -m 755 $(NACRE) $(DESTDIR)$(PREFIX)/bin/nacre

@@ -87,14 +87,14 @@ int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e);
  * that code in private memory cannot run. */
 bool arch_kvm_emulates(void);
 
-/* Whether KVM has VMs whose pages change sides by memory attributes. kvm: the device. */
-bool arch_has_attributes(int kvm);
-
 /* True when the calls by which a guest of an alias mode says what it shares reach KVM here. */
 bool arch_guest_can_share(void);
 
 /* True when at least memory-mapped devices work from private code: KVM is told what was accessed. */
 bool arch_private_mmio(void);
+
+/* Whether KVM has VMs whose pages change sides by memory attributes. kvm: the device. */
+bool arch_has_attributes(int kvm);
 
 /*
  * Appends what only this architecture knows of the host to f, for nacre doctor: which KVM this is,

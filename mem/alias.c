@@ -27,6 +27,8 @@ struct alias_range {
 	struct slot_table *table;
 	gpa_t private_base, shared_base;
 	uint64_t size, block;
+	uint64_t
+		lead; /* what the first block lacks at its start: they lie at multiples of their size */
 	uint32_t count;	     /* of blocks */
 	uint32_t private_id; /* the slot of all private copies */
 	struct block *blocks;
@@ -43,19 +45,29 @@ static uint64_t block_size(uint64_t size)
 	return block;
 }
 
-/* The block's bytes: the last one may be short. */
+/* Where in the region the block begins; also the end of the one before it. */
+static uint64_t block_start(const struct alias_range *a, uint32_t i)
+{
+	return i ? min_u64(i * a->block - a->lead, a->size) : 0;
+}
+
 static uint64_t block_len(const struct alias_range *a, uint32_t i)
 {
-	return min_u64(a->block, a->size - i * a->block);
+	return block_start(a, i + 1) - block_start(a, i);
+}
+
+static uint32_t block_of(const struct alias_range *a, uint64_t off)
+{
+	return (uint32_t)((off + a->lead) / a->block);
 }
 
 static struct slot_desc block_slot(const struct alias_range *a, uint32_t i)
 {
 	return (struct slot_desc){
 		.id = a->blocks[i].id,
-		.gpa = gpa_add(a->shared_base, i * a->block),
+		.gpa = gpa_add(a->shared_base, block_start(a, i)),
 		.size = block_len(a, i),
-		.hva = a->shared->hva + i * a->block,
+		.hva = a->shared->hva + block_start(a, i),
 		.gmem_fd = -1,
 	};
 }
@@ -98,12 +110,6 @@ static int del_slot(struct slot_table *t, uint32_t *id, struct slot_desc d, stru
 	return 0;
 }
 
-/* The block of a page, counted as those are from the region's start. */
-static uint32_t block_of(const struct alias_range *a, uint64_t page)
-{
-	return (uint32_t)(page * PAGE_SIZE / a->block);
-}
-
 static bool is_open(const struct alias_range *a, uint32_t i)
 {
 	return a->blocks[i].open;
@@ -137,7 +143,7 @@ static int close_block(struct alias_range *a, uint32_t i, struct err *e)
 		return r;
 	a->blocks[i].open = false;
 	/* What the guest wrote there without sharing it goes along. */
-	r = ops->discard(a->table->ctx, a->shared, i * a->block, block_len(a, i));
+	r = ops->discard(a->table->ctx, a->shared, block_start(a, i), block_len(a, i));
 	if (r < 0)
 		return err_set(e, r, "give back shared memory: error %d", -r);
 	if (!a->nowhere)
@@ -174,7 +180,7 @@ static int set_traps(struct alias_range *a, struct err *e)
 	if (gmem < 0)
 		return gmem;
 	for (i = 0; i < a->count && !r; i++)
-		r = set_trap(a, i, gmem, i * a->block, e);
+		r = set_trap(a, i, gmem, block_start(a, i), e);
 	return r;
 }
 
@@ -201,7 +207,8 @@ int alias_range_new(struct alias_range **out, struct slot_table *t, const struct
 		.shared = shared,
 		.private = private,
 	};
-	a->count = (uint32_t)((a->size + a->block - 1) / a->block);
+	a->lead = base.v % a->block;
+	a->count = block_of(a, a->size - 1) + 1;
 	a->blocks = malloc(a->count * sizeof(*a->blocks));
 	a->count = a->blocks ? a->count : 0;
 	for (i = 0; i < a->count; i++)
@@ -256,7 +263,6 @@ static int drop_idle(struct mem *m, const struct mem_region *r, uint32_t from, u
 	uint64_t *need, struct err *e)
 {
 	struct alias_range *a = r->alias;
-	uint64_t pages = a->block / PAGE_SIZE;
 	uint32_t i;
 	int ret;
 
@@ -264,7 +270,7 @@ static int drop_idle(struct mem *m, const struct mem_region *r, uint32_t from, u
 		uint64_t len = block_len(a, i);
 
 		if (!is_open(a, i) || (i >= from && i < to) ||
-			!share_all(r->share, i * pages, len / PAGE_SIZE, false))
+			!share_all(r->share, block_start(a, i) / PAGE_SIZE, len / PAGE_SIZE, false))
 			continue;
 		ret = close_block(a, i, e);
 		if (!is_open(a, i)) {
@@ -304,7 +310,8 @@ static int make_room(struct mem *m, const struct mem_region *mine, uint32_t from
 int alias_cover(struct mem *m, struct mem_region *r, uint64_t first, uint64_t pages, struct err *e)
 {
 	struct alias_range *a = r->alias;
-	uint32_t from = block_of(a, first), to = block_of(a, first + pages - 1) + 1;
+	uint32_t from = block_of(a, first * PAGE_SIZE);
+	uint32_t to = block_of(a, (first + pages) * PAGE_SIZE - 1) + 1;
 	uint64_t need = 0;
 	uint32_t i;
 	int ret;
@@ -366,7 +373,7 @@ bool mem_alias_is_shared_address(const struct mem *m, gpa_t a)
 
 int mem_alias_touch(struct mem *m, gpa_t a, uint64_t len, struct err *e)
 {
-	uint64_t off, first, last;
+	uint64_t off, first, pages;
 	struct mem_region *r = find_shared(m, a, len, &off);
 	uint32_t i;
 
@@ -374,10 +381,10 @@ int mem_alias_touch(struct mem *m, gpa_t a, uint64_t len, struct err *e)
 		return err_set(e, -EFAULT, "gpa 0x%llx: not a shared address of RAM",
 			(unsigned long long)a.v);
 	first = off / PAGE_SIZE;
-	last = (off + len - 1) / PAGE_SIZE;
-	for (i = block_of(r->alias, first); i <= block_of(r->alias, last); i++)
+	pages = (off + len - 1) / PAGE_SIZE - first + 1;
+	for (i = block_of(r->alias, off); i <= block_of(r->alias, off + len - 1); i++)
 		if (!is_open(r->alias, i))
-			return alias_cover(m, r, first, last - first + 1, e);
+			return alias_cover(m, r, first, pages, e);
 	return 1;
 }
 

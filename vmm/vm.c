@@ -131,9 +131,14 @@ static int add_ram(struct vm *vm, struct err *e)
  */
 static int share_pool(struct vm *vm, struct err *e)
 {
+	int r;
+
 	if (!vm->layout.pool.size || !protection_has_gmem(vm->config.protection))
 		return 0;
-	return convert_apply(vm->mem, vm->layout.pool.base, vm->layout.pool.size, false, e);
+	r = convert_apply(vm->mem, vm->layout.pool.base, vm->layout.pool.size, false, e);
+	/* No conversion of the guest's, but shared it is. */
+	stats_shared(&vm->stats, mem_shared_bytes(vm->mem));
+	return r;
 }
 
 static int make_memory(struct vm *vm, struct err *e)

@@ -423,6 +423,33 @@ START_TEST(memory_at_both_addresses)
 }
 END_TEST
 
+/* Where RAM begins in the middle of one, blocks still lie where guests align what they share. */
+START_TEST(blocks_lie_at_multiples_of_their_size)
+{
+	struct mem_region_desc d = { MEM_ALIAS, "ram2", { RAM_BASE + GIB(1) + MIB(1) }, MIB(8) };
+	const struct slot_desc *slot;
+	struct err e = { "" };
+
+	setup_with(_i & 1, _i & 2, MIB(3));
+	ck_assert_msg(mem_add(mem, &d, &e) == 0, "%s", e.msg);
+	ck_assert_int_eq(convert_apply(mem, gpa(d.base.v + MIB(1)), MIB(2), false, &e), 0);
+	ck_assert_uint_eq(mem_alias_bytes(mem), MIB(2));
+	slot = fake_find(&kvm, (d.base.v + MIB(1)) | (private_has_bit ? 0 : BIT_ALIAS));
+	ck_assert_ptr_nonnull(slot);
+	ck_assert_uint_eq(slot->size, MIB(2));
+	ck_assert_ptr_eq(slot->hva, mem_host(mem, gpa(d.base.v + MIB(1)), 1));
+	/* The first and the last one are half as large. */
+	ck_assert_int_eq(convert_apply(mem, d.base, PAGE_SIZE, false, &e), 0);
+	ck_assert_uint_eq(mem_alias_bytes(mem), MIB(3));
+	ck_assert_int_eq(convert_apply(mem, gpa(d.base.v + MIB(7)), PAGE_SIZE, false, &e), -ENOSPC);
+	ck_assert_int_eq(convert_apply(mem, d.base, MIB(1), true, &e), 0);
+	ck_assert_int_eq(
+		convert_apply(mem, gpa(d.base.v + MIB(8) - PAGE_SIZE), PAGE_SIZE, false, &e), 0);
+	ck_assert_uint_eq(mem_alias_bytes(mem), MIB(3));
+	teardown();
+}
+END_TEST
+
 Suite *alias_suite(void)
 {
 	Suite *s = suite_create("alias");
@@ -443,6 +470,7 @@ Suite *alias_suite(void)
 	tcase_add_loop_test(tc, bases_with_the_bit_are_refused, 0, 4);
 	tcase_add_loop_test(tc, a_region_that_cannot_be_made_leaves_nothing, 0, 2);
 	tcase_add_loop_test(tc, memory_at_both_addresses, 0, 4);
+	tcase_add_loop_test(tc, blocks_lie_at_multiples_of_their_size, 0, 4);
 	suite_add_tcase(s, tc);
 	return s;
 }

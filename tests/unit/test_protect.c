@@ -22,7 +22,7 @@
 #include "tests/unit/suites.h"
 
 static struct {
-	bool no_kvm, no_pkvm, no_gmem, no_calls, no_memlock, emulates, attributes, no_mmio;
+	bool no_kvm, no_pkvm, no_gmem, no_calls, no_memlock, emulates, no_mmio, attributes;
 	int gmem_flags;
 	uint64_t pinned; /* the last that memlock_check was asked about */
 } host;
@@ -78,15 +78,15 @@ bool fake_arch_kvm_emulates(void)
 	return host.emulates;
 }
 
+bool fake_arch_private_mmio(void)
+{
+	return !host.no_mmio;
+}
+
 bool fake_arch_has_attributes(int kvm)
 {
 	(void)kvm;
 	return host.attributes;
-}
-
-bool fake_arch_private_mmio(void)
-{
-	return !host.no_mmio;
 }
 
 int fake_memlock_check(uint64_t guest_bytes, struct err *e)
