@@ -373,7 +373,7 @@ bool mem_alias_is_shared_address(const struct mem *m, gpa_t a)
 
 int mem_alias_touch(struct mem *m, gpa_t a, uint64_t len, struct err *e)
 {
-	uint64_t off, first, last;
+	uint64_t off, first, pages;
 	struct mem_region *r = find_shared(m, a, len, &off);
 	uint32_t i;
 
@@ -381,10 +381,10 @@ int mem_alias_touch(struct mem *m, gpa_t a, uint64_t len, struct err *e)
 		return err_set(e, -EFAULT, "gpa 0x%llx: not a shared address of RAM",
 			(unsigned long long)a.v);
 	first = off / PAGE_SIZE;
-	last = (off + len - 1) / PAGE_SIZE;
+	pages = (off + len - 1) / PAGE_SIZE - first + 1;
 	for (i = block_of(r->alias, off); i <= block_of(r->alias, off + len - 1); i++)
 		if (!is_open(r->alias, i))
-			return alias_cover(m, r, first, last - first + 1, e);
+			return alias_cover(m, r, first, pages, e);
 	return 1;
 }
 
