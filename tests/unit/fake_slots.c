@@ -31,6 +31,7 @@ static uint64_t file_of(const struct slot_desc *d)
 static int fake_set(void *ctx, const struct slot_desc *d, struct err *e)
 {
 	struct fake_kvm *k = ctx;
+	uint64_t file = file_of(d);
 	uint32_t i;
 	int r = may_fail(k, "set", e);
 
@@ -45,14 +46,14 @@ static int fake_set(void *ctx, const struct slot_desc *d, struct err *e)
 			continue;
 		if (overlaps(d->gpa.v, d->size, o->gpa.v, o->size))
 			k->mistakes++;
-		if (file_of(d) && file_of(d) == k->file[i] &&
+		if (file && file == k->file[i] &&
 			overlaps(d->gmem_offset, d->size, o->gmem_offset, o->size))
 			k->mistakes++;
 	}
 	if (d->id >= k->max)
 		return err_set(e, -EINVAL, "no such slot");
 	k->slots[d->id] = *d;
-	k->file[d->id] = file_of(d);
+	k->file[d->id] = file;
 	if (d->id >= k->high)
 		k->high = d->id + 1;
 	k->live[d->id] = true;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Runs all unit tests; with arguments, the suites named. Ends with the line that tests/check sums up. */
+/*
+ * Runs all unit tests; with arguments, the suites named; with one argument K/N, the K-th of N parts
+ * of them. Ends with the line that tests/check sums up.
+ */
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,12 +59,15 @@ static const struct {
 	{ "x86_sev", x86_sev_suite },
 };
 
-static int wanted(int argc, char **argv, const char *name)
+static int wanted(int argc, char **argv, size_t suite)
 {
+	unsigned int part, parts;
 	int i;
 
+	if (argc == 2 && sscanf(argv[1], "%u/%u", &part, &parts) == 2)
+		return parts && suite % parts + 1 == part;
 	for (i = 1; i < argc; i++)
-		if (!strcmp(argv[i], name))
+		if (!strcmp(argv[i], suites[suite].name))
 			return 1;
 	return argc == 1;
 }
@@ -73,7 +79,7 @@ int main(int argc, char **argv)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(suites); i++)
-		if (wanted(argc, argv, suites[i].name))
+		if (wanted(argc, argv, i))
 			srunner_add_suite(runner, suites[i].make());
 	srunner_run_all(runner, CK_ENV);
 	run = srunner_ntests_run(runner);
