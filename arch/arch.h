@@ -73,7 +73,10 @@ struct arch_layout {
 /* "x86_64" or "arm64". */
 const char *arch_name(void);
 
-/* Fills the map for that much RAM. -EINVAL with a sentence when the architecture cannot. */
+/*
+ * Fills the map for that much RAM. A sentence when the architecture cannot: -ENOTSUP for a mode that
+ * it does not have, else -EINVAL. Needs no KVM, so that what cannot run is not measured either.
+ */
 int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e);
 
 /* The type argument of KVM_CREATE_VM. kvm: the device, for limits that depend on the host. */

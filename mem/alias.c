@@ -288,6 +288,7 @@ static int make_room(struct mem *m, const struct mem_region *mine, uint32_t from
 	uint64_t need, struct err *e)
 {
 	uint64_t room = m->alias.limit - min_u64(m->alias.used, m->alias.limit);
+	const uint64_t all = need;
 	unsigned int i;
 	int ret = 0;
 
@@ -301,9 +302,9 @@ static int make_room(struct mem *m, const struct mem_region *mine, uint32_t from
 	if (ret || !need)
 		return ret;
 	return err_set(e, -ENOSPC,
-		"the guest shares pages all over its memory: %llu MiB would be needed for them, "
-		"%llu are allowed (--shared-limit)",
-		(unsigned long long)((m->alias.used + need) >> 20),
+		"what the guest shares at once would take %llu MiB, %llu are allowed "
+		"(raise --shared-limit)",
+		(unsigned long long)((m->alias.used + all) >> 20),
 		(unsigned long long)(m->alias.limit >> 20));
 }
 

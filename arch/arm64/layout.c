@@ -59,6 +59,9 @@ unsigned int arm64_ipa_bits(const struct arch_layout *l)
 
 int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err *e)
 {
+	if (c->protection == PROTECTION_SOFT_SEV)
+		return err_set(e, -ENOTSUP,
+			"mode soft-sev exists on x86-64 only (use --protection soft-realm)");
 	if (c->cpus > ARM64_CPUS_MAX)
 		return err_set(e, -EINVAL, "%u vCPUs: the address map has room for %llu", c->cpus,
 			(unsigned long long)ARM64_CPUS_MAX);

@@ -69,9 +69,6 @@ int arch_vm_type(int kvm, const struct arch_config *c, const struct arch_layout 
 int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e)
 {
 	(void)kvm;
-	if (c->protection == PROTECTION_SOFT_SEV)
-		return err_set(e, -ENOTSUP,
-			"mode soft-sev exists on x86-64 only (use --protection soft-realm)");
 	if (protection_has_gmem(c->protection) &&
 		!kvm_has_attr(vm, ABI_ARM_VM_SMCCC_CTRL, ABI_ARM_VM_SMCCC_FILTER))
 		return err_set(e, -ENOTSUP,

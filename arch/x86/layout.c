@@ -59,6 +59,12 @@ int arch_layout(const struct arch_config *c, struct arch_layout *out, struct err
 {
 	uint64_t low = min_u64(c->ram_bytes, X86_HOLE);
 
+	if (c->protection == PROTECTION_PKVM)
+		return err_set(
+			e, -ENOTSUP, "mode pkvm exists on arm64 only (use --protection private)");
+	if (c->protection == PROTECTION_SOFT_REALM)
+		return err_set(e, -ENOTSUP,
+			"mode soft-realm exists on arm64 only (use --protection soft-sev)");
 	if (c->cpus > X86_CPUS_MAX)
 		return err_set(e, -EINVAL,
 			"%u vCPUs: x86-64 guests have %u at most, since KVM's I/O APIC cannot send "

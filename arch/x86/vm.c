@@ -67,12 +67,6 @@ bool arch_has_attributes(int kvm)
 int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e)
 {
 	(void)kvm;
-	if (c->protection == PROTECTION_PKVM)
-		return err_set(
-			e, -ENOTSUP, "mode pkvm exists on arm64 only (use --protection private)");
-	if (c->protection == PROTECTION_SOFT_REALM)
-		return err_set(e, -ENOTSUP,
-			"mode soft-realm exists on arm64 only (use --protection soft-sev)");
 	if (protection_has_gmem(c->protection) &&
 		!(kvm_has(vm, KVM_CAP_EXIT_HYPERCALL) & (1 << X86_HC_MAP_GPA_RANGE)))
 		return err_set(e, -ENOTSUP,

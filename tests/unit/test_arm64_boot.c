@@ -444,6 +444,8 @@ START_TEST(rng_seed_but_not_under_pkvm)
 	void *fdt;
 	int len;
 
+	if (_i == PROTECTION_SOFT_SEV) /* x86-64's */
+		return;
 	c.protection = (enum protection)_i;
 	ck_assert_int_eq(arch_layout(&c, &l, &e), 0);
 	p.layout = &l;
@@ -554,6 +556,19 @@ START_TEST(device_tree_of_many_cpus)
 	free(fdt);
 	many.cpus = ARM64_CPUS_MAX + 1;
 	ck_assert_int_eq(arch_layout(&many, &l, &e), -EINVAL);
+}
+END_TEST
+
+START_TEST(soft_sev_is_of_the_other_architecture)
+{
+	struct arch_config c = {
+		.cpus = 1, .ram_bytes = MIB(64), .protection = PROTECTION_SOFT_SEV
+	};
+	struct arch_layout l;
+	struct err e = { "" };
+
+	ck_assert_int_eq(arch_layout(&c, &l, &e), -ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(e.msg, "--protection soft-realm"));
 }
 END_TEST
 
@@ -728,6 +743,7 @@ Suite *arm64_boot_suite(void)
 	tcase_add_loop_test(t, boot_files_stay_out_of_the_pool, 0, 2);
 	tcase_add_loop_test(t, rng_seed_but_not_under_pkvm, PROTECTION_NONE, PROTECTION_PKVM + 1);
 	tcase_add_test(t, ram_above_4_gib);
+	tcase_add_test(t, soft_sev_is_of_the_other_architecture);
 	tcase_add_loop_test(t, realm_has_one_bit_more, 0, 4);
 	tcase_add_loop_test(t, realm_is_told_its_bounce_buffers, 0, 4);
 	tcase_add_loop_test(t, hypercalls, 0, (int)ARRAY_SIZE(calls));

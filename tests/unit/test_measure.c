@@ -288,14 +288,15 @@ static void empty_params(void)
 	g.params[0] = '\0';
 }
 
+/* The layout refuses the modes of the other architecture. */
 static void realm(void)
 {
-	g.config.protection = PROTECTION_SOFT_REALM;
+	g.config.protection = g.arm64 ? PROTECTION_SOFT_REALM : PROTECTION_PRIVATE;
 }
 
 static void pkvm(void)
 {
-	g.config.protection = PROTECTION_PKVM;
+	g.config.protection = g.arm64 ? PROTECTION_PKVM : PROTECTION_PRIVATE;
 }
 
 static void open_memory(void)

@@ -525,6 +525,21 @@ START_TEST(vcpus_that_interrupts_reach)
 }
 END_TEST
 
+/* Without a KVM too: nacre measure must have no digest for what cannot run. */
+START_TEST(modes_of_the_other_architecture)
+{
+	struct arch_config c = { .cpus = 1, .ram_bytes = MIB(64), .protection = PROTECTION_PKVM };
+	struct arch_layout l;
+	struct err e = { "" };
+
+	ck_assert_int_eq(arch_layout(&c, &l, &e), -ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(e.msg, "--protection private"));
+	c.protection = PROTECTION_SOFT_REALM;
+	ck_assert_int_eq(arch_layout(&c, &l, &e), -ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(e.msg, "--protection soft-sev"));
+}
+END_TEST
+
 Suite *x86_boot_suite(void)
 {
 	Suite *s = suite_create("x86_boot");
@@ -544,6 +559,7 @@ Suite *x86_boot_suite(void)
 	tcase_add_test(t, plan_that_does_not_fit);
 	tcase_add_loop_test(t, kernel_where_no_ram_is, 0, (int)ARRAY_SIZE(high));
 	tcase_add_test(t, vcpus_that_interrupts_reach);
+	tcase_add_test(t, modes_of_the_other_architecture);
 	tcase_add_loop_test(t, ram_goes_around_the_hole, 0, (int)ARRAY_SIZE(rams));
 	tcase_add_test(t, ram_above_4_gib);
 	tcase_add_loop_test(t, identity_tables, 0, 5);
