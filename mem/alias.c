@@ -27,9 +27,8 @@ struct alias_range {
 	struct slot_table *table;
 	gpa_t private_base, shared_base;
 	uint64_t size, block;
-	uint64_t
-		lead; /* what the first block lacks at its start: they lie at multiples of their size */
-	uint32_t count;	     /* of blocks */
+	uint64_t lead;	/* what the first block lacks, since they lie at multiples of their size */
+	uint32_t count; /* of blocks */
 	uint32_t private_id; /* the slot of all private copies */
 	struct block *blocks;
 	void *nowhere; /* a block of addresses without memory, when blocks trap; else NULL */

@@ -21,6 +21,7 @@ int mem_new(struct mem **out, struct slot_table *table, struct err *e)
 	(*out)->holds = mem_holds_new();
 	if (!(*out)->holds) {
 		free(*out);
+		*out = NULL;
 		return err_set(e, -ENOMEM, "guest memory: out of memory");
 	}
 	return 0;
