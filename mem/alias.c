@@ -16,10 +16,9 @@
 #define BLOCKS_MAX 8192u
 /* KVM counts the pages of a slot in 31 bits. */
 #define SIZE_MAX_ALIAS GIB(4096)
-#define NO_SLOT	       UINT32_MAX
 
 struct block {
-	uint32_t id; /* its slot, or NO_SLOT */
+	uint32_t id; /* its slot, or SLOT_NONE */
 	bool open;   /* it is a slot with memory */
 };
 
@@ -82,33 +81,6 @@ static struct slot_desc private_slot(const struct alias_range *a)
 	};
 }
 
-/* Takes an id and tells KVM; on error everything is as before. */
-static int set_slot(struct slot_table *t, uint32_t *id, struct slot_desc d, struct err *e)
-{
-	int r;
-
-	if (t->live == t->max)
-		return err_set(e, -ENOSPC, "all %u KVM memory slots are in use", t->max);
-	*id = d.id = slot_id_take(t);
-	r = t->ops->set(t->ctx, &d, e);
-	if (r < 0) {
-		slot_id_give(t, *id);
-		*id = NO_SLOT;
-	}
-	return r < 0 ? r : 0;
-}
-
-static int del_slot(struct slot_table *t, uint32_t *id, struct slot_desc d, struct err *e)
-{
-	int r = t->forgotten ? 0 : t->ops->del(t->ctx, &d, e);
-
-	if (r < 0)
-		return r;
-	slot_id_give(t, *id);
-	*id = NO_SLOT;
-	return 0;
-}
-
 static bool is_open(const struct alias_range *a, uint32_t i)
 {
 	return a->blocks[i].open;
@@ -128,14 +100,14 @@ static int set_trap(struct alias_range *a, uint32_t i, int gmem, uint64_t offset
 	d.hva = a->nowhere;
 	d.gmem_fd = gmem;
 	d.gmem_offset = offset;
-	return set_slot(a->table, &a->blocks[i].id, d, e);
+	return slot_add(a->table, &a->blocks[i].id, d, e);
 }
 
 /* Closed it is as soon as its slot is gone, whatever else fails. */
 static int close_block(struct alias_range *a, uint32_t i, struct err *e)
 {
 	const struct slot_ops *ops = a->table->ops;
-	int r = del_slot(a->table, &a->blocks[i].id, block_slot(a, i), e);
+	int r = slot_remove(a->table, &a->blocks[i].id, block_slot(a, i), e);
 	_close int gmem = -1;
 
 	if (r)
@@ -155,10 +127,10 @@ static int open_block(struct alias_range *a, uint32_t i, struct err *e)
 {
 	int r = 0;
 
-	if (a->blocks[i].id != NO_SLOT)
-		r = del_slot(a->table, &a->blocks[i].id, block_slot(a, i), e);
+	if (a->blocks[i].id != SLOT_NONE)
+		r = slot_remove(a->table, &a->blocks[i].id, block_slot(a, i), e);
 	if (!r)
-		r = set_slot(a->table, &a->blocks[i].id, block_slot(a, i), e);
+		r = slot_add(a->table, &a->blocks[i].id, block_slot(a, i), e);
 	a->blocks[i].open = !r;
 	return r;
 }
@@ -202,7 +174,7 @@ int alias_range_new(struct alias_range **out, struct slot_table *t, const struct
 		.shared_base = { base.v | (alias->is_private ? 0 : bit) },
 		.size = shared->size,
 		.block = block_size(shared->size),
-		.private_id = NO_SLOT,
+		.private_id = SLOT_NONE,
 		.shared = shared,
 		.private = private,
 	};
@@ -211,7 +183,7 @@ int alias_range_new(struct alias_range **out, struct slot_table *t, const struct
 	a->blocks = malloc(a->count * sizeof(*a->blocks));
 	a->count = a->blocks ? a->count : 0;
 	for (i = 0; i < a->count; i++)
-		a->blocks[i] = (struct block){ NO_SLOT, false };
+		a->blocks[i] = (struct block){ SLOT_NONE, false };
 	if (!a->blocks)
 		r = err_set(e, -ENOMEM, "memory slots: out of memory");
 	else if (!bit || bit & (bit - 1) || ((base.v | (base.v + a->size - 1)) & bit) ||
@@ -220,7 +192,7 @@ int alias_range_new(struct alias_range **out, struct slot_table *t, const struct
 			(unsigned long long)base.v, (unsigned long long)a->size,
 			(unsigned long long)bit);
 	else
-		r = set_slot(t, &a->private_id, private_slot(a), e);
+		r = slot_add(t, &a->private_id, private_slot(a), e);
 	if (!r && alias->traps)
 		r = set_traps(a, e);
 	if (r) {
@@ -238,10 +210,10 @@ int alias_range_clear(struct alias_range *a, struct err *e)
 	int r = 0;
 
 	for (i = 0; i < a->count && !r; i++)
-		if (a->blocks[i].id != NO_SLOT)
-			r = del_slot(a->table, &a->blocks[i].id, block_slot(a, i), e);
-	if (!r && a->private_id != NO_SLOT)
-		r = del_slot(a->table, &a->private_id, private_slot(a), e);
+		if (a->blocks[i].id != SLOT_NONE)
+			r = slot_remove(a->table, &a->blocks[i].id, block_slot(a, i), e);
+	if (!r && a->private_id != SLOT_NONE)
+		r = slot_remove(a->table, &a->private_id, private_slot(a), e);
 	return r;
 }
 

@@ -16,7 +16,6 @@ struct attribute_range {
 	gpa_t base;
 	uint64_t size;
 	uint32_t id;
-	bool is_set; /* KVM has the slot */
 	const struct backing *shared, *private;
 };
 
@@ -66,24 +65,6 @@ static struct slot_desc describe(const struct attribute_range *a)
 	};
 }
 
-static int add_slot(struct attribute_range *a, struct err *e)
-{
-	struct slot_table *t = a->table;
-	struct slot_desc d;
-	int r;
-
-	if (t->live == t->max)
-		return err_set(e, -ENOSPC, "all %u KVM memory slots are in use", t->max);
-	a->id = slot_id_take(t);
-	d = describe(a);
-	r = t->ops->set(t->ctx, &d, e);
-	if (r < 0)
-		slot_id_give(t, a->id);
-	else
-		a->is_set = true;
-	return r < 0 ? r : 0;
-}
-
 int attribute_range_new(struct attribute_range **out, struct slot_table *t, gpa_t base,
 	const struct backing *shared, const struct backing *private, struct err *e)
 {
@@ -100,6 +81,7 @@ int attribute_range_new(struct attribute_range **out, struct slot_table *t, gpa_
 		return err_set(e, -ENOMEM, "memory slots: out of memory");
 	*a = (struct attribute_range){
 		.table = t,
+		.id = SLOT_NONE,
 		.base = base,
 		.size = shared->size,
 		.shared = shared,
@@ -108,7 +90,7 @@ int attribute_range_new(struct attribute_range **out, struct slot_table *t, gpa_
 	/* The slot last: there is no moment at which KVM could take a page from the shared side. */
 	r = turn(a, 0, a->size / PAGE_SIZE, true, e);
 	if (r >= 0)
-		r = add_slot(a, e);
+		r = slot_add(t, &a->id, describe(a), e);
 	if (r < 0) {
 		attribute_range_free(a);
 		return r;
@@ -119,19 +101,7 @@ int attribute_range_new(struct attribute_range **out, struct slot_table *t, gpa_
 
 int attribute_range_clear(struct attribute_range *a, struct err *e)
 {
-	struct slot_table *t = a->table;
-	struct slot_desc d = describe(a);
-	int r = 0;
-
-	if (!a->is_set)
-		return 0;
-	if (!t->forgotten)
-		r = t->ops->del(t->ctx, &d, e);
-	if (r < 0)
-		return r;
-	slot_id_give(t, a->id);
-	a->is_set = false;
-	return 0;
+	return a->id == SLOT_NONE ? 0 : slot_remove(a->table, &a->id, describe(a), e);
 }
 
 void attribute_range_free(struct attribute_range *a)

@@ -45,6 +45,13 @@ struct slot_range {
 
 uint32_t slot_id_take(struct slot_table *t);
 void slot_id_give(struct slot_table *t, uint32_t id);
+/*
+ * One slot: takes an id for it and tells KVM, or deletes it (unless KVM is gone) and gives the id back;
+ * *id is SLOT_NONE when there is none. On error everything is as before.
+ */
+#define SLOT_NONE UINT32_MAX
+int slot_add(struct slot_table *t, uint32_t *id, struct slot_desc d, struct err *e);
+int slot_remove(struct slot_table *t, uint32_t *id, struct slot_desc d, struct err *e);
 struct slot_desc slot_describe(const struct slot_range *r, uint64_t chunk, const struct slot *s);
 
 #endif

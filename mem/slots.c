@@ -68,6 +68,32 @@ void slot_id_give(struct slot_table *t, uint32_t id)
 	t->free_ids[t->free_count++] = id;
 }
 
+int slot_add(struct slot_table *t, uint32_t *id, struct slot_desc d, struct err *e)
+{
+	int r;
+
+	if (t->live == t->max)
+		return err_set(e, -ENOSPC, "all %u KVM memory slots are in use", t->max);
+	*id = d.id = slot_id_take(t);
+	r = t->ops->set(t->ctx, &d, e);
+	if (r >= 0)
+		return 0;
+	slot_id_give(t, *id);
+	*id = SLOT_NONE;
+	return r;
+}
+
+int slot_remove(struct slot_table *t, uint32_t *id, struct slot_desc d, struct err *e)
+{
+	int r = t->forgotten ? 0 : t->ops->del(t->ctx, &d, e);
+
+	if (r < 0)
+		return r;
+	slot_id_give(t, *id);
+	*id = SLOT_NONE;
+	return 0;
+}
+
 struct slot_desc slot_describe(const struct slot_range *r, uint64_t chunk, const struct slot *s)
 {
 	uint64_t off = chunk * r->chunk_pages * PAGE_SIZE + (uint64_t)s->first * PAGE_SIZE;
@@ -100,26 +126,20 @@ static uint64_t chunk_size(uint64_t size, bool split)
 static int fill_chunk(struct slot_range *r, uint64_t i, struct err *e)
 {
 	struct slot_chunk *c = &r->chunks[i];
-	struct slot_desc d;
 	int ret;
 
-	if (r->table->live == r->table->max)
-		return err_set(e, -ENOSPC, "all %u KVM memory slots are in use", r->table->max);
 	c->slots = malloc(sizeof(*c->slots));
 	if (!c->slots)
 		return err_set(e, -ENOMEM, "memory slots: out of memory");
 	c->room = 1;
 	c->slots[0] = (struct slot){
-		.id = slot_id_take(r->table),
+		.id = SLOT_NONE,
 		.pages = (uint32_t)min_u64(r->chunk_pages, r->pages - i * r->chunk_pages),
 		.private = r->private != NULL,
 	};
-	d = slot_describe(r, i, &c->slots[0]);
-	ret = r->table->ops->set(r->table->ctx, &d, e);
-	if (ret < 0) {
-		slot_id_give(r->table, d.id);
+	ret = slot_add(r->table, &c->slots[0].id, slot_describe(r, i, &c->slots[0]), e);
+	if (ret < 0)
 		return ret;
-	}
 	c->count = 1;
 	return 0;
 }
@@ -156,11 +176,6 @@ fail:
 	return ret;
 }
 
-static int delete_slot(struct slot_table *t, const struct slot_desc *d, struct err *e)
-{
-	return t->forgotten ? 0 : t->ops->del(t->ctx, d, e);
-}
-
 int slot_range_clear(struct slot_range *r, struct err *e)
 {
 	uint64_t i;
@@ -169,12 +184,11 @@ int slot_range_clear(struct slot_range *r, struct err *e)
 		struct slot_chunk *c = &r->chunks[i];
 
 		while (c->count) {
-			struct slot_desc d = slot_describe(r, i, &c->slots[c->count - 1]);
-			int ret = delete_slot(r->table, &d, e);
+			struct slot *s = &c->slots[c->count - 1];
+			int ret = slot_remove(r->table, &s->id, slot_describe(r, i, s), e);
 
 			if (ret < 0)
 				return ret;
-			slot_id_give(r->table, d.id);
 			c->count--;
 		}
 	}
