@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_API_RESOURCE_H
+#define NACRE_API_RESOURCE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "vmm/config.h"
+#include "vmm/util/err.h"
+
+/*
+ * The objects of Firecracker's API, and what they mean in a struct config. The same functions serve
+ * the socket (one object in a request's body) and a config file in Firecracker's layout (all of them
+ * under their names), so that one is no laxer than the other. They know nothing of HTTP, and of no
+ * running machine. Control thread.
+ *
+ * Names are those of the config file: "boot-source", "machine-config", "drives",
+ * "network-interfaces", "vsock", "entropy", "balloon", "logger", "metrics", "serial".
+ */
+
+/*
+ * Sets what the body says in c: all of it, or nothing on error (-EINVAL and a sentence that names the
+ * field). id: of the path, for drives and network interfaces, which must be the one in the body; NULL
+ * elsewhere. A drive or interface that c has already is replaced, at its place.
+ */
+int resource_put(
+	struct config *c, const char *name, const char *id, const json_t *body, struct err *e);
+
+/* The same for some of the fields: PATCH /machine-config before boot. */
+int resource_patch(
+	struct config *c, const char *name, const char *id, const json_t *body, struct err *e);
+
+/* The object as GET answers it ("machine-config", "balloon", ...); the caller's. NULL: out of memory. */
+json_t *resource_get(const struct config *c, const char *name);
+
+/* All of them, as GET /vm/config answers: Firecracker's names only; the caller's. NULL: out of memory. */
+json_t *resource_all(const struct config *c);
+
+#endif
