@@ -127,6 +127,16 @@ static void on_stats(void *arg, int signo, short events)
 		log_raw(text, len);
 }
 
+static void on_press(void *arg, int signo, short events)
+{
+	struct err e = { "" };
+
+	(void)signo;
+	(void)events;
+	if (machine_press_power(arg, &e))
+		log_warn("%s", e.msg);
+}
+
 /* True when all is written. What virtio devices still have of the output follows as there is room. */
 static bool output_is_out(struct machine *m)
 {
@@ -200,6 +210,7 @@ static int catch_signals(struct machine *m, struct err *e)
 	sigemptyset(&set);
 	sigaddset(&set, SIGABRT);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	for (i = 0; i < ARRAY_SIZE(end_signals); i++)
 		sigaddset(&set, end_signals[i]);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -209,6 +220,8 @@ static int catch_signals(struct machine *m, struct err *e)
 				m->control, end_signals[i], on_signal, m, &m->signals[i], e);
 	if (!r)
 		r = loop_add_signal(m->control, SIGUSR1, on_stats, m, &m->asked, e);
+	if (!r)
+		r = loop_add_signal(m->control, SIGUSR2, on_press, m, &m->pressed, e);
 	return r ? r : loop_add_signal(m->control, SIGCONT, on_resumed, m, &m->resumed, e);
 }
 
@@ -327,6 +340,7 @@ void machine_free(struct machine *m)
 	for (i = 0; i < ARRAY_SIZE(m->signals); i++)
 		loop_event_free(m->signals[i]);
 	loop_event_free(m->asked);
+	loop_event_free(m->pressed);
 	loop_event_free(m->resumed);
 	loop_event_free(m->resized);
 	loop_event_free(m->drain_tick);

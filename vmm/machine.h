@@ -31,6 +31,13 @@ int machine_run(struct machine *m, struct err *e);
 void machine_stats(struct machine *m, struct stats_report *out);
 
 /*
+ * Presses the guest's power button; SIGUSR2 does. What comes of it is the guest's business: a Linux
+ * distribution shuts down, a guest that does not listen runs on. 0, or -ENOTSUP with a sentence where
+ * the machine has none. Any thread, while the machine exists.
+ */
+int machine_press_power(struct machine *m, struct err *e);
+
+/*
  * After machine_run: how it ended. *signo is the last signal that asked us to stop, be it the guest
  * or the wait for the console's reader; 0 when none came, as for Ctrl-A x.
  */

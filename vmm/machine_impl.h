@@ -22,7 +22,8 @@ struct machine {
 	struct loop *control;
 	struct loop *console;
 	struct loop_event *signals[MACHINE_END_SIGNALS];
-	struct loop_event *asked; /* SIGUSR1 */
+	struct loop_event *asked;   /* SIGUSR1 */
+	struct loop_event *pressed; /* SIGUSR2 */
 	struct loop_event *resumed;
 	uint64_t started_ms; /* clock_ms */
 	struct loop_event *resized;
@@ -34,7 +35,8 @@ struct machine {
 	struct irq_line rtc_irq;
 	struct probe_dev *probe;
 	struct power power;
-	struct loop *io; /* of the virtio devices; NULL without any */
+	struct irq_line button_irq; /* the power button's; -1: there is none */
+	struct loop *io;	    /* of the virtio devices; NULL without any */
 	struct virtio_set *virtio;
 	struct boot_entry entry;
 	bool is_measured;
