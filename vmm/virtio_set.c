@@ -112,7 +112,7 @@ static int add_all(struct virtio_set *set, const struct config *c, struct err *e
 	if (!r && c->vsock.count)
 		r = add(set, virtio_make_vsock, c->vsock.items, 0, e);
 	if (!r && c->entropy)
-		r = add(set, virtio_make_rng, NULL, 0, e);
+		r = add(set, virtio_make_rng, &c->entropy_limit, 0, e);
 	if (!r && c->balloon.count)
 		r = add(set, virtio_make_balloon, config_balloon(c), 0, e);
 	if (!r && c->console == CONSOLE_VIRTIO) {
