@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "vmm/api/resource.h"
 #include "vmm/config_json.h"
 #include "vmm/options.h"
 #include "vmm/util/bits.h"
@@ -229,6 +230,7 @@ static int finish_api(struct cli *c, struct err *e)
 {
 	int r = api_options_check(&c->api, e);
 
+	resource_init(&c->config);
 	if (r || !c->api.config_file)
 		return r;
 	r = config_load(&c->config, c->api.config_file, e);

@@ -409,6 +409,11 @@ void machine_resume(struct machine *m)
 	park_start(&m->vm->park, NULL);
 }
 
+const struct virtio_set *machine_virtio(const struct machine *m)
+{
+	return m->virtio;
+}
+
 void machine_get_protection(const struct machine *m, struct machine_protection *out)
 {
 	*out = (struct machine_protection){

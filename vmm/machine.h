@@ -12,6 +12,7 @@
  * only. To add a device: its file, a row in the architecture's layout, a line in machine_devices.c.
  */
 struct machine;
+struct virtio_set;
 
 /*
  * Opens and makes everything; on error nothing is left behind, and it may be tried again. Borrowed:
@@ -47,6 +48,9 @@ void machine_finish(struct machine *m);
  */
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
+
+/* Its virtio devices, for changes while the guest runs, paused or not; NULL: none. */
+const struct virtio_set *machine_virtio(const struct machine *m);
 
 /* How the guest is protected: the mode that came of auto, too. */
 struct machine_protection {

@@ -54,6 +54,14 @@ void route_request(void *ctx, struct server_request *rq);
 /* Sends what the call holds, or the error: r is what its handler returned, or would have. */
 void route_answer(struct api_call *call, int r, const struct err *e);
 
+/* ---- handlers.c ---- */
+
+/*
+ * 0, or -EINVAL and a sentence: the object has a field that is not in the list, which ends with NULL,
+ * or lacks the first of it.
+ */
+int api_only_fields(const json_t *body, const char *const *names, struct err *e);
+
 /* ---- handlers: 0, API_LATER, or -errno and a sentence ---- */
 
 typedef int (*api_handler)(struct api_call *call, struct err *e);
@@ -68,5 +76,11 @@ int api_get_doctor(struct api_call *call, struct err *e);
 int api_put_object(struct api_call *call, struct err *e);
 int api_patch_object(struct api_call *call, struct err *e);
 int api_get_object(struct api_call *call, struct err *e);
+/* changes.c */
+int api_patch_drive(struct api_call *call, struct err *e);
+int api_patch_net(struct api_call *call, struct err *e);
+int api_patch_balloon(struct api_call *call, struct err *e);
+int api_get_balloon_stats(struct api_call *call, struct err *e);
+int api_patch_balloon_stats(struct api_call *call, struct err *e);
 
 #endif

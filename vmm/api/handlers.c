@@ -78,30 +78,46 @@ int api_patch_object(struct api_call *call, struct err *e)
 int api_get_object(struct api_call *call, struct err *e)
 {
 	char name[32];
-
-	return give(call,
+	int r = give(call,
 		resource_get(&call->api->config, object_name(call->rq, name, sizeof(name))), e);
+
+	if (!r && json_is_null(call->json))
+		return err_set(e, -ENOENT, "There is no %s.", name);
+	return r;
 }
 
 /* ---- actions ---- */
 
-/* The one field that the body may have, a string; NULL and a sentence when it is otherwise. */
-static const char *only_field(const json_t *body, const char *name, struct err *e)
+int api_only_fields(const json_t *body, const char *const *names, struct err *e)
 {
-	const json_t *v = json_object_get(body, name);
 	char shown[TEXT_SHOWN];
-	const char *key;
-	json_t *other;
+	void *it = json_object_iter((json_t *)body);
+	unsigned int i;
 
-	json_object_foreach((json_t *)body, key, other) if (strcmp(key, name) != 0)
-	{
-		err_set(e, -EINVAL, "unknown field `%s`, expected `%s`",
-			text_show(shown, sizeof(shown), key), name);
-		return NULL;
+	for (; it; it = json_object_iter_next((json_t *)body, it)) {
+		const char *key = json_object_iter_key(it);
+
+		for (i = 0; names[i] && strcmp(names[i], key) != 0; i++)
+			continue;
+		if (!names[i])
+			return err_set(e, -EINVAL, "unknown field `%s`",
+				text_show(shown, sizeof(shown), key));
 	}
-	if (!v)
-		err_set(e, -EINVAL, "missing field `%s`", name);
-	else if (!json_is_string(v))
+	/* The first must be there. */
+	if (!json_object_get(body, names[0]))
+		return err_set(e, -EINVAL, "missing field `%s`", names[0]);
+	return 0;
+}
+
+/* The one field that the body may have, a string; NULL and a sentence when it is otherwise. */
+static const char *only_string(const json_t *body, const char *name, struct err *e)
+{
+	const char *const names[] = { name, NULL };
+	const json_t *v = json_object_get(body, name);
+
+	if (api_only_fields(body, names, e))
+		return NULL;
+	if (!json_is_string(v))
 		err_set(e, -EINVAL, "%s: expected a string", name);
 	return json_string_value(v);
 }
@@ -121,7 +137,7 @@ static const struct {
 
 int api_put_actions(struct api_call *call, struct err *e)
 {
-	const char *name = only_field(call->body, "action_type", e);
+	const char *name = only_string(call->body, "action_type", e);
 	struct api *a = call->api;
 	char shown[TEXT_SHOWN];
 	size_t i;
@@ -144,7 +160,7 @@ int api_put_actions(struct api_call *call, struct err *e)
 
 int api_patch_vm(struct api_call *call, struct err *e)
 {
-	const char *state = only_field(call->body, "state", e);
+	const char *state = only_string(call->body, "state", e);
 	struct api *a = call->api;
 	bool paused;
 	char shown[TEXT_SHOWN];

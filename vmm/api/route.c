@@ -46,6 +46,11 @@ static const struct route routes[] = {
 	{ HTTP_PUT, "/metrics", BEFORE, api_put_object },
 	{ HTTP_GET, "/balloon", ALWAYS, api_get_object },
 	{ HTTP_PUT, "/balloon", BEFORE, api_put_object },
+	{ HTTP_PATCH, "/balloon", AFTER, api_patch_balloon },
+	{ HTTP_GET, "/balloon/statistics", AFTER, api_get_balloon_stats },
+	{ HTTP_PATCH, "/balloon/statistics", AFTER, api_patch_balloon_stats },
+	{ HTTP_PATCH, "/drives/{}", AFTER, api_patch_drive },
+	{ HTTP_PATCH, "/network-interfaces/{}", AFTER, api_patch_net },
 	/* Ours. */
 	{ HTTP_GET, "/protection", AFTER, api_get_protection },
 	{ HTTP_GET, "/doctor", ALWAYS, api_get_doctor },
