@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/api/api.h"
 #include "vmm/cli.h"
 #include "vmm/config_json.h"
 #include "vmm/doctor.h"
@@ -47,6 +48,15 @@ static int report_end(enum vm_end end, const char *text, int signo)
 	return signo ? die_of(signo) : status;
 }
 
+static void prepare(const struct config *config)
+{
+	log_set_level(config->log_level);
+	signal(SIGPIPE, SIG_IGN);
+	nofile_raise();
+	/* Ignored, as some launchers leave it, children would end without being waited for. */
+	signal(SIGCHLD, SIG_DFL);
+}
+
 /*
  * Open and validate everything, then run. machine_build does all that needs privilege; nothing of
  * the guest runs before machine_run.
@@ -60,12 +70,8 @@ static int run(const struct config *config)
 	char copy[512];
 	int signo;
 
-	log_set_level(config->log_level);
-	signal(SIGPIPE, SIG_IGN);
-	nofile_raise();
-	/* Ignored, as some launchers leave it, children would end without being waited for. */
-	signal(SIGCHLD, SIG_DFL);
-	if (machine_build(&machine, config, &e))
+	prepare(config);
+	if (machine_build(&machine, config, NULL, &e))
 		return complain(&e, EXIT_NO_START);
 	if (machine_run(machine, &e)) {
 		machine_free(machine);
@@ -74,6 +80,30 @@ static int run(const struct config *config)
 	end = machine_end(machine, &text, &signo);
 	snprintf(copy, sizeof(copy), "%s", text);
 	machine_free(machine);
+	return report_end(end, copy, signo);
+}
+
+/* The same for a machine that requests describe; it starts at once if a config file does. */
+static int serve(struct cli *cli)
+{
+	struct api *api;
+	struct err e = { "" };
+	enum vm_end end;
+	const char *text;
+	char copy[512];
+	int signo;
+
+	prepare(&cli->config);
+	if (api_new(&api, &cli->api, &cli->config, &e))
+		return complain(&e, EXIT_NO_START);
+	if (cli->api.config_file && api_start(api, &e)) {
+		api_free(api);
+		return complain(&e, EXIT_NO_START);
+	}
+	api_run(api);
+	end = api_end(api, &text, &signo);
+	snprintf(copy, sizeof(copy), "%s", text);
+	api_free(api);
 	return report_end(end, copy, signo);
 }
 
@@ -144,6 +174,9 @@ int main(int argc, char **argv)
 		break;
 	case CMD_MEASURE:
 		status = print_measurement(&cli);
+		break;
+	case CMD_API:
+		status = serve(&cli);
 		break;
 	case CMD_DOCTOR:
 		status = check_printed(doctor_run(cli.json, stdout));

@@ -16,6 +16,8 @@ struct slot {
 	struct virtio_mmio mmio;
 	struct irq_line irq;
 	struct virtio_made made;
+	virtio_make_fn make; /* what made it, and the how-maniest of its kind it is */
+	uint32_t item;
 };
 
 struct virtio_set {
@@ -90,6 +92,8 @@ static int add(struct virtio_set *set, virtio_make_fn make, const void *config, 
 	if (!row || set->used == set->count)
 		return err_set(e, -E2BIG, "no slot is left for a virtio device");
 	set->used++;
+	s->make = make;
+	s->item = item;
 	r = vm_add_irq(set->vm, row->irq, &s->irq, e);
 	if (r)
 		return r;
@@ -144,6 +148,31 @@ int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, stru
 	}
 	*out = set;
 	return 0;
+}
+
+static void *find(const struct virtio_set *set, virtio_make_fn make, uint32_t item)
+{
+	unsigned int i;
+
+	for (i = 0; set && i < set->used; i++)
+		if (set->slots[i].make == make && set->slots[i].item == item)
+			return set->slots[i].made.model;
+	return NULL;
+}
+
+struct virtio_blk *virtio_set_disk(const struct virtio_set *set, uint32_t i)
+{
+	return find(set, virtio_make_disk, i);
+}
+
+struct virtio_net *virtio_set_net(const struct virtio_set *set, uint32_t i)
+{
+	return find(set, virtio_make_net, i);
+}
+
+struct virtio_balloon *virtio_set_balloon(const struct virtio_set *set)
+{
+	return find(set, virtio_make_balloon, 0);
 }
 
 void virtio_set_resized(struct virtio_set *set)
