@@ -39,6 +39,7 @@ static const struct {
 	{ "kernel", "boot-source" },
 	{ "initrd", "boot-source" },
 	{ "params", "boot-source" },
+	{ "firmware", "boot-source" },
 	{ "cpus", "machine-config" },
 	{ "mem", "machine-config" },
 	{ "smt", "machine-config" },
