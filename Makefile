@@ -79,7 +79,7 @@ compile  = $(Q)$1 $(if $(W),-Werror) $(if $(MAKE_TERMERR),-fdiagnostics-color) 2
 # vmm/kvm_x86.c and kvm_arm64.c are chosen by architecture; everything else in vmm/ is common.
 VMM_SRC  := $(filter-out vmm/kvm_x86.c vmm/kvm_arm64.c,$(wildcard vmm/*.c)) vmm/kvm_$(ADIR).c \
             $(wildcard vmm/api/*.c vmm/util/*.c mem/*.c devices/*.c arch/*.c arch/$(ADIR)/*.c)
-VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o
+VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o $(BUILD)/vmm/api/openapi_blob.o
 NACRE    := $(BUILD)/nacre
 
 .PHONY: FORCE all deps demo demo-linux check check-unit check-rig lint fuzz bench soak install clean help tags format
@@ -132,6 +132,10 @@ $(GUESTS)/flags: FORCE
 $(BUILD)/arch/loader_blob.o: arch/loader_blob.S $(LOADER) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) -DLOADER_BIN='"$(LOADER)"' -c -o $@ $<
+
+$(BUILD)/vmm/api/openapi_blob.o: vmm/api/openapi_blob.S vmm/api/openapi.json $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) -DOPENAPI_JSON='"vmm/api/openapi.json"' -c -o $@ $<
 
 -include $(VMM_OBJ:.o=.d)
 
