@@ -29,6 +29,7 @@ _Static_assert(sizeof(enum conversion) == sizeof(uint32_t), "enum conversion");
 _Static_assert(sizeof(enum implicit) == sizeof(uint32_t), "enum implicit");
 _Static_assert(sizeof(enum console) == sizeof(uint32_t), "enum console");
 _Static_assert(sizeof(enum log_level) == sizeof(uint32_t), "enum log_level");
+_Static_assert(sizeof(enum log_format) == sizeof(uint32_t), "enum log_format");
 _Static_assert(sizeof(enum hugepages) == sizeof(uint32_t), "enum hugepages");
 
 #define FIELD(field) OPTION_FIELD(struct config, field)
@@ -208,7 +209,25 @@ static const struct option_def defs[] = {
 		FIELD(log_level),
 		NAMES(log_level_names),
 		.arg = "LEVEL",
-		.help = "How much to report on standard error" },
+		.help = "How much to report on standard error, or where log-path says" },
+	{ .name = "log-path",
+		FILE_ARG,
+		FIELD(log_path),
+		.help = "Append the log to this file or FIFO" },
+	{ .name = "log-format",
+		FIELD(log_format),
+		NAMES(log_format_names),
+		.arg = "FORMAT",
+		.help = "What log lines look like; a line of json is an object" },
+	{ .name = "log-origin",
+		FIELD(log_origin),
+		.type = OPTION_FLAG,
+		.help = "Say in log lines which line of the source they come from" },
+	{ .name = "metrics-path",
+		FILE_ARG,
+		FIELD(metrics_path),
+		.help = "Append a line of metrics (JSON) to this file or FIFO each minute, and at "
+			"the end" },
 	{ .name = "config-file",
 		FIELD(config_file),
 		FILE_ARG,
@@ -232,6 +251,18 @@ void config_init(struct config *c)
 		.protection = PROTECTION_NONE,
 		.private_memory = PRIVATE_MEMORY_STRICT,
 		.log_level = LOG_WARN,
+	};
+}
+
+struct log_config config_log(const struct config *c, const char *id)
+{
+	return (struct log_config){
+		.path = c->log_path,
+		.id = id,
+		.level = c->log_level,
+		.format = c->log_format,
+		.hide_level = c->log_hide_level,
+		.show_origin = c->log_origin,
 	};
 }
 

@@ -87,7 +87,12 @@ struct config {
 	uint64_t shared_limit_mib; /* 0: config_shared_limit chooses */
 	enum conversion conversion;
 	enum implicit implicit;
+	char *log_path; /* NULL: standard error */
 	enum log_level log_level;
+	enum log_format log_format;
+	bool log_hide_level; /* of the API only */
+	bool log_origin;
+	char *metrics_path;
 	enum console console;
 	struct option_list disks;	      /* of struct disk_config */
 	struct option_list nets;	      /* of struct net_config */
@@ -120,6 +125,9 @@ int config_check_vsock(const struct vsock_config *s, enum protection protection,
 /* How many virtio devices it asks for; config_check sees to it that they fit. */
 #define CONFIG_VIRTIO_MAX 16u
 uint32_t config_virtio_count(const struct config *c);
+
+/* What log_setup wants; id: of the machine, or NULL. Borrows both. */
+struct log_config config_log(const struct config *c, const char *id);
 
 /* How much memory may be shared at once in modes with two addresses for a page, in bytes. */
 uint64_t config_shared_limit(const struct config *c);

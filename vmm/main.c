@@ -22,6 +22,10 @@ static int complain(struct err *e, enum exit_status status)
 	/* Names come from files and guests; a terminal must not obey them. */
 	text_defuse(e->msg, strlen(e->msg));
 	fprintf(stderr, "nacre: %s\n", e->msg);
+	/* Who reads only the log wants to know too. */
+	if (log_has_file())
+		log_error("%s", e->msg);
+	log_finish();
 	return (int)status;
 }
 
@@ -41,8 +45,11 @@ static int report_end(enum vm_end end, const char *text, int signo)
 		log_info("%s", text);
 	} else {
 		fprintf(stderr, "nacre: %s\n", text);
+		if (log_has_file())
+			log_error("%s", text);
 		status = EXIT_GUEST;
 	}
+	log_finish();
 	/* Also when the guest had ended and a signal cut short the wait for its last output. */
 	return signo ? die_of(signo) : status;
 }
@@ -53,6 +60,7 @@ static int report_end(enum vm_end end, const char *text, int signo)
  */
 static int run(const struct config *config)
 {
+	struct log_config log = config_log(config, NULL);
 	struct machine *machine;
 	struct err e = { "" };
 	enum vm_end end;
@@ -60,7 +68,8 @@ static int run(const struct config *config)
 	char copy[512];
 	int signo;
 
-	log_set_level(config->log_level);
+	if (log_setup(&log, &e))
+		return complain(&e, EXIT_NO_START);
 	signal(SIGPIPE, SIG_IGN);
 	nofile_raise();
 	/* Ignored, as some launchers leave it, children would end without being waited for. */

@@ -27,6 +27,7 @@ static const struct {
 	{ "fault", fault_suite },
 	{ "doctor", doctor_suite },
 	{ "hold", hold_suite },
+	{ "log", log_suite },
 	{ "machine", machine_suite },
 	{ "measure", measure_suite },
 	{ "mem", mem_suite },

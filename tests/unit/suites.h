@@ -17,6 +17,7 @@ Suite *convert_suite(void);
 Suite *convert_cost_suite(void);
 Suite *doctor_suite(void);
 Suite *hold_suite(void);
+Suite *log_suite(void);
 Suite *machine_suite(void);
 Suite *measure_suite(void);
 Suite *mem_suite(void);
