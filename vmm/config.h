@@ -87,12 +87,8 @@ struct config {
 	uint64_t shared_limit_mib; /* 0: config_shared_limit chooses */
 	enum conversion conversion;
 	enum implicit implicit;
-	char *log_path; /* NULL: standard error */
 	enum log_level log_level;
 	enum log_format log_format;
-	bool log_hide_level; /* of the API only */
-	bool log_origin;
-	char *metrics_path;
 	enum console console;
 	struct option_list disks;	      /* of struct disk_config */
 	struct option_list nets;	      /* of struct net_config */
@@ -100,6 +96,11 @@ struct config {
 	struct option_list vsock;	      /* none, or one struct vsock_config */
 	struct option_list hide_cpu_features; /* of char *: names for arch_feature_hide */
 	bool entropy;			      /* add a virtio entropy device */
+	/* Where what the machine says goes; NULL: the log to standard error, metrics nowhere. */
+	char *log_path;
+	char *log_module; /* only what this part of the source says */
+	bool show_level, show_log_origin;
+	char *metrics_path;
 	bool probe;	  /* add the probe device, for tests and demonstrations */
 	bool dump_config; /* print this struct as JSON and stop */
 };

@@ -72,21 +72,19 @@ START_TEST(text_on_standard_error)
 	looks(&look, "a disk", "nacre: warn: a disk\n");
 	look.show_origin = true;
 	looks(&look, "a disk", "nacre: warn: vmm/vm.c:12: a disk\n");
-	look.hide_level = true;
-	looks(&look, "a disk", "nacre: vmm/vm.c:12: a disk\n");
 }
 END_TEST
 
 START_TEST(text_in_a_file)
 {
-	struct log_look look = { .id = "", .to_file = true };
+	struct log_look look = { .id = "", .to_file = true, .show_level = true };
 
 	looks(&look, "a disk", "2026-11-21T12:00:00.000012345 [vcpu3:WARN] a disk\n");
 	look.id = "vm-1";
 	look.show_origin = true;
 	looks(&look, "a disk",
 		"2026-11-21T12:00:00.000012345 [vm-1:vcpu3:WARN:vmm/vm.c:12] a disk\n");
-	look.hide_level = true;
+	look.show_level = false;
 	looks(&look, "a disk", "2026-11-21T12:00:00.000012345 [vm-1:vcpu3:vmm/vm.c:12] a disk\n");
 }
 END_TEST
@@ -132,7 +130,7 @@ END_TEST
 
 START_TEST(file_is_made_for_us_alone)
 {
-	struct log_config c = { .path = path, .level = LOG_INFO, .id = "x" };
+	struct log_config c = { .path = path, .show_level = true, .level = LOG_INFO, .id = "x" };
 	struct err e = { "" };
 	struct stat st;
 	struct blob b;
@@ -155,7 +153,7 @@ END_TEST
 /* Moved away by who rotates logs: the same setup again opens it anew, and nothing is lost. */
 START_TEST(setup_again_opens_again)
 {
-	struct log_config c = { .path = path, .level = LOG_INFO };
+	struct log_config c = { .path = path, .show_level = true, .level = LOG_INFO };
 	char moved[80];
 	struct blob b;
 
@@ -199,7 +197,7 @@ END_TEST
 /* A FIFO without a reader takes lines until it is full; then they are lost, whole, and counted. */
 START_TEST(full_pipe_blocks_nobody)
 {
-	struct log_config c = { .path = path, .level = LOG_INFO };
+	struct log_config c = { .path = path, .show_level = true, .level = LOG_INFO };
 	struct log_stats before, after;
 	unsigned int i, got = 0;
 	char buf[200];
@@ -295,7 +293,7 @@ static void *log_many(void *arg)
 
 START_TEST(threads_do_not_mix_lines)
 {
-	struct log_config c = { .path = path, .level = LOG_INFO };
+	struct log_config c = { .path = path, .show_level = true, .level = LOG_INFO };
 	struct log_stats before, after;
 	unsigned int lines = 0, i;
 	pthread_t t[3];
@@ -365,7 +363,7 @@ END_TEST
 
 START_TEST(held_back_messages_are_counted)
 {
-	struct log_config c = { .path = path, .level = LOG_INFO };
+	struct log_config c = { .path = path, .show_level = true, .level = LOG_INFO };
 	struct log_stats before, after;
 	unsigned int i;
 	struct blob b;
@@ -380,6 +378,44 @@ START_TEST(held_back_messages_are_counted)
 	ck_assert_ptr_nonnull(strstr(
 		(char *)b.data, "(further messages of this kind are not shown for 10 minutes)"));
 	blob_free(&b);
+}
+END_TEST
+
+START_TEST(one_part_of_the_source)
+{
+	struct log_config c = { .path = path, .level = LOG_INFO, .module = "tests/unit/test_lo" };
+	struct blob b;
+
+	ck_assert_int_eq(log_setup(&c, NULL), 0);
+	log_info("ours");
+	c.module = "vmm/";
+	ck_assert_int_eq(log_setup(&c, NULL), 0);
+	log_info("not theirs");
+	b = content();
+	ck_assert_ptr_nonnull(strstr((char *)b.data, "] ours\n"));
+	ck_assert_ptr_null(strstr((char *)b.data, "not theirs"));
+	blob_free(&b);
+}
+END_TEST
+
+/* The buffer in front of a file has an end: what is too much is lost, whole. */
+START_TEST(full_buffer_loses_whole_lines)
+{
+	static char line[30000];
+	unsigned int i, taken = 0;
+	struct sink *s = NULL;
+	struct err e;
+	struct stat st;
+
+	ck_assert_int_eq(sink_open(&s, path, &e), 0);
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\n';
+	for (i = 0; i < 2000; i++)
+		taken += sink_write(s, line, sizeof(line));
+	ck_assert_uint_eq(sink_lost(s), 2000 - taken);
+	sink_free(s);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(st.st_size, taken * sizeof(line));
 }
 END_TEST
 
@@ -419,6 +455,8 @@ Suite *log_suite(void)
 	tcase_add_loop_test(t, gate_closes_and_opens_again, 0, 4);
 	tcase_add_test(t, gate_is_bounded_for_ever);
 	tcase_add_test(t, held_back_messages_are_counted);
+	tcase_add_test(t, one_part_of_the_source);
+	tcase_add_test(t, full_buffer_loses_whole_lines);
 	tcase_add_test(t, levels_by_both_names);
 	suite_add_tcase(s, t);
 	return s;

@@ -40,6 +40,7 @@ static struct {
 	struct sink *sink; /* NULL: standard error */
 	struct log_look look;
 	char id[LOG_ID_MAX + 1];
+	char module[256]; /* "": all */
 } to = { .lock = PTHREAD_MUTEX_INITIALIZER, .look = { .id = to.id } };
 
 /* ---- settings ---- */
@@ -59,10 +60,11 @@ int log_setup(const struct log_config *c, struct err *e)
 	to.sink = sink;
 	snprintf(to.id, sizeof(to.id), "%s", c->id ? c->id : "");
 	text_defuse(to.id, strlen(to.id));
+	snprintf(to.module, sizeof(to.module), "%s", c->module ? c->module : "");
 	to.look = (struct log_look){
 		.format = c->format,
 		.to_file = sink != NULL,
-		.hide_level = c->hide_level,
+		.show_level = c->show_level,
 		.show_origin = c->show_origin,
 		.id = to.id,
 	};
@@ -169,6 +171,10 @@ log_emit(const struct log_origin *from, enum log_level level, const char *fmt, v
 	clock_gettime(CLOCK_REALTIME, &now);
 	/* Held while writing, which waits for nobody: else the sink could go. */
 	pthread_mutex_lock(&to.lock);
+	if (strncmp(from->file, to.module, strlen(to.module)) != 0) {
+		pthread_mutex_unlock(&to.lock);
+		return;
+	}
 	len = log_format_line(line, &to.look, &now, from, level, text);
 	to_file = to.sink != NULL;
 	if (to_file)

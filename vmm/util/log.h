@@ -25,8 +25,9 @@ struct log_config {
 	const char *id;	  /* of the machine, in each line; or NULL */
 	enum log_level level;
 	enum log_format format;
-	bool hide_level;
-	bool show_origin; /* source file and line */
+	bool show_level;    /* in a file; on standard error, and in JSON, it is always there */
+	bool show_origin;   /* source file and line */
+	const char *module; /* only what source files say whose path begins so; or NULL */
 };
 
 /*

@@ -93,8 +93,7 @@ static void add_object(struct line *l, const struct log_look *look, const struct
 	add(l, "{\"time\":\"");
 	add_time(l, now);
 	add(l, "Z\"");
-	if (!look->hide_level)
-		add(l, ",\"level\":\"%s\"", log_level_names[level]);
+	add(l, ",\"level\":\"%s\"", log_level_names[level]);
 	if (look->id[0]) {
 		add(l, ",\"id\":");
 		add_json(l, look->id);
@@ -124,7 +123,7 @@ static void add_record(struct line *l, const struct log_look *look, const struct
 
 	add_time(l, now);
 	add(l, " [%s%s%s", look->id, look->id[0] ? ":" : "", thread_name(name));
-	if (!look->hide_level)
+	if (look->show_level)
 		add(l, ":%s", tags[level]);
 	if (look->show_origin)
 		add(l, ":%s:%u", from->file, from->line);
@@ -142,9 +141,7 @@ size_t log_format_line(char line[LOG_LINE_MAX], const struct log_look *look,
 	} else if (look->to_file) {
 		add_record(&l, look, now, from, level, text);
 	} else {
-		add(&l, "nacre: ");
-		if (!look->hide_level)
-			add(&l, "%s: ", log_level_names[level]);
+		add(&l, "nacre: %s: ", log_level_names[level]);
 		if (look->show_origin)
 			add(&l, "%s:%u: ", from->file, from->line);
 		add(&l, "%s", text);

@@ -18,7 +18,7 @@
 struct log_look {
 	enum log_format format;
 	bool to_file; /* with time, thread and identity, as standard error goes to who reads along */
-	bool hide_level;
+	bool show_level; /* in a file */
 	bool show_origin;
 	const char *id; /* "": none */
 };
