@@ -76,7 +76,8 @@ static int run(const struct config *config)
 	signal(SIGCHLD, SIG_DFL);
 	if (machine_build(&machine, config, &e))
 		return complain(&e, EXIT_NO_START);
-	if (machine_run(machine, &e)) {
+	if ((config->metrics_path && machine_write_metrics(machine, config->metrics_path, &e)) ||
+		machine_run(machine, &e)) {
 		machine_free(machine);
 		return complain(&e, EXIT_NO_START);
 	}

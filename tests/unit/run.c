@@ -32,6 +32,7 @@ static const struct {
 	{ "measure", measure_suite },
 	{ "mem", mem_suite },
 	{ "memlock", memlock_suite },
+	{ "metrics", metrics_suite },
 	{ "netio", netio_suite },
 	{ "park", park_suite },
 	{ "passt", passt_suite },
