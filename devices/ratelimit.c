@@ -122,6 +122,12 @@ static uint64_t shortest_wait(const struct ratelimit *rl)
 
 /* ---- both ---- */
 
+bool ratelimit_limits(const struct ratelimit_config *cfg)
+{
+	return (cfg->bandwidth.size && cfg->bandwidth.refill_ms) ||
+	       (cfg->ops.size && cfg->ops.refill_ms);
+}
+
 int ratelimit_check(const struct ratelimit_config *cfg, struct err *e)
 {
 	int r = bucket_check(&cfg->bandwidth, "bandwidth", e);

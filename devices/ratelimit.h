@@ -45,6 +45,9 @@ struct ratelimit {
 
 /* ---- the pure part: the caller says what time it is, in nanoseconds that never go back ---- */
 
+/* Whether either bucket limits anything. */
+bool ratelimit_limits(const struct ratelimit_config *cfg);
+
 /* 0, or -EINVAL with a sentence: refill time or tokens too large to count. */
 int ratelimit_check(const struct ratelimit_config *cfg, struct err *e);
 

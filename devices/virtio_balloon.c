@@ -192,6 +192,25 @@ int virtio_balloon_set_target(struct virtio_balloon *b, uint64_t bytes, struct e
 	return 0;
 }
 
+int virtio_balloon_set_interval(struct virtio_balloon *b, uint32_t seconds, struct err *e)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&b->dev.lock);
+	if (!seconds != !b->stats_seconds) {
+		r = err_set(e, -EINVAL,
+			"the balloon was made %s statistics, and that cannot be changed while the "
+			"guest runs",
+			seconds ? "without" : "with");
+	} else if (seconds) {
+		b->stats_seconds = seconds;
+		if (b->stats_held)
+			loop_timer_set(b->timer, seconds * 1000000ull);
+	}
+	pthread_mutex_unlock(&b->dev.lock);
+	return r;
+}
+
 void virtio_balloon_get(struct virtio_balloon *b, struct virtio_balloon_state *out)
 {
 	pthread_mutex_lock(&b->dev.lock);

@@ -421,6 +421,32 @@ void virtio_net_free(struct virtio_net *n)
 	free(n);
 }
 
+int virtio_net_set_limits(struct virtio_net *n, const struct ratelimit_config *rx,
+	const struct ratelimit_config *tx, struct err *e)
+{
+	int r;
+
+	if (n->vhost)
+		return err_set(e, -ENOTSUP,
+			"%s: the host's kernel serves this device, and knows no limits (start it "
+			"with one, or with vhost=off)",
+			n->io->name);
+	pthread_mutex_lock(&n->dev.lock);
+	/* Both or none. */
+	r = ratelimit_check(tx, e);
+	if (!r)
+		r = ratelimit_set(&n->rx.limit, rx, e);
+	if (!r)
+		r = ratelimit_set(&n->tx_limit, tx, e);
+	pthread_mutex_unlock(&n->dev.lock);
+	if (r)
+		return r;
+	/* What waits for tokens may have them now. */
+	virtio_kick(&n->dev, NET_RX);
+	virtio_kick(&n->dev, NET_TX);
+	return 0;
+}
+
 struct virtio_dev *virtio_net_dev(struct virtio_net *n)
 {
 	return &n->dev;

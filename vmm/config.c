@@ -75,6 +75,10 @@ static const struct option_def defs[] = {
 		.max = CPUS_MAX,
 		.arg = "N",
 		.help = "Number of virtual CPUs" },
+	{ .name = "smt",
+		FIELD(smt),
+		.type = OPTION_FLAG,
+		.help = "Tell an x86-64 guest that its CPUs are pairs of threads" },
 	{ .name = "mem",
 		.letter = 'm',
 		FIELD(mem_mib),
@@ -182,6 +186,20 @@ static const struct option_def defs[] = {
 		FIELD(entropy),
 		.type = OPTION_FLAG,
 		.help = "Add a source of random numbers (virtio-rng)" },
+	{ .name = "entropy-bandwidth",
+		FIELD(entropy_limit.bandwidth),
+		.type = OPTION_RATE,
+		.max = RATE_MAX,
+		.unit = "bytes a second",
+		.arg = "RATE",
+		.help = "Limit of the random numbers that the guest gets" },
+	{ .name = "entropy-ops",
+		FIELD(entropy_limit.ops),
+		.type = OPTION_RATE,
+		.max = RATE_MAX,
+		.unit = "requests a second",
+		.arg = "RATE",
+		.help = "Limit of the requests for them" },
 	{ .name = "hide-cpu-features",
 		FIELD(hide_cpu_features),
 		.type = OPTION_LIST,
@@ -238,6 +256,17 @@ static const struct option_def defs[] = {
 		FIELD(metrics_path),
 		FILE_ARG,
 		.help = "Write metrics there, a line of JSON each minute; a file or a FIFO" },
+	{ .name = "serial-path",
+		FIELD(serial_path),
+		FILE_ARG,
+		.help = "Write there what the guest writes to the serial port; a file or a FIFO" },
+	{ .name = "serial-bandwidth",
+		FIELD(serial_limit),
+		.type = OPTION_RATE,
+		.max = RATE_MAX,
+		.unit = "bytes a second",
+		.arg = "RATE",
+		.help = "Limit of what the guest writes to the serial port; more is dropped" },
 	{ .name = "config-file",
 		FIELD(config_file),
 		FILE_ARG,
@@ -301,7 +330,7 @@ int config_hidden(const struct config *c, uint64_t *hidden, struct err *e)
  * Why memory of the protected modes has neither huge pages nor merging. Refused rather than
  * ignored: who asks for it counts on it.
  */
-static int check_memory(const struct config *c, struct err *e)
+static int check_pages(const struct config *c, struct err *e)
 {
 	const struct backing_options *o = &c->memory;
 	uint64_t page_mib = huge_page_size(o->hugepages) >> 20;
@@ -372,6 +401,31 @@ static int check_conversion(const struct config *c, struct err *e)
 	return 0;
 }
 
+int config_check_cpus(const struct config *c, struct err *e)
+{
+	if (c->smt && c->cpus > 1 && c->cpus % 2)
+		return err_set(e, -EINVAL,
+			"smt does not fit %u CPUs: threads come in pairs (leave it out, or make "
+			"the number even)",
+			c->cpus);
+	return 0;
+}
+
+int config_check_memory(const struct config *c, struct err *e)
+{
+	int r;
+
+	/* Refused, not ignored: who writes "open" expects a private side to open. */
+	if (c->private_memory == PRIVATE_MEMORY_OPEN && !protection_has_gmem(c->protection) &&
+		c->protection != PROTECTION_AUTO)
+		return err_set(e, -EINVAL,
+			"private-memory open does not fit protection %s (add --protection private "
+			"or auto, or leave it out)",
+			protection_name(c->protection));
+	r = check_conversion(c, e);
+	return r ? r : check_pages(c, e);
+}
+
 int config_check(const struct config *c, struct err *e)
 {
 	uint64_t ignored;
@@ -387,16 +441,9 @@ int config_check(const struct config *c, struct err *e)
 		return err_set(e, -EINVAL,
 			"nothing to run: neither kernel nor firmware is given (add --kernel FILE, "
 			"--firmware FILE or --config-file FILE)");
-	/* Refused, not ignored: who writes "open" expects a private side to open. */
-	if (c->private_memory == PRIVATE_MEMORY_OPEN && !protection_has_gmem(c->protection) &&
-		c->protection != PROTECTION_AUTO)
-		return err_set(e, -EINVAL,
-			"private-memory open does not fit protection %s (add --protection private "
-			"or auto, or leave it out)",
-			protection_name(c->protection));
-	r = check_conversion(c, e);
+	r = config_check_cpus(c, e);
 	if (!r)
-		r = check_memory(c, e);
+		r = config_check_memory(c, e);
 	if (!r)
 		r = check_shared_limit(c, e);
 	if (!r)

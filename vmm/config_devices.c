@@ -9,7 +9,8 @@
 #include "vmm/config_impl.h"
 #include "vmm/util/text.h"
 
-#define SERIAL_MAX 20 /* virtio 1.2, 5.2.6: the bytes of an id */
+#define PARTUUID_MAX 64
+#define SERIAL_MAX   20 /* virtio 1.2, 5.2.6: the bytes of an id */
 
 static const char *const cache_names[] = { "writeback", "unsafe", "direct" };
 static const char *const engine_names[] = { "auto", "io_uring", "aio", "sync" };
@@ -36,17 +37,33 @@ static const struct option_def disk_defs[] = {
 		.max = SERIAL_MAX,
 		.help = "What the guest sees as the disk's serial number" },
 	{ .name = "bandwidth",
-		DISK(bandwidth),
-		.type = OPTION_INTEGER,
+		DISK(limit.bandwidth),
+		.type = OPTION_RATE,
 		.max = RATE_MAX,
 		.unit = "bytes a second",
 		.help = "Limit of the bytes read and written" },
 	{ .name = "iops",
-		DISK(iops),
-		.type = OPTION_INTEGER,
+		DISK(limit.ops),
+		.type = OPTION_RATE,
 		.max = RATE_MAX,
 		.unit = "requests a second",
 		.help = "Limit of the requests" },
+	{ .name = "id",
+		DISK(id),
+		.type = OPTION_STRING,
+		.min = 1,
+		.max = CONFIG_ID_MAX,
+		.help = "What the API calls it" },
+	{ .name = "root",
+		DISK(root),
+		.type = OPTION_FLAG,
+		.help = "The kernel's root file system is on it" },
+	{ .name = "partuuid",
+		DISK(partuuid),
+		.type = OPTION_STRING,
+		.min = 1,
+		.max = PARTUUID_MAX,
+		.help = "The partition of it that has the root file system" },
 };
 
 const struct option_table config_disk_table = { disk_defs, ARRAY_SIZE(disk_defs) };
@@ -119,7 +136,7 @@ static int check_balloon_mode(enum protection protection, struct err *e)
 	return 0;
 }
 
-static int check_balloon(const struct config *c, struct err *e)
+int config_check_balloon(const struct config *c, struct err *e)
 {
 	const struct balloon_options *b = config_balloon(c);
 
@@ -182,7 +199,7 @@ int config_check_devices(const struct config *c, struct err *e)
 	int r = config_check_nets(c, e);
 
 	if (!r)
-		r = check_balloon(c, e);
+		r = config_check_balloon(c, e);
 	if (!r && c->vsock.count)
 		r = config_check_vsock(c->vsock.items, c->protection, e);
 	if (!r && count > CONFIG_VIRTIO_MAX)

@@ -185,8 +185,10 @@ static void on_drain_tick(void *arg)
 
 static int make_loops(struct machine *m, struct err *e)
 {
-	int r = loop_new(&m->control, NULL, e);
+	int r = m->control ? 0 : loop_new(&m->own_control, NULL, e);
 
+	if (m->own_control)
+		m->control = m->own_control;
 	m->vm->control = m->control;
 	if (!r)
 		r = loop_add_timer(m->control, on_drain_tick, m, &m->drain_tick, e);
@@ -320,7 +322,7 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 	return r ? r : machine_add_devices(m, e);
 }
 
-int machine_build(struct machine **out, const struct config *c, struct err *e)
+int machine_build(struct machine **out, const struct config *c, struct loop *control, struct err *e)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 	struct boot_files files;
@@ -329,6 +331,7 @@ int machine_build(struct machine **out, const struct config *c, struct err *e)
 	if (!m)
 		return err_set(e, -ENOMEM, "machine: out of memory");
 	m->config = c;
+	m->control = control;
 	m->started_ms = clock_ms();
 	machine_init_devices(m);
 	m->power = (struct power){ &power_ops, m };
@@ -367,7 +370,7 @@ void machine_free(struct machine *m)
 	loop_event_free(m->resized);
 	loop_event_free(m->drain_tick);
 	loop_free(m->console);
-	loop_free(m->control);
+	loop_free(m->own_control);
 	vm_free(m->vm);
 	free(m);
 }
@@ -409,7 +412,7 @@ static void tell_measurement(const struct machine *m)
 	log_raw(line, (size_t)n);
 }
 
-int machine_run(struct machine *m, struct err *e)
+int machine_start(struct machine *m, struct err *e)
 {
 	int r = loop_start_thread(m->console, "nacre-console", e);
 
@@ -419,14 +422,60 @@ int machine_run(struct machine *m, struct err *e)
 		tell_measurement(m);
 	if (!r)
 		r = vm_start(m->vm, &m->entry, e);
-	if (r)
+	if (r) {
 		vm_end(m->vm, VM_FAILED, "%s", "not started");
-	else
-		loop_run(m->control);
-	vm_join(m->vm);
-	if (!r)
-		drain_console(m);
+		vm_join(m->vm);
+	}
 	return r;
+}
+
+void machine_pause(struct machine *m)
+{
+	if (m->is_paused)
+		return;
+	park_stop(&m->vm->park, NULL);
+	m->is_paused = true;
+}
+
+void machine_resume(struct machine *m)
+{
+	if (!m->is_paused)
+		return;
+	m->is_paused = false;
+	park_start(&m->vm->park, NULL);
+}
+
+const struct virtio_set *machine_virtio(const struct machine *m)
+{
+	return m->virtio;
+}
+
+void machine_get_protection(const struct machine *m, struct machine_protection *out)
+{
+	*out = (struct machine_protection){
+		.mode = m->vm->config.protection,
+		.is_open = m->vm->config.open_memory,
+		.digest = m->is_measured ? m->digest : NULL,
+	};
+}
+
+void machine_finish(struct machine *m)
+{
+	/* Those who are held have yet to see that it has ended. */
+	machine_resume(m);
+	vm_join(m->vm);
+	drain_console(m);
+}
+
+int machine_run(struct machine *m, struct err *e)
+{
+	int r = machine_start(m, e);
+
+	if (r)
+		return r;
+	loop_run(m->control);
+	machine_finish(m);
+	return 0;
 }
 
 enum vm_end machine_end(const struct machine *m, const char **text, int *signo)

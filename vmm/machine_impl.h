@@ -19,7 +19,8 @@
 struct machine {
 	const struct config *config;
 	struct vm *vm;
-	struct loop *control;
+	struct loop *control;	  /* own_control, or borrowed */
+	struct loop *own_control; /* or NULL */
 	struct loop *console;
 	struct loop_event *signals[MACHINE_END_SIGNALS];
 	struct loop_event *asked; /* SIGUSR1 */
@@ -40,6 +41,7 @@ struct machine {
 	struct boot_entry entry;
 	bool is_measured;
 	uint8_t digest[SHA256_SIZE]; /* of what was loaded, when it is */
+	bool is_paused;
 	_Atomic bool staged;
 	atomic_bool cancel; /* asked to stop once more: do not wait for the console's reader */
 	_Atomic int signo;

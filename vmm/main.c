@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/api/api.h"
 #include "vmm/cli.h"
 #include "vmm/config_json.h"
 #include "vmm/doctor.h"
@@ -54,13 +55,24 @@ static int report_end(enum vm_end end, const char *text, int signo)
 	return signo ? die_of(signo) : status;
 }
 
+/* id: of the machine, for the log; or NULL. */
+static int prepare(const struct config *config, const char *id, struct err *e)
+{
+	struct log_config log = config_log(config, id);
+
+	signal(SIGPIPE, SIG_IGN);
+	nofile_raise();
+	/* Ignored, as some launchers leave it, children would end without being waited for. */
+	signal(SIGCHLD, SIG_DFL);
+	return log_setup(&log, e);
+}
+
 /*
  * Open and validate everything, then run. machine_build does all that needs privilege; nothing of
  * the guest runs before machine_run.
  */
 static int run(const struct config *config)
 {
-	struct log_config log = config_log(config, NULL);
 	struct machine *machine;
 	struct err e = { "" };
 	enum vm_end end;
@@ -68,13 +80,7 @@ static int run(const struct config *config)
 	char copy[512];
 	int signo;
 
-	if (log_setup(&log, &e))
-		return complain(&e, EXIT_NO_START);
-	signal(SIGPIPE, SIG_IGN);
-	nofile_raise();
-	/* Ignored, as some launchers leave it, children would end without being waited for. */
-	signal(SIGCHLD, SIG_DFL);
-	if (machine_build(&machine, config, &e))
+	if (prepare(config, NULL, &e) || machine_build(&machine, config, NULL, &e))
 		return complain(&e, EXIT_NO_START);
 	if ((config->metrics_path && machine_write_metrics(machine, config->metrics_path, &e)) ||
 		machine_run(machine, &e)) {
@@ -84,6 +90,29 @@ static int run(const struct config *config)
 	end = machine_end(machine, &text, &signo);
 	snprintf(copy, sizeof(copy), "%s", text);
 	machine_free(machine);
+	return report_end(end, copy, signo);
+}
+
+/* The same for a machine that requests describe; it starts at once if a config file does. */
+static int serve(struct cli *cli)
+{
+	struct api *api;
+	struct err e = { "" };
+	enum vm_end end;
+	const char *text;
+	char copy[512];
+	int signo;
+
+	if (prepare(&cli->config, cli->api.id, &e) || api_new(&api, &cli->api, &cli->config, &e))
+		return complain(&e, EXIT_NO_START);
+	if (cli->api.config_file && api_start(api, &e)) {
+		api_free(api);
+		return complain(&e, EXIT_NO_START);
+	}
+	api_run(api);
+	end = api_end(api, &text, &signo);
+	snprintf(copy, sizeof(copy), "%s", text);
+	api_free(api);
 	return report_end(end, copy, signo);
 }
 
@@ -154,6 +183,9 @@ int main(int argc, char **argv)
 		break;
 	case CMD_MEASURE:
 		status = print_measurement(&cli);
+		break;
+	case CMD_API:
+		status = serve(&cli);
 		break;
 	case CMD_DOCTOR:
 		status = check_printed(doctor_run(cli.json, stdout));

@@ -18,7 +18,9 @@ struct slot {
 	struct virtio_mmio mmio;
 	struct irq_line irq;
 	struct virtio_made made;
-	char id[65]; /* for statistics; "": the only one of its kind */
+	char id[65];	     /* for statistics; "": the only one of its kind */
+	virtio_make_fn make; /* what made it, and the how-maniest of its kind it is */
+	uint32_t item;
 };
 
 struct virtio_set {
@@ -93,6 +95,8 @@ static int add(struct virtio_set *set, virtio_make_fn make, const void *config, 
 	if (!row || set->used == set->count)
 		return err_set(e, -E2BIG, "no slot is left for a virtio device");
 	set->used++;
+	s->make = make;
+	s->item = item;
 	r = vm_add_irq(set->vm, row->irq, &s->irq, e);
 	if (r)
 		return r;
@@ -121,16 +125,16 @@ static int add_all(struct virtio_set *set, const struct config *c, struct err *e
 
 	for (i = 0; !r && i < c->disks.count; i++) {
 		r = add(set, virtio_make_disk, &disks[i], i, e);
-		name_slot(set, NULL, i);
+		name_slot(set, disks[i].id, i);
 	}
 	for (i = 0; !r && i < c->nets.count; i++) {
 		r = add(set, virtio_make_net, &nets[i], i, e);
-		name_slot(set, NULL, i);
+		name_slot(set, nets[i].id, i);
 	}
 	if (!r && c->vsock.count)
 		r = add(set, virtio_make_vsock, c->vsock.items, 0, e);
 	if (!r && c->entropy)
-		r = add(set, virtio_make_rng, NULL, 0, e);
+		r = add(set, virtio_make_rng, &c->entropy_limit, 0, e);
 	if (!r && c->balloon.count)
 		r = add(set, virtio_make_balloon, config_balloon(c), 0, e);
 	if (!r && c->console == CONSOLE_VIRTIO) {
@@ -162,6 +166,31 @@ int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, stru
 	}
 	*out = set;
 	return 0;
+}
+
+static void *find(const struct virtio_set *set, virtio_make_fn make, uint32_t item)
+{
+	unsigned int i;
+
+	for (i = 0; set && i < set->used; i++)
+		if (set->slots[i].make == make && set->slots[i].item == item)
+			return set->slots[i].made.model;
+	return NULL;
+}
+
+struct virtio_blk *virtio_set_disk(const struct virtio_set *set, uint32_t i)
+{
+	return find(set, virtio_make_disk, i);
+}
+
+struct virtio_net *virtio_set_net(const struct virtio_set *set, uint32_t i)
+{
+	return find(set, virtio_make_net, i);
+}
+
+struct virtio_balloon *virtio_set_balloon(const struct virtio_set *set)
+{
+	return find(set, virtio_make_balloon, 0);
 }
 
 void virtio_set_resized(struct virtio_set *set)

@@ -41,6 +41,7 @@ static const struct {
 	{ "probe", probe_suite },
 	{ "protect", protect_suite },
 	{ "ratelimit", ratelimit_suite },
+	{ "resource", resource_suite },
 	{ "rsi", rsi_suite },
 	{ "serial", serial_suite },
 	{ "stats", stats_suite },

@@ -31,6 +31,7 @@ Suite *power_suite(void);
 Suite *probe_suite(void);
 Suite *protect_suite(void);
 Suite *ratelimit_suite(void);
+Suite *resource_suite(void);
 Suite *rsi_suite(void);
 Suite *serial_suite(void);
 Suite *stats_suite(void);

@@ -300,7 +300,7 @@ void machine_ready(void)
 {
 	struct err e = { "" };
 
-	ck_assert_msg(machine_build(&test_machine, &machine_config, &e) == 0, "%s", e.msg);
+	ck_assert_msg(machine_build(&test_machine, &machine_config, NULL, &e) == 0, "%s", e.msg);
 }
 
 /* Until a write would wait. */
@@ -556,7 +556,7 @@ START_TEST(staging_area_counts_as_pinned)
 	ck_assert_uint_eq(machine_fake.allowed, MIB(364));
 	machine_free(test_machine);
 	machine_fake.staging_bytes = MIB(1000);
-	ck_assert_int_eq(machine_build(&test_machine, &machine_config, &e), -EPERM);
+	ck_assert_int_eq(machine_build(&test_machine, &machine_config, NULL, &e), -EPERM);
 	ck_assert_str_eq(e.msg, "memlock");
 	/* Modes that pin nothing do not care. */
 	machine_fake.allowed = 0;
