@@ -337,6 +337,11 @@ int metrics_open(struct metrics *m, const char *path, struct err *e)
 	return 0;
 }
 
+bool metrics_is_open(const struct metrics *m)
+{
+	return m->sink;
+}
+
 void metrics_free(struct metrics *m)
 {
 	if (!m)

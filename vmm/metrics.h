@@ -31,6 +31,8 @@ void metrics_set_source(struct metrics *m, metrics_read_fn read, void *arg);
 /* Opens the file or FIFO and starts the timer. -EBUSY and a sentence when there is one already. */
 int metrics_open(struct metrics *m, const char *path, struct err *e);
 
+bool metrics_is_open(const struct metrics *m);
+
 /* Writes a line now. 0, also without a path; -EAGAIN and a sentence when it found no room. */
 int metrics_flush(struct metrics *m, struct err *e);
 
