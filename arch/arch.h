@@ -141,6 +141,12 @@ int arch_own_pieces(const struct arch_config *c, const struct arch_layout *l, bo
 extern const uint8_t arch_loader[];
 extern const uint8_t arch_loader_end[];
 
+/*
+ * The vCPU has stood still and is about to go on: its guest is told, where it can be, so that it does not
+ * take the time for a hang of its own. It is not running. Control thread.
+ */
+void arch_vcpu_resumed(int vcpu);
+
 /* Puts vCPU index into its first state; all but the first wait to be started by the guest. */
 int arch_vcpu_start(struct arch_vm *a, int vcpu, unsigned int index, const struct boot_entry *entry,
 	struct err *e);

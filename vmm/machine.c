@@ -433,7 +433,7 @@ void machine_pause(struct machine *m)
 {
 	if (m->is_paused)
 		return;
-	park_stop(&m->vm->park, NULL);
+	vm_pause(m->vm);
 	m->is_paused = true;
 }
 
@@ -442,7 +442,13 @@ void machine_resume(struct machine *m)
 	if (!m->is_paused)
 		return;
 	m->is_paused = false;
-	park_start(&m->vm->park, NULL);
+	vm_resume(m->vm);
+}
+
+bool machine_press_button(struct machine *m)
+{
+	irq_raise(&m->button);
+	return m->button.fd >= 0;
 }
 
 const struct virtio_set *machine_virtio(const struct machine *m)

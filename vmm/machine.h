@@ -49,6 +49,12 @@ void machine_finish(struct machine *m);
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
 
+/*
+ * Presses the power button that ACPI tells the guest of; what comes of it is the guest's to decide, and
+ * most shut down. False where there is none. Like machine_pause.
+ */
+bool machine_press_button(struct machine *m);
+
 /* Its virtio devices, for changes while the guest runs, paused or not; NULL: none. */
 const struct virtio_set *machine_virtio(const struct machine *m);
 

@@ -36,7 +36,8 @@ struct machine {
 	struct irq_line rtc_irq;
 	struct probe_dev *probe;
 	struct power power;
-	struct loop *io; /* of the virtio devices; NULL without any */
+	struct irq_line button; /* of ACPI */
+	struct loop *io;	/* of the virtio devices; NULL without any */
 	struct virtio_set *virtio;
 	struct boot_entry entry;
 	bool is_measured;

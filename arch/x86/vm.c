@@ -319,6 +319,14 @@ static int enable_x2apic(int vcpu, struct err *e)
 	return kvm_set_sregs(vcpu, &s, e);
 }
 
+void arch_vcpu_resumed(int vcpu)
+{
+	struct err ignored;
+
+	/* Refused for a guest with another clock, whose watchdogs it would not calm either. */
+	kvm_tell_paused(vcpu, &ignored);
+}
+
 int arch_vcpu_start(struct arch_vm *a, int vcpu, unsigned int index, const struct boot_entry *entry,
 	struct err *e)
 {

@@ -128,6 +128,17 @@ static int start_instance(struct api *a, struct err *e)
 	return api_start(a, e);
 }
 
+/*
+ * By the power button: a guest needs no keyboard for it, and its drivers are those of today. Where
+ * nobody in the guest listens to either, nothing happens.
+ */
+static int send_ctrl_alt_del(struct api *a, struct err *e)
+{
+	if (machine_press_button(a->machine))
+		return 0;
+	return err_set(e, -ENOTSUP, "SendCtrlAltDel is not supported on this architecture.");
+}
+
 static const struct {
 	const char *name;
 	bool before, after;
@@ -135,6 +146,7 @@ static const struct {
 } actions[] = {
 	{ "InstanceStart", true, false, start_instance },
 	{ "FlushMetrics", true, true, api_flush_metrics },
+	{ "SendCtrlAltDel", false, true, send_ctrl_alt_del },
 };
 
 int api_put_actions(struct api_call *call, struct err *e)
