@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "vmm/api/resource.h"
 #include "vmm/config_json.h"
 #include "vmm/options.h"
 #include "vmm/util/bits.h"
@@ -64,6 +65,9 @@ static const struct command_def commands[] = {
 	[CMD_MEASURE] = { "measure", "[OPTION]...",
 		"Print the digest of what run would start with these options, and start nothing",
 		{ { &measure_table, 0 }, { &config_table, offsetof(struct cli, config) } } },
+	[CMD_API] = { "api", "[OPTION]...",
+		"Wait on a socket for requests that describe a guest, start and control it",
+		{ { &api_table, offsetof(struct cli, api) } } },
 	[CMD_DOCTOR] = { "doctor", "[OPTION]...",
 		"Say what this host offers, and what is missing for each mode",
 		{ { &doctor_table, 0 } } },
@@ -221,6 +225,19 @@ static int apply_options(struct args a, struct cli *c, bool *help, struct err *e
 	return r;
 }
 
+/* A machine that is described at once must be whole; requests may describe it bit by bit. */
+static int finish_api(struct cli *c, struct err *e)
+{
+	int r = api_options_check(&c->api, e);
+
+	resource_init(&c->config);
+	if (!r && c->api.config_file)
+		r = config_load(&c->config, c->api.config_file, e);
+	if (!r)
+		r = api_options_apply(&c->api, &c->config, e);
+	return r || !c->api.config_file ? r : config_check(&c->config, e);
+}
+
 static int parse_options(struct args a, struct cli *c, struct err *e)
 {
 	bool help = false;
@@ -237,8 +254,12 @@ static int parse_options(struct args a, struct cli *c, struct err *e)
 			"%s: --json and --text exclude each other (--json has "
 			"the text too)",
 			a.command->name);
-	if (r || (c->command != CMD_RUN && c->command != CMD_MEASURE))
+	if (r)
 		return r;
+	if (c->command == CMD_API)
+		return finish_api(c, e);
+	if (c->command != CMD_RUN && c->command != CMD_MEASURE)
+		return 0;
 	if (c->config.config_file) {
 		_free char *path = c->config.config_file;
 
@@ -294,6 +315,19 @@ static int parse_operand(struct args a, struct cli *c, struct err *e)
 	return a.next < a.end ? unexpected_argument(&a, *a.next, e) : 0;
 }
 
+/* Firecracker has no commands; whoever starts us in its place gives its options at once. */
+static bool is_api_option(const char *arg)
+{
+	size_t len = strcspn(arg, "=");
+	char name[TEXT_SHOWN];
+
+	if (strncmp(arg, "--", 2) != 0 || len >= sizeof(name))
+		return false;
+	memcpy(name, arg, len);
+	name[len] = '\0';
+	return option_find(&api_table, name + 2);
+}
+
 int cli_parse(int argc, char **argv, struct cli *out, struct err *e)
 {
 	const struct command_def *command;
@@ -303,16 +337,21 @@ int cli_parse(int argc, char **argv, struct cli *out, struct err *e)
 
 	*out = (struct cli){ 0 };
 	config_init(&out->config);
+	api_options_init(&out->api);
 	if (argc < 2)
 		return err_set(e, -EINVAL,
-			"expected a command: run, measure, doctor or help (try: nacre help)");
+			"expected a command: run, measure, api, doctor or help (try: nacre help)");
 	name = argv[1];
+	a.next = argv + 2;
 	if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0)
 		name = commands[CMD_HELP].name;
 	command = find_command(name);
+	if (!command && is_api_option(name)) {
+		command = &commands[CMD_API];
+		a.next = argv + 1;
+	}
 	if (!command)
 		return unknown_command(name, e);
-	a.next = argv + 2;
 	a.command = command;
 	out->command = (enum command)(command - commands);
 	r = command->tables[0].options ? parse_options(a, out, e) : parse_operand(a, out, e);
@@ -324,6 +363,7 @@ int cli_parse(int argc, char **argv, struct cli *out, struct err *e)
 void cli_free(struct cli *c)
 {
 	config_free(&c->config);
+	api_options_free(&c->api);
 }
 
 /* The columns of the option list: where the text starts and where it must end. */
@@ -416,6 +456,7 @@ void cli_print_help(FILE *out, const char *command)
 	if (!t)
 		return;
 	config_init(&defaults.config);
+	api_options_init(&defaults.api);
 	fprintf(out, "\nOptions:\n");
 	for (i = 0; i < t->count; i++)
 		print_option(out, &t->defs[i], (const char *)&defaults + def->tables[0].base);
