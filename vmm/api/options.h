@@ -32,6 +32,9 @@ struct api_options {
 	bool enable_pci;
 };
 
+/* Where Firecracker's clients look when nobody tells them. */
+#define API_DEFAULT_SOCK "/run/firecracker.socket"
+
 extern const struct option_table api_table;
 
 /* Accept one that was only zeroed. */
