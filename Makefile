@@ -79,7 +79,7 @@ compile  = $(Q)$1 $(if $(W),-Werror) $(if $(MAKE_TERMERR),-fdiagnostics-color) 2
 # vmm/kvm_x86.c and kvm_arm64.c are chosen by architecture; everything else in vmm/ is common.
 VMM_SRC  := $(filter-out vmm/kvm_x86.c vmm/kvm_arm64.c,$(wildcard vmm/*.c)) vmm/kvm_$(ADIR).c \
             $(wildcard vmm/api/*.c vmm/util/*.c mem/*.c devices/*.c arch/*.c arch/$(ADIR)/*.c)
-VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o
+VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o $(BUILD)/vmm/api/openapi_blob.o
 NACRE    := $(BUILD)/nacre
 
 .PHONY: FORCE all deps demo demo-linux check check-unit check-rig lint fuzz bench soak install clean help tags format
@@ -133,6 +133,10 @@ $(BUILD)/arch/loader_blob.o: arch/loader_blob.S $(LOADER) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) -DLOADER_BIN='"$(LOADER)"' -c -o $@ $<
 
+$(BUILD)/vmm/api/openapi_blob.o: vmm/api/openapi_blob.S vmm/api/openapi.json $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) -DOPENAPI_JSON='"vmm/api/openapi.json"' -c -o $@ $<
+
 -include $(VMM_OBJ:.o=.d)
 
 # ---- tests ----
@@ -154,10 +158,11 @@ UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \
             $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/vm_convert.c vmm/cli.c vmm/options.c \
-            vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/api/resource*.c) \
+            vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/metrics*.c vmm/ctl*.c) vmm/completion.c $(wildcard vmm/api/resource*.c) \
+            vmm/api/options.c vmm/api/http.c vmm/api/sock.c vmm/api/server.c vmm/api/openapi.c \
             $(UNIT_EXTRA) \
             arch/boot_plan.c arch/boot.c
-UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)
+UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o) $(BUILD)/vmm/api/openapi_blob.o
 UNIT     := $(BUILD)/unit
 
 $(UNIT): $(UNIT_OBJ)

@@ -61,16 +61,8 @@ static int make_power(
 		*d = (struct bus_dev){ .name = "acpi", .ops = &acpi_ops, .dev = &m->power };
 	if (row->kind == PLATFORM_PVPANIC)
 		*d = (struct bus_dev){ .name = "pvpanic", .ops = &pvpanic_ops, .dev = &m->power };
-	/* The one of them that has a line: ACPI's tables join it to the power button. */
-	return row->irq ? vm_add_irq(m->vm, row->irq, &m->button_irq, e) : 0;
-}
-
-int machine_press_power(struct machine *m, struct err *e)
-{
-	if (m->button_irq.fd < 0)
-		return err_set(e, -ENOTSUP,
-			"this machine has no power button (only those of x86-64 have one)");
-	irq_raise(&m->button_irq);
+	if (row->kind == PLATFORM_ACPI)
+		return vm_add_irq(m->vm, row->irq, &m->button, e);
 	return 0;
 }
 
@@ -157,7 +149,7 @@ void machine_init_devices(struct machine *m)
 {
 	m->serial_irq.fd = -1;
 	m->rtc_irq.fd = -1;
-	m->button_irq.fd = -1;
+	m->button.fd = -1;
 }
 
 int machine_add_devices(struct machine *m, struct err *e)
@@ -175,6 +167,6 @@ void machine_free_devices(struct machine *m)
 	fd_close(&m->serial_irq.fd);
 	pl031_free(m->rtc);
 	fd_close(&m->rtc_irq.fd);
-	fd_close(&m->button_irq.fd);
+	fd_close(&m->button.fd);
 	probe_dev_free(m->probe);
 }

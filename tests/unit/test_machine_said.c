@@ -111,7 +111,7 @@ START_TEST(signal_presses_the_power_button)
 	int p[2];
 
 	machine_ready();
-	line = &test_machine->button_irq;
+	line = &test_machine->button;
 	has = platform_find(&test_machine->vm->layout.platform, PLATFORM_ACPI);
 	ck_assert_int_eq(line->fd >= 0, has);
 	ck_assert_int_eq(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
