@@ -171,6 +171,16 @@ $(UNIT): $(UNIT_OBJ)
 
 unit: $(UNIT)
 
+$(GUESTS)/x86_64/kernel.elf: tests/api/kernel.S
+	@mkdir -p $(@D)
+	$(Q)$(CROSS_x86_64)gcc -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack \
+		-Wl,-Ttext-segment=0x100000 -o $@ $<
+
+$(BUILD)/tests/api/apitest: $(wildcard tests/api/*.c tests/api/*.h) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  CC      $@"
+	$(call compile,$(COMPILE) $(LDFLAGS) -o $@ $(filter %.c,$^) $(SYSLIB) -ljansson)
+
 $(BUILD)/tests/e2e/%: tests/e2e/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
