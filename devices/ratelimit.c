@@ -211,6 +211,7 @@ bool ratelimit_take(struct ratelimit *rl, uint64_t ops, uint64_t bytes)
 
 	if (ratelimit_take_at(rl, ops, bytes, clock_ns(), &wait))
 		return true;
+	rl->refused++;
 	/*
 	 * Always anew, also for a wait that goes on: the loop's clock is coarse, and its timer may
 	 * have rung a little early. A microsecond more, because it cuts off what is below.

@@ -39,6 +39,7 @@ struct bucket {
 struct ratelimit {
 	struct bucket bandwidth, ops;
 	uint64_t blocked_until_ns;
+	uint64_t refused; /* how often a take had to wait, for metrics */
 	struct loop_event *timer;
 };
 

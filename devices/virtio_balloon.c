@@ -151,8 +151,22 @@ static void balloon_config_write(
 static const char *const queue_names[BALLOON_QUEUES] = { "inflateq", "deflateq", "statsq",
 	"reporting_vq", "reporting_vq" };
 
+#define COUNTER(field) offsetof(struct virtio_balloon, field)
+
+static const struct virtio_counter counters[] = {
+	{ "inflate_count", COUNTER(counts.inflates) },
+	{ "deflate_count", COUNTER(counts.deflates) },
+	{ "stats_updates_count", COUNTER(state.reports) },
+	{ "free_page_report_count", COUNTER(counts.reports) },
+	{ "free_page_report_freed", COUNTER(counts.reported) },
+	{ "event_fails", COUNTER(dev.failed) },
+	{ NULL, 0 },
+};
+
 static const struct virtio_ops balloon_ops = {
 	.name = "virtio-balloon",
+	.metrics = "balloon",
+	.counters = counters,
 	.id = VIRTIO_ID_BALLOON,
 	.queue_names = queue_names,
 	.reset = balloon_reset,

@@ -41,6 +41,7 @@ static void blk_notify(struct virtio_dev *d, unsigned int q)
 {
 	struct virtio_blk *b = d->model;
 
+	b->counts.events++;
 	virtio_serve(d, q, serve_one);
 	blkio_submit(b->medium->io);
 }
@@ -74,8 +75,26 @@ static void on_ready(void *arg)
 
 static const char *const queue_names[] = { "requestq" };
 
+#define COUNTER(field) offsetof(struct virtio_blk, field)
+
+static const struct virtio_counter counters[] = {
+	{ "read_count", COUNTER(counts.reads) },
+	{ "write_count", COUNTER(counts.writes) },
+	{ "read_bytes", COUNTER(counts.read_bytes) },
+	{ "write_bytes", COUNTER(counts.write_bytes) },
+	{ "flush_count", COUNTER(counts.flushes) },
+	{ "execute_fails", COUNTER(counts.failures) },
+	{ "invalid_reqs_count", COUNTER(counts.invalid) },
+	{ "queue_event_count", COUNTER(counts.events) },
+	{ "rate_limiter_throttled_events", COUNTER(limit.refused) },
+	{ "event_fails", COUNTER(dev.failed) },
+	{ NULL, 0 },
+};
+
 static const struct virtio_ops blk_ops = {
 	.name = "virtio-blk",
+	.metrics = "block",
+	.counters = counters,
 	.id = VIRTIO_ID_BLOCK,
 	.queue_names = queue_names,
 	.reset = blk_reset,

@@ -63,6 +63,15 @@ struct blk_request {
 	struct iovec iov[VIRTQ_SEGS_MAX];
 };
 
+/* For metrics. */
+struct blk_counts {
+	uint64_t reads, writes, flushes; /* that succeeded */
+	uint64_t read_bytes, write_bytes;
+	uint64_t failures; /* of the host */
+	uint64_t invalid;  /* that the driver should not have asked for */
+	uint64_t events;   /* notifications */
+};
+
 struct virtio_blk {
 	struct virtio_dev dev;
 	struct ratelimit limit;
@@ -74,6 +83,7 @@ struct virtio_blk {
 	char id[VIRTIO_BLK_ID_BYTES];
 	struct virtio_blk_config space;
 	struct blk_request *requests, *free;
+	struct blk_counts counts;
 	struct log_gate errors; /* of the host; each disk may tell of its own */
 };
 

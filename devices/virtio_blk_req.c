@@ -116,6 +116,24 @@ void blk_put_free(struct blk_request *r)
 	r->disk->free = r;
 }
 
+static void count(const struct blk_request *r, int status)
+{
+	struct blk_counts *c = &r->disk->counts;
+
+	if (status != VIRTIO_BLK_S_OK) {
+		if (r->io.error)
+			c->failures++;
+		else
+			c->invalid++;
+		return;
+	}
+	c->reads += r->type == VIRTIO_BLK_T_IN;
+	c->writes += r->type == VIRTIO_BLK_T_OUT;
+	c->flushes += r->type == VIRTIO_BLK_T_FLUSH;
+	c->read_bytes += r->type == VIRTIO_BLK_T_IN ? r->moved : 0;
+	c->write_bytes += r->type == VIRTIO_BLK_T_OUT ? r->moved : 0;
+}
+
 void blk_release(struct blk_request *r)
 {
 	struct blk_medium *m = r->medium;
@@ -135,6 +153,7 @@ static void finish(struct blk_request *r, int status)
 	struct virtio_dev *d = &r->disk->dev;
 	uint8_t byte = (uint8_t)status;
 
+	count(r, status);
 	if (is_alive(r))
 		virtio_write(d, 0, &r->chain, r->chain.write_len - 1, &byte, sizeof(byte));
 	/* Before the driver has its buffers back, and may do with them what it likes. */

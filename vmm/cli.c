@@ -231,10 +231,11 @@ static int finish_api(struct cli *c, struct err *e)
 	int r = api_options_check(&c->api, e);
 
 	resource_init(&c->config);
-	if (r || !c->api.config_file)
-		return r;
-	r = config_load(&c->config, c->api.config_file, e);
-	return r ? r : config_check(&c->config, e);
+	if (!r && c->api.config_file)
+		r = config_load(&c->config, c->api.config_file, e);
+	if (!r)
+		r = api_options_apply(&c->api, &c->config, e);
+	return r || !c->api.config_file ? r : config_check(&c->config, e);
 }
 
 static int parse_options(struct args a, struct cli *c, struct err *e)

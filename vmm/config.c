@@ -27,6 +27,7 @@ _Static_assert(sizeof(enum conversion) == sizeof(uint32_t), "enum conversion");
 _Static_assert(sizeof(enum implicit) == sizeof(uint32_t), "enum implicit");
 _Static_assert(sizeof(enum console) == sizeof(uint32_t), "enum console");
 _Static_assert(sizeof(enum log_level) == sizeof(uint32_t), "enum log_level");
+_Static_assert(sizeof(enum log_format) == sizeof(uint32_t), "enum log_format");
 _Static_assert(sizeof(enum hugepages) == sizeof(uint32_t), "enum hugepages");
 
 #define FIELD(field) OPTION_FIELD(struct config, field)
@@ -225,6 +226,11 @@ static const struct option_def defs[] = {
 		NAMES(log_level_names),
 		.arg = "LEVEL",
 		.help = "How much to report on standard error" },
+	{ .name = "log-format",
+		FIELD(log_format),
+		NAMES(log_format_names),
+		.arg = "FORMAT",
+		.help = "What a report looks like; a line of json is an object" },
 	{ .name = "log-path",
 		FIELD(log_path),
 		FILE_ARG,
@@ -282,6 +288,19 @@ void config_init(struct config *c)
 		.protection = PROTECTION_NONE,
 		.private_memory = PRIVATE_MEMORY_STRICT,
 		.log_level = LOG_WARN,
+	};
+}
+
+struct log_config config_log(const struct config *c, const char *id)
+{
+	return (struct log_config){
+		.path = c->log_path,
+		.id = id,
+		.level = c->log_level,
+		.format = c->log_format,
+		.show_level = c->show_level,
+		.show_origin = c->show_log_origin,
+		.module = c->log_module,
 	};
 }
 

@@ -90,6 +90,7 @@ struct config {
 	enum conversion conversion;
 	enum implicit implicit;
 	enum log_level log_level;
+	enum log_format log_format;
 	enum console console;
 	struct option_list disks;	      /* of struct disk_config */
 	struct option_list nets;	      /* of struct net_config */
@@ -138,6 +139,9 @@ int config_params(const struct config *c, char **out, struct err *e);
 /* How many virtio devices it asks for; config_check sees to it that they fit. */
 #define CONFIG_VIRTIO_MAX 16u
 uint32_t config_virtio_count(const struct config *c);
+
+/* What log_setup wants; id: of the machine, or NULL. Borrows both. */
+struct log_config config_log(const struct config *c, const char *id);
 
 /* How much memory may be shared at once in modes with two addresses for a page, in bytes. */
 uint64_t config_shared_limit(const struct config *c);

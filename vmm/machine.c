@@ -11,6 +11,7 @@
 #include "mem/guard.h"
 #include "vmm/bootfiles.h"
 #include "vmm/memlock.h"
+#include "vmm/metrics.h"
 #include "vmm/protect.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
@@ -97,6 +98,21 @@ static void on_resumed(void *arg, int signo, short events)
 	tty_resume(m->tty);
 }
 
+static void read_parts(const struct machine *m, struct stats_report *out)
+{
+	struct serial_counts uart = { 0 };
+	uint32_t i;
+
+	for (i = 0; i < m->vm->vcpu_count; i++)
+		stats_add_vcpu(out, &m->vm->vcpus[i].stats);
+	if (m->serial)
+		serial_read_counts(m->serial, &uart);
+	out->uart.reads = uart.reads;
+	out->uart.writes = uart.writes;
+	out->uart.dropped = uart.dropped;
+	out->protection = m->vm->config.protection;
+}
+
 void machine_stats(struct machine *m, struct stats_report *out)
 {
 	*out = (struct stats_report){
@@ -105,8 +121,24 @@ void machine_stats(struct machine *m, struct stats_report *out)
 		.ram_bytes = m->vm->config.ram_bytes,
 	};
 	stats_read(&m->vm->stats, out);
+	read_parts(m, out);
 	if (m->virtio)
 		virtio_set_stats(m->virtio, out);
+}
+
+static void read_stats(void *machine, struct stats_report *out)
+{
+	machine_stats(machine, out);
+}
+
+int machine_write_metrics(struct machine *m, const char *path, struct err *e)
+{
+	int r = metrics_new(&m->metrics, m->control, NULL, e);
+
+	if (r)
+		return r;
+	metrics_set_source(m->metrics, read_stats, m);
+	return metrics_open(m->metrics, path, e);
 }
 
 /* Who sends the signal wants to see it, whatever the log level. */
@@ -326,6 +358,10 @@ void machine_free(struct machine *m)
 
 	if (!m)
 		return;
+	/* The last line says what all of them have done. */
+	if (m->metrics)
+		metrics_set_source(m->metrics, NULL, NULL);
+	metrics_free(m->metrics);
 	machine_free_devices(m);
 	loop_free(m->io);
 	for (i = 0; i < ARRAY_SIZE(m->signals); i++)

@@ -71,6 +71,12 @@ void machine_get_protection(const struct machine *m, struct machine_protection *
 void machine_stats(struct machine *m, struct stats_report *out);
 
 /*
+ * Writes metrics there each minute and when the machine is freed (vmm/metrics.h). For those who have
+ * no struct metrics of their own, with machine_stats as its source.
+ */
+int machine_write_metrics(struct machine *m, const char *path, struct err *e);
+
+/*
  * After machine_run: how it ended. *signo is the last signal that asked us to stop, be it the guest
  * or the wait for the console's reader; 0 when none came, as for Ctrl-A x.
  */

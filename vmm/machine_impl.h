@@ -24,6 +24,7 @@ struct machine {
 	struct loop *console;
 	struct loop_event *signals[MACHINE_END_SIGNALS];
 	struct loop_event *asked; /* SIGUSR1 */
+	struct metrics *metrics;  /* or NULL */
 	struct loop_event *resumed;
 	uint64_t started_ms; /* clock_ms */
 	struct loop_event *resized;

@@ -23,6 +23,10 @@ static int complain(struct err *e, enum exit_status status)
 	/* Names come from files and guests; a terminal must not obey them. */
 	text_defuse(e->msg, strlen(e->msg));
 	fprintf(stderr, "nacre: %s\n", e->msg);
+	/* Who reads only the log wants to know too. */
+	if (log_has_file())
+		log_error("%s", e->msg);
+	log_finish();
 	return (int)status;
 }
 
@@ -42,19 +46,25 @@ static int report_end(enum vm_end end, const char *text, int signo)
 		log_info("%s", text);
 	} else {
 		fprintf(stderr, "nacre: %s\n", text);
+		if (log_has_file())
+			log_error("%s", text);
 		status = EXIT_GUEST;
 	}
+	log_finish();
 	/* Also when the guest had ended and a signal cut short the wait for its last output. */
 	return signo ? die_of(signo) : status;
 }
 
-static void prepare(const struct config *config)
+/* id: of the machine, for the log; or NULL. */
+static int prepare(const struct config *config, const char *id, struct err *e)
 {
-	log_set_level(config->log_level);
+	struct log_config log = config_log(config, id);
+
 	signal(SIGPIPE, SIG_IGN);
 	nofile_raise();
 	/* Ignored, as some launchers leave it, children would end without being waited for. */
 	signal(SIGCHLD, SIG_DFL);
+	return log_setup(&log, e);
 }
 
 /*
@@ -70,10 +80,10 @@ static int run(const struct config *config)
 	char copy[512];
 	int signo;
 
-	prepare(config);
-	if (machine_build(&machine, config, NULL, &e))
+	if (prepare(config, NULL, &e) || machine_build(&machine, config, NULL, &e))
 		return complain(&e, EXIT_NO_START);
-	if (machine_run(machine, &e)) {
+	if ((config->metrics_path && machine_write_metrics(machine, config->metrics_path, &e)) ||
+		machine_run(machine, &e)) {
 		machine_free(machine);
 		return complain(&e, EXIT_NO_START);
 	}
@@ -93,8 +103,7 @@ static int serve(struct cli *cli)
 	char copy[512];
 	int signo;
 
-	prepare(&cli->config);
-	if (api_new(&api, &cli->api, &cli->config, &e))
+	if (prepare(&cli->config, cli->api.id, &e) || api_new(&api, &cli->api, &cli->config, &e))
 		return complain(&e, EXIT_NO_START);
 	if (cli->api.config_file && api_start(api, &e)) {
 		api_free(api);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "devices/virtio_console.h"
 #include "devices/virtio_mmio.h"
@@ -16,6 +18,7 @@ struct slot {
 	struct virtio_mmio mmio;
 	struct irq_line irq;
 	struct virtio_made made;
+	char id[65];	     /* for statistics; "": the only one of its kind */
 	virtio_make_fn make; /* what made it, and the how-maniest of its kind it is */
 	uint32_t item;
 };
@@ -102,6 +105,17 @@ static int add(struct virtio_set *set, virtio_make_fn make, const void *config, 
 	return r ? r : join(set, s, row, e);
 }
 
+/* The one just added: by its name in the API, or by its place. */
+static void name_slot(struct virtio_set *set, const char *id, uint32_t item)
+{
+	struct slot *s = &set->slots[set->used ? set->used - 1 : 0];
+
+	if (id)
+		snprintf(s->id, sizeof(s->id), "%s", id);
+	else
+		snprintf(s->id, sizeof(s->id), "%u", item);
+}
+
 static int add_all(struct virtio_set *set, const struct config *c, struct err *e)
 {
 	const struct disk_config *disks = c->disks.items;
@@ -109,10 +123,14 @@ static int add_all(struct virtio_set *set, const struct config *c, struct err *e
 	uint32_t i;
 	int r = 0;
 
-	for (i = 0; !r && i < c->disks.count; i++)
+	for (i = 0; !r && i < c->disks.count; i++) {
 		r = add(set, virtio_make_disk, &disks[i], i, e);
-	for (i = 0; !r && i < c->nets.count; i++)
+		name_slot(set, disks[i].id, i);
+	}
+	for (i = 0; !r && i < c->nets.count; i++) {
 		r = add(set, virtio_make_net, &nets[i], i, e);
+		name_slot(set, nets[i].id, i);
+	}
 	if (!r && c->vsock.count)
 		r = add(set, virtio_make_vsock, c->vsock.items, 0, e);
 	if (!r && c->entropy)
@@ -186,6 +204,19 @@ bool virtio_set_finish(struct virtio_set *set)
 	return set->console && virtio_console_finish(set->console);
 }
 
+static void read_counters(const struct virtio_dev *d, struct stats_device *out)
+{
+	const struct virtio_counter *c = d->ops->counters;
+
+	out->group = d->ops->metrics;
+	for (; c && c->name && out->counter_count < STATS_COUNTERS_MAX; c++) {
+		struct stats_counter *to = &out->counters[out->counter_count++];
+
+		to->name = c->name;
+		memcpy(&to->value, (const char *)d->model + c->offset, sizeof(to->value));
+	}
+}
+
 void virtio_set_stats(struct virtio_set *set, struct stats_report *out)
 {
 	unsigned int i;
@@ -204,7 +235,9 @@ void virtio_set_stats(struct virtio_set *set, struct stats_report *out)
 			.faults = d->faults,
 			.held = d->held,
 			.held_peak = d->held_peak };
+		read_counters(d, &out->devices[i]);
 		pthread_mutex_unlock(&d->lock);
+		memcpy(out->devices[i].id, set->slots[i].id, sizeof(out->devices[i].id));
 	}
 }
 

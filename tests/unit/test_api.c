@@ -40,6 +40,7 @@
 #include "vmm/api/route.c"
 #undef check_id
 #include "vmm/api/handlers.c"
+#include "vmm/api/watch.c"
 
 #include "tests/unit/suites.h"
 #include "tests/unit/test_api.h"

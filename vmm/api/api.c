@@ -8,6 +8,7 @@
 
 #include "vmm/api/api_impl.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 
 static const int end_signals[API_END_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 
@@ -83,6 +84,7 @@ static int make_server(struct api *a, struct err *e)
 int api_new(struct api **out, const struct api_options *o, struct config *c, struct err *e)
 {
 	struct api *a = calloc(1, sizeof(*a));
+	uint64_t begun = clock_ns();
 	int r;
 
 	if (!a)
@@ -91,6 +93,8 @@ int api_new(struct api **out, const struct api_options *o, struct config *c, str
 	a->config = *c;
 	*c = (struct config){ 0 };
 	r = loop_new(&a->loop, NULL, e);
+	if (!r)
+		r = watch_new(a, begun, e);
 	if (!r)
 		r = catch_signals(a, e);
 	if (!r && !o->no_api)
@@ -110,7 +114,11 @@ void api_free(struct api *a)
 	if (!a)
 		return;
 	server_free(a->server);
+	/* The last line says what the machine has done. */
+	if (a->metrics)
+		metrics_set_source(a->metrics, NULL, NULL);
 	machine_free(a->machine);
+	metrics_free(a->metrics);
 	for (i = 0; i < ARRAY_SIZE(a->signals); i++)
 		loop_event_free(a->signals[i]);
 	loop_event_free(a->asked);
@@ -134,6 +142,7 @@ int api_start(struct api *a, struct err *e)
 		return r;
 	}
 	a->machine = m;
+	watch_machine(a);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "vmm/api/api.h"
 #include "vmm/api/server.h"
 #include "vmm/machine.h"
+#include "vmm/metrics.h"
 #include "vmm/util/loop.h"
 
 /* What api.c (life), route.c (which request means what) and the handlers share. */
@@ -21,7 +22,8 @@ struct api {
 	struct server *server; /* NULL: no socket is wanted */
 	struct loop_event *signals[API_END_SIGNALS], *asked;
 	struct machine *machine; /* NULL before the start */
-	int signo;		 /* that stopped us before the start */
+	struct metrics *metrics;
+	int signo; /* that stopped us before the start */
 	bool is_paused;
 	bool is_over; /* the run has ended, and only the rest of its output is waited for */
 };
@@ -46,6 +48,13 @@ struct api_call {
 /* ---- api.c ---- */
 
 const char *api_state(const struct api *a);
+
+/* ---- watch.c ---- */
+
+/* Metrics exist from here on; begun_ns: when the program started (clock_ns). */
+int watch_new(struct api *a, uint64_t begun_ns, struct err *e);
+/* There is a machine now, or there will be none any more. */
+void watch_machine(struct api *a);
 
 /* ---- route.c ---- */
 
@@ -83,5 +92,11 @@ int api_patch_net(struct api_call *call, struct err *e);
 int api_patch_balloon(struct api_call *call, struct err *e);
 int api_get_balloon_stats(struct api_call *call, struct err *e);
 int api_patch_balloon_stats(struct api_call *call, struct err *e);
+
+/* watch.c */
+int api_put_logger(struct api_call *call, struct err *e);
+int api_put_metrics(struct api_call *call, struct err *e);
+int api_get_metrics(struct api_call *call, struct err *e);
+int api_flush_metrics(struct api *a, struct err *e);
 
 #endif

@@ -10,6 +10,7 @@
 #include "vmm/doctor.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/sha256.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/text.h"
 
 /* The version of Firecracker's interface that this is made after. */
@@ -145,6 +146,7 @@ static const struct {
 } actions[] = {
 	{ "InstanceStart", true, false, start_instance },
 	{ "SendCtrlAltDel", false, true, send_ctrl_alt_del },
+	{ "FlushMetrics", true, true, api_flush_metrics },
 };
 
 int api_put_actions(struct api_call *call, struct err *e)
@@ -174,6 +176,7 @@ int api_patch_vm(struct api_call *call, struct err *e)
 {
 	const char *state = only_string(call->body, "state", e);
 	struct api *a = call->api;
+	uint64_t begun;
 	bool paused;
 	char shown[TEXT_SHOWN];
 
@@ -183,6 +186,7 @@ int api_patch_vm(struct api_call *call, struct err *e)
 	if (!paused && strcmp(state, "Resumed") != 0)
 		return err_set(e, -EINVAL, "unknown variant `%s`, expected `Paused` or `Resumed`",
 			text_show(shown, sizeof(shown), state));
+	begun = clock_ns();
 	if (paused != a->is_paused) {
 		if (paused)
 			machine_pause(a->machine);
@@ -190,6 +194,8 @@ int api_patch_vm(struct api_call *call, struct err *e)
 			machine_resume(a->machine);
 	}
 	a->is_paused = paused;
+	metrics_took(
+		a->metrics, paused ? METRICS_PAUSE : METRICS_RESUME, (clock_ns() - begun) / 1000);
 	return 0;
 }
 

@@ -173,3 +173,28 @@ int api_options_check(struct api_options *o, struct err *e)
 		r = give(&o->sock, "api-sock", DEFAULT_SOCK, o, e);
 	return r ? r : check_id(o->id, e);
 }
+
+static int apply(const char *name, const char *value, struct config *c, struct err *e)
+{
+	int r = value ? option_set_string(option_find(&config_table, name), c, value, e) : 0;
+
+	return r ? err_prefix(e, r, "--%s", name) : 0;
+}
+
+int api_options_apply(const struct api_options *o, struct config *c, struct err *e)
+{
+	char shown[TEXT_SHOWN];
+	int r;
+
+	if (o->level && !log_find_level(o->level, &c->log_level))
+		return err_set(e, -EINVAL,
+			"--level: \"%s\" is not known, expected one of Off, Error, Warning, Info, "
+			"Debug, Trace",
+			text_show(shown, sizeof(shown), o->level));
+	c->show_level = c->show_level || o->show_level;
+	c->show_log_origin = c->show_log_origin || o->show_log_origin;
+	r = apply("log-path", o->log_path, c, e);
+	if (!r)
+		r = apply("module", o->module, c, e);
+	return r ? r : apply("metrics-path", o->metrics_path, c, e);
+}

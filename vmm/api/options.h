@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/config.h"
 #include "vmm/options.h"
 
 /*
@@ -36,6 +37,9 @@ extern const struct option_table api_table;
 /* Accept one that was only zeroed. */
 void api_options_init(struct api_options *o);
 void api_options_free(struct api_options *o);
+
+/* What they say of log and metrics goes before what c says. 0, or -EINVAL and a sentence. */
+int api_options_apply(const struct api_options *o, struct config *c, struct err *e);
 
 /* Checks what no single option shows, and fills in the socket where none is named. */
 int api_options_check(struct api_options *o, struct err *e);

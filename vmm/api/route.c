@@ -42,8 +42,8 @@ static const struct route routes[] = {
 	{ HTTP_PUT, "/vsock", BEFORE, api_put_object },
 	{ HTTP_PUT, "/entropy", BEFORE, api_put_object },
 	{ HTTP_PUT, "/serial", BEFORE, api_put_object },
-	{ HTTP_PUT, "/logger", BEFORE, api_put_object },
-	{ HTTP_PUT, "/metrics", BEFORE, api_put_object },
+	{ HTTP_PUT, "/logger", BEFORE, api_put_logger },
+	{ HTTP_PUT, "/metrics", BEFORE, api_put_metrics },
 	{ HTTP_GET, "/balloon", ALWAYS, api_get_object },
 	{ HTTP_PUT, "/balloon", BEFORE, api_put_object },
 	{ HTTP_PATCH, "/balloon", AFTER, api_patch_balloon },
@@ -52,6 +52,7 @@ static const struct route routes[] = {
 	{ HTTP_PATCH, "/drives/{}", AFTER, api_patch_drive },
 	{ HTTP_PATCH, "/network-interfaces/{}", AFTER, api_patch_net },
 	/* Ours. */
+	{ HTTP_GET, "/metrics", ALWAYS, api_get_metrics },
 	{ HTTP_GET, "/protection", AFTER, api_get_protection },
 	{ HTTP_GET, "/doctor", ALWAYS, api_get_doctor },
 	{ HTTP_GET, "/openapi.json", ALWAYS, api_get_openapi },
@@ -213,6 +214,7 @@ void route_answer(struct api_call *call, int r, const struct err *e)
 		text = json_dumps(call->json, JSON_COMPACT);
 		call->type = JSON_TYPE;
 	}
+	metrics_request(call->api->metrics, call->rq->method_name, call->rq->path, !r);
 	if (r)
 		log_info("API: %s %s: %s", call->rq->method_name, call->rq->path, e->msg);
 	else
