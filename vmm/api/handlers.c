@@ -145,8 +145,8 @@ static const struct {
 	int (*act)(struct api *a, struct err *e);
 } actions[] = {
 	{ "InstanceStart", true, false, start_instance },
-	{ "SendCtrlAltDel", false, true, send_ctrl_alt_del },
 	{ "FlushMetrics", true, true, api_flush_metrics },
+	{ "SendCtrlAltDel", false, true, send_ctrl_alt_del },
 };
 
 int api_put_actions(struct api_call *call, struct err *e)

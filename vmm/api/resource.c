@@ -229,7 +229,9 @@ static const struct field vsock_fields[] = {
 
 static int check_vsock(const struct config *c, struct err *e)
 {
-	return config_check_vsock(c->vsock.items, PROTECTION_NONE, e);
+	int r = config_check_vsock(c->vsock.items, PROTECTION_NONE, e);
+
+	return r ? err_prefix(e, r, "\"uds_path\"") : 0;
 }
 
 static json_t *get_vsock(const struct config *c)
