@@ -29,6 +29,7 @@ struct kvm_run;
 struct arch_config {
 	enum protection protection;
 	uint32_t cpus;
+	bool smt; /* the CPUs are pairs of threads of cores */
 	uint64_t ram_bytes;
 	uint64_t shared_limit;	    /* bytes; alias modes: see mem/alias.h */
 	enum conversion conversion; /* of mode private; never AUTO once there is a VM */

@@ -12,8 +12,6 @@
 #define MEM_MIB_MIN 4
 /* A small guest may share all it has: Linux alone takes 64 MiB for its buffers. */
 #define SHARED_MIN_MIB 128
-/* Linux keeps 2048 bytes on both architectures, the end mark included, and cuts silently. */
-#define PARAMS_MAX 2047
 
 const char *const private_memory_names[PRIVATE_MEMORY_KINDS] = {
 	[PRIVATE_MEMORY_STRICT] = "strict",
@@ -403,6 +401,9 @@ static int check_conversion(const struct config *c, struct err *e)
 
 int config_check_cpus(const struct config *c, struct err *e)
 {
+	if (c->smt && !arch_has_threads())
+		return err_set(e, -EINVAL,
+			"smt is for x86-64 guests: here CPUs have one thread each (leave it out)");
 	if (c->smt && c->cpus > 1 && c->cpus % 2)
 		return err_set(e, -EINVAL,
 			"smt does not fit %u CPUs: threads come in pairs (leave it out, or make "

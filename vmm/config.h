@@ -130,6 +130,12 @@ const struct balloon_options *config_balloon(const struct config *c);
  */
 int config_check_vsock(const struct vsock_config *s, enum protection protection, struct err *e);
 
+/*
+ * The kernel's parameters: what the user said, and where the root file system is. The caller frees
+ * *out. -E2BIG or -ENOMEM.
+ */
+int config_params(const struct config *c, char **out, struct err *e);
+
 /* How many virtio devices it asks for; config_check sees to it that they fit. */
 #define CONFIG_VIRTIO_MAX 16u
 uint32_t config_virtio_count(const struct config *c);

@@ -30,6 +30,9 @@ bool net_is_interface(const char *name);
 /* 0, or -EINVAL: that is no address, or none of one interface. */
 int net_check_mac(const char *text, struct err *e);
 
+/* Linux keeps 2048 bytes on both architectures, the end mark included, and cuts silently. */
+#define PARAMS_MAX 2047
+
 /* Their part of config_check. */
 int config_check_devices(const struct config *c, struct err *e);
 int config_check_nets(const struct config *c, struct err *e);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "vmm/config_json_impl.h"
+#include "vmm/config_layout.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/text.h"
 
@@ -334,11 +335,12 @@ int config_parse(struct config *c, const char *path, const char *text, size_t le
 			s.shown, config_json_type(root));
 	json_object_foreach(root, key, value)
 	{
-		r = set_key(c, &s, key, value, e);
+		r = layout_has(key, value) ? 0 : set_key(c, &s, key, value, e);
 		if (r)
 			return r;
 	}
-	return 0;
+	r = layout_set(c, root, &key, e);
+	return r ? bad_key(&s, key, r, e) : 0;
 }
 
 int config_load(struct config *c, const char *path, struct err *e)

@@ -268,6 +268,7 @@ int machine_arch_config(const struct config *c, struct arch_config *out, struct 
 	*out = (struct arch_config){
 		.protection = c->protection,
 		.cpus = c->cpus,
+		.smt = c->smt,
 		.ram_bytes = c->mem_mib << 20,
 		.conversion = c->conversion,
 		.implicit = c->implicit,

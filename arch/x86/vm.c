@@ -220,6 +220,7 @@ int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *
 	struct cpuid_policy policy = {
 		.index = index,
 		.cpus = a->config.cpus,
+		.smt = a->config.smt,
 		.convert_calls = a->calls,
 		.migration = a->calls && a->c_bit,
 		.hidden = a->config.hidden,

@@ -17,6 +17,7 @@ static const struct {
 } suites[] = {
 	{ "acpi", acpi_suite },
 	{ "alias", alias_suite },
+	{ "api", api_suite },
 	{ "arm64_boot", arm64_boot_suite },
 	{ "backing", backing_suite },
 	{ "bus", bus_suite },

@@ -6,6 +6,7 @@
 
 /* One suite per test file; run.c lists them. */
 Suite *acpi_suite(void);
+Suite *api_suite(void);
 Suite *alias_suite(void);
 Suite *arm64_boot_suite(void);
 Suite *backing_suite(void);

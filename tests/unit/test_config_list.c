@@ -69,6 +69,54 @@ START_TEST(disks_from_a_file)
 }
 END_TEST
 
+static const struct {
+	const char *disks[2], *params, *whole;
+} roots[] = {
+	{ { "a", "b" }, "quiet", "quiet" },
+	{ { "a,root", "b" }, "quiet", "quiet root=/dev/vda rw" },
+	{ { "a", "b,root,readonly" }, "", "root=/dev/vdb ro" },
+	{ { "a", "b,root,partuuid=ab-1" }, "x y", "x y root=PARTUUID=ab-1 rw" },
+	{ { "a,partuuid=ab-1", "b" }, "", "" },
+};
+
+START_TEST(root_disks)
+{
+	const char *const line[] = { "run", "-k", "Image", "-p", roots[_i].params, "--disk",
+		roots[_i].disks[0], "--disk", roots[_i].disks[1], NULL };
+	char *params;
+	struct cli c;
+	struct err e;
+
+	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
+	ck_assert_int_eq(config_params(&c.config, &params, &e), 0);
+	ck_assert_str_eq(params, roots[_i].whole);
+	free(params);
+	cli_free(&c);
+}
+END_TEST
+
+START_TEST(broken_roots)
+{
+	const char *const two[] = { "run", "-k", "I", "--disk", "a,root", "--disk", "b,root",
+		NULL };
+	char text[2048];
+	const char *const longest[] = { "run", "-k", "I", "-p", text, "--disk", "a,root", NULL };
+	struct cli c;
+	struct err e;
+
+	ck_assert_int_eq(parse_line(two, &c, &e), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.msg, "item 2: another disk is the root already"));
+	memset(text, 'x', sizeof(text));
+	text[2047 - strlen(" root=/dev/vda rw")] = '\0';
+	ck_assert_int_eq(parse_line(longest, &c, &e), 0);
+	cli_free(&c);
+	text[strlen(text)] = 'x';
+	text[2047 - strlen(" root=/dev/vda rw") + 1] = '\0';
+	ck_assert_int_eq(parse_line(longest, &c, &e), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.msg, "2048 characters with the root disk's"));
+}
+END_TEST
+
 START_TEST(networks)
 {
 	const char *const line[] = { "run", "-k", "Image", "--net", "tap=tap0,mtu=9000,vhost=off",
@@ -542,6 +590,8 @@ TCase *config_list_case(void)
 	tcase_add_test(t, feature_objects_are_refused);
 	tcase_add_test(t, disks_from_the_command_line);
 	tcase_add_test(t, disks_from_a_file);
+	tcase_add_loop_test(t, root_disks, 0, (int)ARRAY_SIZE(roots));
+	tcase_add_test(t, broken_roots);
 	tcase_add_test(t, networks);
 	tcase_add_test(t, macs);
 	tcase_add_test(t, default_macs_differ);

@@ -90,6 +90,10 @@ START_TEST(boot_source)
 	ck_assert_str_eq(c.initrd, "i");
 	ck_assert_str_eq(c.params, RESOURCE_BOOT_ARGS);
 	expect("boot-source", "{\"kernel_image_path\":\"k\",\"initrd_path\":\"i\"}");
+	put_ok("boot-source", NULL, "{\"firmware_path\":\"f\"}");
+	ck_assert_ptr_null(c.kernel);
+	ck_assert_ptr_null(c.params);
+	expect("boot-source", "{\"firmware_path\":\"f\"}");
 	/* A second one replaces the first, also what it leaves out. */
 	put_ok("boot-source", NULL,
 		"{\"kernel_image_path\":\"/b\",\"initrd_path\":null,\"boot_args\":\"quiet\"}");
@@ -271,6 +275,8 @@ static const struct {
 } refused[] = {
 	{ "boot-source", NULL, "[]", "got an array, expected an object" },
 	{ "boot-source", NULL, "{}", "\"kernel_image_path\" is missing" },
+	{ "boot-source", NULL, "{\"firmware_path\":\"f\",\"boot_args\":\"\"}",
+		"\"boot_args\" is for a kernel" },
 	{ "boot-source", NULL, "{\"kernel_image_path\":null}", "\"kernel_image_path\" is missing" },
 	{ "boot-source", NULL, "{\"kernel_image_path\":1}",
 		"\"kernel_image_path\": got an integer" },

@@ -82,6 +82,7 @@ int api_put_actions(struct api_call *call, struct err *e);
 int api_patch_vm(struct api_call *call, struct err *e);
 int api_get_protection(struct api_call *call, struct err *e);
 int api_get_doctor(struct api_call *call, struct err *e);
+int api_get_openapi(struct api_call *call, struct err *e); /* openapi.c */
 int api_put_object(struct api_call *call, struct err *e);
 int api_patch_object(struct api_call *call, struct err *e);
 int api_get_object(struct api_call *call, struct err *e);

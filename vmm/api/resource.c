@@ -23,14 +23,19 @@
 /* ---- boot-source ---- */
 
 static const struct field boot_fields[] = {
-	{ "kernel_image_path", .required = true, OPTION("kernel") },
-	{ "initrd_path", OPTION("initrd") },
-	{ "boot_args", OPTION("params") },
+	{ "kernel_image_path", OPTION("kernel") }, { "initrd_path", OPTION("initrd") },
+	{ "boot_args", OPTION("params") }, { "firmware_path", OPTION("firmware") }, /* ours */
 };
 
 static int finish_boot(struct config *s, struct err *e)
 {
-	if (s->params)
+	if (!s->kernel && !s->firmware)
+		return err_set(e, -EINVAL, "\"kernel_image_path\" is missing");
+	if (!s->kernel && (s->initrd || s->params))
+		return err_set(e, -EINVAL,
+			"\"%s\" is for a kernel: \"kernel_image_path\" is missing",
+			s->initrd ? "initrd_path" : "boot_args");
+	if (s->params || !s->kernel)
 		return 0;
 	s->params = strdup(RESOURCE_BOOT_ARGS);
 	return s->params ? 0 : err_set(e, -ENOMEM, "out of memory");
@@ -40,14 +45,17 @@ static json_t *get_boot(const struct config *c)
 {
 	json_t *o;
 
-	if (!c->kernel)
+	if (!c->kernel && !c->firmware)
 		return NULL;
 	o = json_object();
-	object_add(o, "kernel_image_path", json_string(c->kernel));
+	if (c->kernel)
+		object_add(o, "kernel_image_path", json_string(c->kernel));
 	if (c->initrd)
 		object_add(o, "initrd_path", json_string(c->initrd));
 	if (c->params && strcmp(c->params, RESOURCE_BOOT_ARGS))
 		object_add(o, "boot_args", json_string(c->params));
+	if (c->firmware)
+		object_add(o, "firmware_path", json_string(c->firmware));
 	return o;
 }
 
@@ -221,7 +229,9 @@ static const struct field vsock_fields[] = {
 
 static int check_vsock(const struct config *c, struct err *e)
 {
-	return config_check_vsock(c->vsock.items, PROTECTION_NONE, e);
+	int r = config_check_vsock(c->vsock.items, PROTECTION_NONE, e);
+
+	return r ? err_prefix(e, r, "\"uds_path\"") : 0;
 }
 
 static json_t *get_vsock(const struct config *c)
@@ -352,9 +362,15 @@ static void start_logger(struct config *s, const struct config *c)
 
 static json_t *get_logger(const struct config *c)
 {
-	json_t *o = json_object();
+	struct config defaults;
+	json_t *o;
 	size_t i;
 
+	config_init(&defaults);
+	if (!c->log_path && !c->log_module && !c->show_level && !c->show_log_origin &&
+		c->log_level == defaults.log_level)
+		return NULL;
+	o = json_object();
 	for (i = 0; i < ARRAY_SIZE(levels); i++)
 		if (!strcmp(levels[i].ours, log_level_names[c->log_level]))
 			break;
@@ -390,11 +406,14 @@ static const struct field serial_fields[] = {
 
 static json_t *get_serial(const struct config *c)
 {
-	json_t *o = json_object();
+	json_t *limit = bucket_get(&c->serial_limit), *o;
 
+	if (!c->serial_path && !limit)
+		return NULL;
+	o = json_object();
 	if (c->serial_path)
 		object_add(o, "serial_out_path", json_string(c->serial_path));
-	object_add(o, "rate_limiter", bucket_get(&c->serial_limit));
+	object_add(o, "rate_limiter", limit);
 	return o;
 }
 
@@ -424,7 +443,7 @@ struct object {
 #define FIELDS(f) .fields = (f), .count = ARRAY_SIZE(f)
 static const struct object objects[] = {
 	{ "boot-source", FIELDS(boot_fields), .finish = finish_boot, .get = get_boot,
-		.parts = { PART(kernel), PART(initrd), PART(params) } },
+		.parts = { PART(kernel), PART(initrd), PART(params), PART(firmware) } },
 	{ "machine-config", FIELDS(machine_fields), .start = start_machine, .check = check_machine,
 		.get = get_machine,
 		.parts = { PART(cpus), PART(mem_mib), PART(smt), PART(track_dirty_pages),

@@ -152,7 +152,7 @@ int limit_set(struct ratelimit_config *limit, const json_t *v, struct err *e)
 int resource_limit(struct ratelimit_config *limit, const json_t *v, struct err *e)
 {
 	struct ratelimit_config changed = *limit;
-	int r = limit_set(&changed, v, e);
+	int r = json_is_null(v) ? 0 : limit_set(&changed, v, e);
 
 	if (!r)
 		*limit = changed;

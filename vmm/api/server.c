@@ -130,7 +130,7 @@ static void start_sweep(struct server *s)
 
 static void set_deadline(struct conn *c)
 {
-	c->deadline_ms = clock_ms() + SERVER_REQUEST_MS;
+	c->deadline_ms = clock_ms() + c->server->cfg.request_ms;
 	start_sweep(c->server);
 }
 
@@ -561,6 +561,8 @@ int server_new(struct server **out, const struct server_config *cfg, struct err 
 	if (!s)
 		return err_set(e, -ENOMEM, "API socket: out of memory");
 	s->cfg = *cfg;
+	if (!s->cfg.request_ms)
+		s->cfg.request_ms = SERVER_REQUEST_MS;
 	s->sock.fd = -1;
 	s->max = max_connections();
 	r = loop_add_timer(cfg->loop, on_sweep, s, &s->sweep, e);

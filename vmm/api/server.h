@@ -43,6 +43,7 @@ struct server_config {
 	const char *path;
 	struct loop *loop; /* borrowed */
 	size_t max_body;
+	unsigned int request_ms; /* 0: SERVER_REQUEST_MS */
 	/* Answers the request by server_reply, at once or later. On the loop. */
 	void (*handle)(void *ctx, struct server_request *rq);
 	void *ctx;
