@@ -12,6 +12,7 @@ SAN     ?=
 W       ?=
 V       ?=
 PREFIX  ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 ifeq ($(findstring |$(ARCH)|,|x86_64|arm64|),)
 $(error ARCH=$(ARCH) is not known: use x86_64 or arm64)
@@ -82,7 +83,7 @@ VMM_SRC  := $(filter-out vmm/kvm_x86.c vmm/kvm_arm64.c,$(wildcard vmm/*.c)) vmm/
 VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o $(BUILD)/vmm/api/openapi_blob.o
 NACRE    := $(BUILD)/nacre
 
-.PHONY: FORCE all deps demo demo-linux check check-unit check-rig lint fuzz bench soak install clean help tags format
+.PHONY: FORCE completion all deps demo demo-linux check check-unit check-rig lint fuzz bench soak install clean help tags format
 .DELETE_ON_ERROR:
 
 all: $(NACRE) ## build nacre (ARCH=arm64 crosses, STATIC=1 gives one static binary)
@@ -158,7 +159,7 @@ UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \
             $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/vm_convert.c vmm/cli.c vmm/options.c \
-            vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/metrics*.c) $(wildcard vmm/api/resource*.c) \
+            vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/metrics*.c vmm/ctl*.c) vmm/completion.c $(wildcard vmm/api/resource*.c) \
             vmm/api/options.c vmm/api/http.c vmm/api/sock.c vmm/api/server.c vmm/api/openapi.c \
             $(UNIT_EXTRA) \
             arch/boot_plan.c arch/boot.c
@@ -233,7 +234,16 @@ deps-quiet:
 install: $(NACRE) ## install to PREFIX (/usr/local)
 	install -D -m 755 $(NACRE) $(DESTDIR)$(PREFIX)/bin/nacre
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/nacre.1
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/nacre-firmware.7 man/nacre-measure.7
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/nacre-api.7 man/nacre-firmware.7 \
+		man/nacre-measure.7
+	install -D -m 644 etc/nacre.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nacre
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions etc/_nacre
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|@PREFIX@|$(PREFIX)|' etc/nacre@.service.in >$(DESTDIR)$(UNITDIR)/nacre@.service
+
+completion: $(NACRE) ## make etc/nacre.bash and etc/_nacre anew, after a change of options
+	$(Q)$(NACRE) completion bash >etc/nacre.bash
+	$(Q)$(NACRE) completion zsh >etc/_nacre
 
 clean: ## remove all that was built (packages stay in the cache)
 	rm -rf build compile_commands.json tags

@@ -26,6 +26,7 @@ static const struct {
 	{ "convert-cost", convert_cost_suite },
 	{ "attributes", attributes_suite },
 	{ "fault", fault_suite },
+	{ "ctl", ctl_suite },
 	{ "doctor", doctor_suite },
 	{ "hold", hold_suite },
 	{ "log", log_suite },

@@ -16,6 +16,7 @@ Suite *attributes_suite(void);
 Suite *fault_suite(void);
 Suite *convert_suite(void);
 Suite *convert_cost_suite(void);
+Suite *ctl_suite(void);
 Suite *doctor_suite(void);
 Suite *hold_suite(void);
 Suite *log_suite(void);

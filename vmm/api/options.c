@@ -14,11 +14,9 @@
 /* Nothing here asks what they say. */
 #define UNUSED .type = OPTION_STRING, .max = 32
 
-/* Where Firecracker's clients look when nobody tells them. */
-#define DEFAULT_SOCK "/run/firecracker.socket"
-#define DEFAULT_ID   "anonymous-instance"
-#define ID_MAX	     64
-#define PAYLOAD_MAX  (16 << 20)
+#define DEFAULT_ID  "anonymous-instance"
+#define ID_MAX	    64
+#define PAYLOAD_MAX (16 << 20)
 
 static const struct option_def defs[] = {
 	{ .name = "api-sock",
@@ -171,7 +169,7 @@ int api_options_check(struct api_options *o, struct err *e)
 			"--no-api leaves nobody to say what to start (add --config-file FILE)");
 	r = give(&o->id, "id", DEFAULT_ID, o, e);
 	if (!r && !o->no_api)
-		r = give(&o->sock, "api-sock", DEFAULT_SOCK, o, e);
+		r = give(&o->sock, "api-sock", API_DEFAULT_SOCK, o, e);
 	return r ? r : check_id(o->id, e);
 }
 

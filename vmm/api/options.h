@@ -31,6 +31,9 @@ struct api_options {
 	char *seccomp_filter, *metadata;
 };
 
+/* Where Firecracker's clients look when nobody tells them. */
+#define API_DEFAULT_SOCK "/run/firecracker.socket"
+
 extern const struct option_table api_table;
 
 /* Accept one that was only zeroed. */
