@@ -117,7 +117,8 @@ int main(int argc, char **argv)
 	t.nacre = argv[1];
 	t.doc = doc = load(argv[2]);
 	t.guest = argv[3];
-	t.must_start = getenv("NACRE_NO_SKIP") != NULL || !access("/dev/kvm", R_OK | W_OK);
+	t.no_skip = getenv("NACRE_NO_SKIP") != NULL;
+	t.has_kvm = !access("/dev/kvm", R_OK | W_OK);
 	failed = count_untested(doc, argv + 4, argc - 4);
 	for (i = 4; i < argc; i++) {
 		json_t *file = load(argv[i]);

@@ -539,7 +539,7 @@ static void run_session(struct run *r, bool start)
 		end(r);
 	} else {
 		/* Without KVM, or what a file's own setup needs of the host. */
-		if (r->t->must_start && !json_object_get(r->file, "may_skip"))
+		if (r->t->no_skip || (r->t->has_kvm && !json_object_get(r->file, "may_skip")))
 			r->t->failed++;
 		else
 			r->t->skipped++;
