@@ -172,6 +172,7 @@ $(UNIT): $(UNIT_OBJ)
 
 unit: $(UNIT)
 
+guests: $(GUESTS)/x86_64/kernel.elf
 $(GUESTS)/x86_64/kernel.elf: tests/api/kernel.S
 	@mkdir -p $(@D)
 	$(Q)$(CROSS_x86_64)gcc -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack \
