@@ -54,7 +54,7 @@ override CPPFLAGS += -I. -D_GNU_SOURCE -DNACRE_VERSION='"$(VERSION)"'
 CFLAGS   ?= -O2 -g
 override CFLAGS  += -std=gnu11 -pthread -fno-common -fstack-protector-strong $(WARN)
 override LDFLAGS += -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(if $(STATIC),-static)
-LIBS     := -levent_core -levent_pthreads -ljansson -lfdt -lz -lzstd -luring -laio -lnettle
+LIBS     := -levent_extra -levent_core -levent_pthreads -ljansson -lfdt -lz -lzstd -luring -laio -lnettle
 ifeq ($(SAN),address)
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else ifeq ($(SAN),thread)
@@ -160,7 +160,7 @@ UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \
             $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/vm_convert.c vmm/cli.c vmm/options.c \
             vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/metrics*.c vmm/ctl*.c) vmm/completion.c $(wildcard vmm/api/resource*.c) \
-            vmm/api/options.c vmm/api/http.c vmm/api/sock.c vmm/api/server.c vmm/api/openapi.c \
+            vmm/api/options.c vmm/api/sock.c vmm/api/server.c vmm/api/openapi.c \
             $(UNIT_EXTRA) \
             arch/boot_plan.c arch/boot.c
 UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o) $(BUILD)/vmm/api/openapi_blob.o
