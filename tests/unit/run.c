@@ -18,6 +18,7 @@ static const struct {
 	{ "acpi", acpi_suite },
 	{ "alias", alias_suite },
 	{ "arm64_boot", arm64_boot_suite },
+	{ "arm64_image", arm64_image_suite },
 	{ "backing", backing_suite },
 	{ "bus", bus_suite },
 	{ "config", config_suite },
