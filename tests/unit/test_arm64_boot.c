@@ -58,6 +58,7 @@ START_TEST(plain_image)
 	ck_assert_ptr_eq(img.data, b.data);
 	ck_assert_uint_eq(img.image_size, IMAGE_SIZE);
 	ck_assert_ptr_null(img.owned);
+	ck_assert_ptr_null(img.packed.format);
 	blob_free(&b);
 }
 END_TEST
@@ -129,6 +130,9 @@ START_TEST(packed_image)
 	ck_assert_msg(arm64_image_parse(&b, "k", GIB(1), &img, &e) == 0, "%s", e.msg);
 	ck_assert_uint_eq(img.file_size, plain.len);
 	ck_assert_int_eq(memcmp(img.data, plain.data, plain.len), 0);
+	ck_assert_str_eq(img.packed.format, _i & 1 ? "zstd" : "gzip");
+	ck_assert_uint_eq(img.packed.at, _i < 2 ? 0 : 512);
+	ck_assert_uint_eq(img.packed.len, b.len - (_i < 2 ? 0 : 512 + 4));
 	free(img.owned);
 	/* Cut anywhere, in a block of its very size. */
 	for (i = 1; i < 8; i++) {
