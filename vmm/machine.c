@@ -320,8 +320,10 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 		r = protect_resolve(&ac, files, e);
 	if (!r)
 		r = vm_new(&m->vm, &ac, e);
-	if (!r)
+	if (!r) {
+		protect_warn(&m->vm->config, files);
 		r = make_loops(m, e);
+	}
 	if (!r)
 		r = vm_add_vcpus(m->vm, e);
 	if (!r)
