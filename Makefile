@@ -12,6 +12,7 @@ SAN     ?=
 W       ?=
 V       ?=
 PREFIX  ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 ifeq ($(findstring |$(ARCH)|,|x86_64|arm64|),)
 $(error ARCH=$(ARCH) is not known: use x86_64 or arm64)
@@ -53,7 +54,7 @@ override CPPFLAGS += -I. -D_GNU_SOURCE -DNACRE_VERSION='"$(VERSION)"'
 CFLAGS   ?= -O2 -g
 override CFLAGS  += -std=gnu11 -pthread -fno-common -fstack-protector-strong $(WARN)
 override LDFLAGS += -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(if $(STATIC),-static)
-LIBS     := -levent_core -levent_pthreads -ljansson -lfdt -lz -lzstd -luring -laio -lnettle
+LIBS     := -levent_extra -levent_core -levent_pthreads -ljansson -lfdt -lz -lzstd -luring -laio -lnettle
 ifeq ($(SAN),address)
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else ifeq ($(SAN),thread)
@@ -79,10 +80,10 @@ compile  = $(Q)$1 $(if $(W),-Werror) $(if $(MAKE_TERMERR),-fdiagnostics-color) 2
 # vmm/kvm_x86.c and kvm_arm64.c are chosen by architecture; everything else in vmm/ is common.
 VMM_SRC  := $(filter-out vmm/kvm_x86.c vmm/kvm_arm64.c,$(wildcard vmm/*.c)) vmm/kvm_$(ADIR).c \
             $(wildcard vmm/api/*.c vmm/util/*.c mem/*.c devices/*.c arch/*.c arch/$(ADIR)/*.c)
-VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o
+VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o $(BUILD)/vmm/api/openapi_blob.o
 NACRE    := $(BUILD)/nacre
 
-.PHONY: FORCE all deps demo demo-linux check check-unit check-rig lint fuzz bench soak install clean help tags format
+.PHONY: FORCE completion all deps demo demo-linux check check-unit check-rig lint fuzz bench soak install clean help tags format
 .DELETE_ON_ERROR:
 
 all: $(NACRE) ## build nacre (ARCH=arm64 crosses, STATIC=1 gives one static binary)
@@ -133,6 +134,10 @@ $(BUILD)/arch/loader_blob.o: arch/loader_blob.S $(LOADER) $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) -DLOADER_BIN='"$(LOADER)"' -c -o $@ $<
 
+$(BUILD)/vmm/api/openapi_blob.o: vmm/api/openapi_blob.S vmm/api/openapi.json $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) -DOPENAPI_JSON='"vmm/api/openapi.json"' -c -o $@ $<
+
 -include $(VMM_OBJ:.o=.d)
 
 # ---- tests ----
@@ -154,10 +159,11 @@ UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \
             $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/vm_convert.c vmm/cli.c vmm/options.c \
-            vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/api/resource*.c) \
+            vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/metrics*.c vmm/ctl*.c) vmm/completion.c $(wildcard vmm/api/resource*.c) \
+            vmm/api/options.c vmm/api/sock.c vmm/api/server.c vmm/api/openapi.c \
             $(UNIT_EXTRA) \
             arch/boot_plan.c arch/boot.c
-UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o)
+UNIT_OBJ := $(UNIT_SRC:%.c=$(BUILD)/%.o) $(BUILD)/vmm/api/openapi_blob.o
 UNIT     := $(BUILD)/unit
 
 $(UNIT): $(UNIT_OBJ)
@@ -165,6 +171,17 @@ $(UNIT): $(UNIT_OBJ)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(UNIT_OBJ) $(SYSLIB) $(LIBS) -lcheck -lsubunit -lrt -lm
 
 unit: $(UNIT)
+
+guests: $(GUESTS)/x86_64/kernel.elf
+$(GUESTS)/x86_64/kernel.elf: tests/api/kernel.S
+	@mkdir -p $(@D)
+	$(Q)$(CROSS_x86_64)gcc -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack \
+		-Wl,-Ttext-segment=0x100000 -o $@ $<
+
+$(BUILD)/tests/api/apitest: $(wildcard tests/api/*.c tests/api/*.h) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  CC      $@"
+	$(call compile,$(COMPILE) $(LDFLAGS) -o $@ $(filter %.c,$^) $(SYSLIB) -ljansson)
 
 $(BUILD)/tests/e2e/%: tests/e2e/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -218,7 +235,16 @@ deps-quiet:
 install: $(NACRE) ## install to PREFIX (/usr/local)
 	install -D -m 755 $(NACRE) $(DESTDIR)$(PREFIX)/bin/nacre
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/nacre.1
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/nacre-firmware.7 man/nacre-measure.7
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/nacre-api.7 man/nacre-firmware.7 \
+		man/nacre-measure.7
+	install -D -m 644 examples/system/nacre.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nacre
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions examples/system/_nacre
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|@PREFIX@|$(PREFIX)|' examples/system/nacre@.service.in >$(DESTDIR)$(UNITDIR)/nacre@.service
+
+completion: $(NACRE) ## make examples/system/nacre.bash and examples/system/_nacre anew, after a change of options
+	$(Q)$(NACRE) completion bash >examples/system/nacre.bash
+	$(Q)$(NACRE) completion zsh >examples/system/_nacre
 
 clean: ## remove all that was built (packages stay in the cache)
 	rm -rf build compile_commands.json tags

@@ -29,6 +29,7 @@ struct kvm_run;
 struct arch_config {
 	enum protection protection;
 	uint32_t cpus;
+	bool smt; /* the CPUs are pairs of threads of cores */
 	uint64_t ram_bytes;
 	uint64_t shared_limit;	    /* bytes; alias modes: see mem/alias.h */
 	enum conversion conversion; /* of mode private; never AUTO once there is a VM */
@@ -140,6 +141,12 @@ int arch_own_pieces(const struct arch_config *c, const struct arch_layout *l, bo
 /* The embedded loader for protected guests. */
 extern const uint8_t arch_loader[];
 extern const uint8_t arch_loader_end[];
+
+/*
+ * The vCPU has stood still and is about to go on: its guest is told, where it can be, so that it does not
+ * take the time for a hang of its own. It is not running. Control thread.
+ */
+void arch_vcpu_resumed(int vcpu);
 
 /* Puts vCPU index into its first state; all but the first wait to be started by the guest. */
 int arch_vcpu_start(struct arch_vm *a, int vcpu, unsigned int index, const struct boot_entry *entry,

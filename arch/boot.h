@@ -26,7 +26,7 @@ struct boot_files {
 	struct blob firmware;
 	const char *kernel_path; /* for messages */
 	const char *firmware_path;
-	const char *params; /* never NULL */
+	char *params; /* owned, never NULL */
 };
 
 /* Where in its file a compressed kernel lies. */

@@ -2,6 +2,7 @@
 #ifndef NACRE_FEATURES_H
 #define NACRE_FEATURES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,5 +20,8 @@ int arch_feature_hide(const char *name, uint64_t *hidden, struct err *e);
  * buf; 400 bytes are room for all. Pure.
  */
 const char *arch_feature_names(uint64_t hidden, char *buf, size_t size);
+
+/* Whether the guest can be told that its CPUs are pairs of threads of cores. Pure. */
+bool arch_has_threads(void);
 
 #endif

@@ -43,12 +43,35 @@ static int open_error(const char *path, bool read_only, struct err *e)
 	return r;
 }
 
-/* A device that does not end, or a pipe, is refused here; so is what has no sector. */
-static int look_at(struct blkfile *f, struct err *e)
+int blkfile_size(const struct blkfile *f, uint64_t *out, struct err *e)
 {
 	struct stat st;
 	uint64_t size;
-	int sector = SECTOR_SIZE;
+
+	if (fstat(f->fd, &st))
+		return err_sys(e, "stat disk %s", f->path);
+	size = (uint64_t)st.st_size;
+	if (S_ISBLK(st.st_mode) && ioctl(f->fd, BLKGETSIZE64, &size))
+		return err_sys(e, "size of disk %s", f->path);
+	*out = align_down(size, SECTOR_SIZE);
+	if (!*out)
+		return err_set(e, -EINVAL,
+			"disk %s is empty: %" PRIu64 " bytes, expected at least one sector of 512 "
+			"(truncate -s 1G %s would enlarge it)",
+			f->path, size, f->path);
+	if (*out != size)
+		log_warn("disk %s: %" PRIu64
+			 " bytes are not whole sectors of 512; the last %" PRIu64
+			 " are out of the guest's sight (truncate -s %%512 %s would fill it up)",
+			f->path, size, size - *out, f->path);
+	return 0;
+}
+
+/* A device that does not end, or a pipe, is refused here; so is what has no sector. */
+static int look_at(struct blkfile *f, struct err *e)
+{
+	int sector = SECTOR_SIZE, r;
+	struct stat st;
 
 	if (fstat(f->fd, &st))
 		return err_sys(e, "stat disk %s", f->path);
@@ -57,27 +80,29 @@ static int look_at(struct blkfile *f, struct err *e)
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return err_set(e, -EINVAL,
 			"disk %s is neither a file nor a block device (" EXPECTED ")", f->path);
-	size = (uint64_t)st.st_size;
-	if (S_ISBLK(st.st_mode) &&
-		(ioctl(f->fd, BLKGETSIZE64, &size) || ioctl(f->fd, BLKSSZGET, &sector)))
-		return err_sys(e, "size of disk %s", f->path);
-	f->size = align_down(size, SECTOR_SIZE);
+	if (S_ISBLK(st.st_mode) && ioctl(f->fd, BLKSSZGET, &sector))
+		return err_sys(e, "sectors of disk %s", f->path);
+	r = blkfile_size(f, &f->size, e);
+	if (r)
+		return r;
 	f->block_size = (uint32_t)sector;
 	/* Behind the end of a file there is nothing to lose: this only asks. */
-	f->can_punch =
-		S_ISBLK(st.st_mode) || !fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-					       (off_t)align_up(size, SAFE_ALIGN), SAFE_ALIGN);
-	if (!f->size)
-		return err_set(e, -EINVAL,
-			"disk %s is empty: %" PRIu64 " bytes, expected at least one sector of 512 "
-			"(truncate -s 1G %s would enlarge it)",
-			f->path, size, f->path);
-	if (f->size != size)
-		log_warn("disk %s: %" PRIu64
-			 " bytes are not whole sectors of 512; the last %" PRIu64
-			 " are out of the guest's sight (truncate -s %%512 %s would fill it up)",
-			f->path, size, size - f->size, f->path);
+	f->can_punch = S_ISBLK(st.st_mode) ||
+		       !fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			       (off_t)align_up((uint64_t)st.st_size, SAFE_ALIGN), SAFE_ALIGN);
 	return 0;
+}
+
+bool blkfile_is(const struct blkfile *f, const char *path)
+{
+	struct stat ours, theirs;
+
+	if (fstat(f->fd, &ours) || stat(path, &theirs))
+		return false;
+	/* A block device is the same by another node, too. */
+	if (S_ISBLK(ours.st_mode) && S_ISBLK(theirs.st_mode))
+		return ours.st_rdev == theirs.st_rdev;
+	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
 /* People try these, and a guest would see rubbish. It may also be what a guest wrote: no error. */
@@ -191,13 +216,18 @@ int blkfile_open(struct blkfile *f, const char *path, bool read_only, bool direc
 	return r;
 }
 
-void blkfile_close(struct blkfile *f)
+void blkfile_unlock(const struct blkfile *f)
 {
 	struct flock whole = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 
-	/* Not left to close(): io_uring may hold the file a moment longer than its requests run. */
 	if (f->fd >= 0)
 		fcntl(f->fd, F_OFD_SETLK, &whole);
+}
+
+void blkfile_close(struct blkfile *f)
+{
+	/* Not left to close(): io_uring may hold the file a moment longer than its requests run. */
+	blkfile_unlock(f);
 	fd_close(&f->direct_fd);
 	fd_close(&f->fd);
 }

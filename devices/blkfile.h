@@ -37,8 +37,15 @@ struct blkfile {
  * whole sectors is rounded down with a warning. After an error nothing is open.
  */
 int blkfile_open(struct blkfile *f, const char *path, bool read_only, bool direct, struct err *e);
+/* Others may have it from here on: nothing is under way, and nothing will be. */
+void blkfile_unlock(const struct blkfile *f);
 /* Accepts a zeroed-by-error one: descriptors of -1. */
 void blkfile_close(struct blkfile *f);
+
+/* Is this the file at that path? */
+bool blkfile_is(const struct blkfile *f, const char *path);
+/* Its size by now, in whole sectors; f->size stays. -EINVAL when there is none. */
+int blkfile_size(const struct blkfile *f, uint64_t *size, struct err *e);
 
 /* The size and place in the file suit direct I/O. */
 bool blkfile_range_fits(const struct blkfile *f, uint64_t off, uint64_t len);

@@ -122,6 +122,12 @@ static uint64_t shortest_wait(const struct ratelimit *rl)
 
 /* ---- both ---- */
 
+bool ratelimit_limits(const struct ratelimit_config *cfg)
+{
+	return (cfg->bandwidth.size && cfg->bandwidth.refill_ms) ||
+	       (cfg->ops.size && cfg->ops.refill_ms);
+}
+
 int ratelimit_check(const struct ratelimit_config *cfg, struct err *e)
 {
 	int r = bucket_check(&cfg->bandwidth, "bandwidth", e);
@@ -205,6 +211,7 @@ bool ratelimit_take(struct ratelimit *rl, uint64_t ops, uint64_t bytes)
 
 	if (ratelimit_take_at(rl, ops, bytes, clock_ns(), &wait))
 		return true;
+	rl->refused++;
 	/*
 	 * Always anew, also for a wait that goes on: the loop's clock is coarse, and its timer may
 	 * have rung a little early. A microsecond more, because it cuts off what is below.

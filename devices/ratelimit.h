@@ -39,10 +39,14 @@ struct bucket {
 struct ratelimit {
 	struct bucket bandwidth, ops;
 	uint64_t blocked_until_ns;
+	uint64_t refused; /* how often a take had to wait, for metrics */
 	struct loop_event *timer;
 };
 
 /* ---- the pure part: the caller says what time it is, in nanoseconds that never go back ---- */
+
+/* Whether either bucket limits anything. */
+bool ratelimit_limits(const struct ratelimit_config *cfg);
 
 /* 0, or -EINVAL with a sentence: refill time or tokens too large to count. */
 int ratelimit_check(const struct ratelimit_config *cfg, struct err *e);

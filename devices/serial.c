@@ -73,6 +73,7 @@ struct serial {
 	struct regs r;
 	bool tx_busy;	 /* the ring has no room for a full transmit FIFO; drained() ends it */
 	bool rx_starved; /* the tty has input that found no room here */
+	uint64_t received, sent; /* bytes, by the guest */
 	uint64_t dropped;
 };
 
@@ -142,6 +143,7 @@ static uint8_t rx_get(struct serial *s)
 	byte = r->rx[r->rx_first % FIFO_SIZE];
 	r->rx_first = (uint8_t)((r->rx_first + 1) % FIFO_SIZE);
 	r->rx_count--;
+	s->received++;
 	rx_more(s);
 	return byte;
 }
@@ -188,6 +190,7 @@ static void tx_put(struct serial *s, uint8_t byte)
 	if (r->mcr & MCR_LOOP) {
 		rx_put(r, byte);
 	} else if (s->tty) {
+		s->sent++;
 		if (!tty_write(s->tty, &byte, 1) && !s->dropped++)
 			log_warn("serial: the console's reader is too slow and the guest does not "
 				 "wait for it; output is lost");
@@ -427,4 +430,13 @@ uint64_t serial_dropped(struct serial *s)
 	n = s->dropped;
 	pthread_mutex_unlock(&s->lock);
 	return n;
+}
+
+void serial_read_counts(struct serial *s, struct serial_counts *out)
+{
+	pthread_mutex_lock(&s->lock);
+	*out = (struct serial_counts){
+		.reads = s->received, .writes = s->sent, .dropped = s->dropped
+	};
+	pthread_mutex_unlock(&s->lock);
 }

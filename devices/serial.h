@@ -39,6 +39,12 @@ void serial_free(struct serial *s);
 extern const struct bus_ops serial_ops;
 pthread_mutex_t *serial_lock(struct serial *s);
 
+/* Bytes that the guest has read, sent, and sent while the transmitter was busy. Any thread. */
+struct serial_counts {
+	uint64_t reads, writes, dropped;
+};
+void serial_read_counts(struct serial *s, struct serial_counts *out);
+
 /* Bytes the guest sent while the transmitter was busy, and which are lost. Any thread. */
 uint64_t serial_dropped(struct serial *s);
 

@@ -43,10 +43,18 @@
  */
 struct virtio_dev;
 
+/* A number that a model counts under the lock, for metrics: by Firecracker's name if it has one. */
+struct virtio_counter {
+	const char *name;
+	size_t offset; /* in the model, of a uint64_t that only grows */
+};
+
 struct virtio_ops {
-	const char *name;		/* for messages: "virtio-rng" */
-	uint32_t id;			/* device type, virtio 1.2, 5 */
-	const char *const *queue_names; /* for messages, one for each queue; may be NULL */
+	const char *name;		       /* for messages: "virtio-rng" */
+	const char *metrics;		       /* the counters' group: "entropy"; or NULL */
+	const struct virtio_counter *counters; /* ends with a name of NULL */
+	uint32_t id;			       /* device type, virtio 1.2, 5 */
+	const char *const *queue_names;	       /* for messages, one for each queue; may be NULL */
 	/*
 	 * The driver accepted these features and may not change them any more; false refuses
 	 * FEATURES_OK. That they were offered is checked already. Optional.

@@ -151,8 +151,22 @@ static void balloon_config_write(
 static const char *const queue_names[BALLOON_QUEUES] = { "inflateq", "deflateq", "statsq",
 	"reporting_vq", "reporting_vq" };
 
+#define COUNTER(field) offsetof(struct virtio_balloon, field)
+
+static const struct virtio_counter counters[] = {
+	{ "inflate_count", COUNTER(counts.inflates) },
+	{ "deflate_count", COUNTER(counts.deflates) },
+	{ "stats_updates_count", COUNTER(state.reports) },
+	{ "free_page_report_count", COUNTER(counts.reports) },
+	{ "free_page_report_freed", COUNTER(counts.reported) },
+	{ "event_fails", COUNTER(dev.failed) },
+	{ NULL, 0 },
+};
+
 static const struct virtio_ops balloon_ops = {
 	.name = "virtio-balloon",
+	.metrics = "balloon",
+	.counters = counters,
 	.id = VIRTIO_ID_BALLOON,
 	.queue_names = queue_names,
 	.reset = balloon_reset,
@@ -176,6 +190,25 @@ int virtio_balloon_set_target(struct virtio_balloon *b, uint64_t bytes, struct e
 	virtio_config_changed(&b->dev);
 	pthread_mutex_unlock(&b->dev.lock);
 	return 0;
+}
+
+int virtio_balloon_set_interval(struct virtio_balloon *b, uint32_t seconds, struct err *e)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&b->dev.lock);
+	if (!seconds != !b->stats_seconds) {
+		r = err_set(e, -EINVAL,
+			"the balloon was made %s statistics, and that cannot be changed while the "
+			"guest runs",
+			seconds ? "without" : "with");
+	} else if (seconds) {
+		b->stats_seconds = seconds;
+		if (b->stats_held)
+			loop_timer_set(b->timer, seconds * 1000000ull);
+	}
+	pthread_mutex_unlock(&b->dev.lock);
+	return r;
 }
 
 void virtio_balloon_get(struct virtio_balloon *b, struct virtio_balloon_state *out)

@@ -77,6 +77,8 @@ void virtio_balloon_free(struct virtio_balloon *b);
  * gets to it. -EINVAL when that is all of its RAM or more.
  */
 int virtio_balloon_set_target(struct virtio_balloon *b, uint64_t bytes, struct err *e);
+/* How often the guest shall tell; -EINVAL from or to 0, since drivers ask once. As set_target. */
+int virtio_balloon_set_interval(struct virtio_balloon *b, uint32_t seconds, struct err *e);
 /* Any thread, without the device's lock. */
 void virtio_balloon_get(struct virtio_balloon *b, struct virtio_balloon_state *out);
 

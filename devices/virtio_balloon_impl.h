@@ -32,6 +32,10 @@ struct virtio_balloon {
 	uint32_t batch[BALLOON_BATCH];
 	uint32_t target, actual; /* in pages */
 	uint32_t poison;
+	/* For metrics: requests, and bytes. */
+	struct {
+		uint64_t inflates, deflates, reports, reported;
+	} counts;
 	struct virtio_balloon_state state; /* all but those two */
 };
 

@@ -125,13 +125,16 @@ enum virtio_next balloon_inflate(struct virtio_dev *d, unsigned int q, struct vi
 			break;
 		b->done[q] += n;
 	}
+	b->counts.inflates++;
 	return balloon_finish(d, q, c);
 }
 
 /* Nothing to do: a page comes back when it is touched. */
 enum virtio_next balloon_deflate(struct virtio_dev *d, unsigned int q, struct virtq_chain *c)
 {
-	is_page_list(d, q, c);
+	struct virtio_balloon *b = d->model;
+
+	b->counts.deflates += is_page_list(d, q, c);
 	return balloon_finish(d, q, c);
 }
 
@@ -149,8 +152,10 @@ static bool report_piece(
 	/* Whole pages only. */
 	from = align_up(c->gpa[i].v + within, PAGE_SIZE);
 	to = align_down(c->gpa[i].v + within + len, PAGE_SIZE);
-	if (from < to)
+	if (from < to) {
+		b->counts.reported += to - from;
 		return give_back(b, q, from, to - from);
+	}
 	b->budget--;
 	return true;
 }
@@ -171,5 +176,6 @@ enum virtio_next balloon_report(struct virtio_dev *d, unsigned int q, struct vir
 		if (!report_piece(b, q, c, &b->done[q]))
 			break;
 	}
+	b->counts.reports++;
 	return balloon_finish(d, q, c);
 }

@@ -16,11 +16,11 @@ static enum virtio_next serve_one(struct virtio_dev *d, unsigned int q, struct v
 	int status;
 
 	if (c->read_len < HEADER)
-		virtio_fail(d, "disk %s: request with a header of %u bytes, expected %zu", b->path,
-			c->read_len, HEADER);
+		virtio_fail(d, "disk %s: request with a header of %u bytes, expected %zu",
+			b->medium->path, c->read_len, HEADER);
 	else if (!c->write_len)
 		virtio_fail(d, "disk %s: request without room for the status, expected 1 byte",
-			b->path);
+			b->medium->path);
 	if (!virtio_running(d) || !virtio_read(d, q, c, 0, &header, HEADER)) {
 		virtio_push(d, q, c, 0);
 		return VIRTIO_NEXT;
@@ -41,8 +41,9 @@ static void blk_notify(struct virtio_dev *d, unsigned int q)
 {
 	struct virtio_blk *b = d->model;
 
+	b->counts.events++;
 	virtio_serve(d, q, serve_one);
-	blkio_submit(b->io);
+	blkio_submit(b->medium->io);
 }
 
 /* I/O under way cannot be called back: blk_on_done returns the chains, and the reset waits for it. */
@@ -74,8 +75,26 @@ static void on_ready(void *arg)
 
 static const char *const queue_names[] = { "requestq" };
 
+#define COUNTER(field) offsetof(struct virtio_blk, field)
+
+static const struct virtio_counter counters[] = {
+	{ "read_count", COUNTER(counts.reads) },
+	{ "write_count", COUNTER(counts.writes) },
+	{ "read_bytes", COUNTER(counts.read_bytes) },
+	{ "write_bytes", COUNTER(counts.write_bytes) },
+	{ "flush_count", COUNTER(counts.flushes) },
+	{ "execute_fails", COUNTER(counts.failures) },
+	{ "invalid_reqs_count", COUNTER(counts.invalid) },
+	{ "queue_event_count", COUNTER(counts.events) },
+	{ "rate_limiter_throttled_events", COUNTER(limit.refused) },
+	{ "event_fails", COUNTER(dev.failed) },
+	{ NULL, 0 },
+};
+
 static const struct virtio_ops blk_ops = {
 	.name = "virtio-blk",
+	.metrics = "block",
+	.counters = counters,
 	.id = VIRTIO_ID_BLOCK,
 	.queue_names = queue_names,
 	.reset = blk_reset,
@@ -92,9 +111,9 @@ static uint64_t features(const struct virtio_blk *b)
 	uint64_t f = BIT(VIRTIO_BLK_F_SEG_MAX) | BIT(VIRTIO_BLK_F_BLK_SIZE) |
 		     BIT(VIRTIO_BLK_F_TOPOLOGY) | BIT(VIRTIO_BLK_F_FLUSH);
 
-	if (b->file.read_only)
+	if (b->medium->file.read_only)
 		return f | BIT(VIRTIO_BLK_F_RO);
-	if (b->file.can_punch)
+	if (b->medium->file.can_punch)
 		f |= BIT(VIRTIO_BLK_F_DISCARD);
 	return f | BIT(VIRTIO_BLK_F_WRITE_ZEROES);
 }
@@ -102,7 +121,8 @@ static uint64_t features(const struct virtio_blk *b)
 /* 5.2.4. */
 static void fill_space(struct virtio_blk *b)
 {
-	uint32_t block = b->file.block_size, physical = block;
+	const struct blkfile *file = &b->medium->file;
+	uint32_t block = file->block_size, physical = block;
 	uint8_t exp = 0;
 
 	/* Files and today's disks have blocks of 4 KiB beneath, and less costs a read before. */
@@ -111,15 +131,15 @@ static void fill_space(struct virtio_blk *b)
 		exp++;
 	}
 	b->space = (struct virtio_blk_config){
-		.capacity = b->file.size / SECTOR_SIZE,
+		.capacity = file->size / SECTOR_SIZE,
 		.seg_max = SEGS_MAX,
 		.blk_size = block,
 		.physical_block_exp = exp,
 		.min_io_size = (uint16_t)(physical / block),
 	};
-	if (b->file.read_only)
+	if (file->read_only)
 		return;
-	if (b->file.can_punch) {
+	if (file->can_punch) {
 		b->space.max_discard_sectors = DISCARD_MAX_SECTORS;
 		b->space.max_discard_seg = RANGES_MAX;
 		b->space.discard_sector_alignment = physical / SECTOR_SIZE;
@@ -127,6 +147,64 @@ static void fill_space(struct virtio_blk *b)
 	b->space.max_write_zeroes_sectors = ZERO_MAX_SECTORS;
 	b->space.max_write_zeroes_seg = RANGES_MAX;
 	b->space.write_zeroes_may_unmap = 1;
+}
+
+static void free_medium(struct blk_medium *m)
+{
+	if (!m)
+		return;
+	blkio_free(m->io);
+	blkfile_close(&m->file);
+	free(m->path);
+	free(m);
+}
+
+static int open_medium(struct blk_medium **out, struct virtio_blk *b, const char *path,
+	bool read_only, struct err *e)
+{
+	struct blk_medium *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return err_set(e, -ENOMEM, "disk %s: out of memory", path);
+	m->disk = b;
+	m->file.fd = m->file.direct_fd = -1;
+	m->path = strdup(path);
+	r = m->path ? 0 : err_set(e, -ENOMEM, "disk %s: out of memory", path);
+	if (!r)
+		r = blkfile_open(&m->file, m->path, read_only, b->cache == BLK_DIRECT, e);
+	if (!r)
+		r = blkio_new(&m->io, &m->file, b->engine, QUEUE_SIZE, b->loop, blk_on_done, m, e);
+	if (r) {
+		free_medium(m);
+		return r;
+	}
+	*out = m;
+	return 0;
+}
+
+/* Frees those that nothing is under way on any more. On the loop. */
+static void on_reap(void *arg)
+{
+	struct virtio_blk *b = arg;
+	struct blk_medium *done = NULL, *m, **link;
+
+	pthread_mutex_lock(&b->dev.lock);
+	for (link = &b->retired; (m = *link);) {
+		if (m->busy) {
+			link = &m->next;
+			continue;
+		}
+		*link = m->next;
+		m->next = done;
+		done = m;
+	}
+	pthread_mutex_unlock(&b->dev.lock);
+	while (done) {
+		m = done;
+		done = m->next;
+		free_medium(m);
+	}
 }
 
 static int set_up(struct virtio_blk *b, const struct blk_config *cfg, struct err *e)
@@ -141,22 +219,23 @@ static int set_up(struct virtio_blk *b, const struct blk_config *cfg, struct err
 			cfg->id, sizeof(b->id));
 	memcpy(b->id, cfg->id ? cfg->id : "", id_len);
 	b->cache = cfg->cache;
-	b->path = strdup(cfg->path);
+	b->engine = cfg->engine;
+	b->loop = cfg->loop;
 	b->requests = calloc(QUEUE_SIZE, sizeof(*b->requests));
-	if (!b->path || !b->requests)
+	if (!b->requests)
 		return err_set(e, -ENOMEM, "disk %s: out of memory", cfg->path);
 	for (i = QUEUE_SIZE; i-- > 0;) {
 		b->requests[i].disk = b;
-		blk_release(&b->requests[i]);
+		blk_put_free(&b->requests[i]);
 	}
-	r = blkfile_open(&b->file, b->path, cfg->read_only, cfg->cache == BLK_DIRECT, e);
+	r = open_medium(&b->medium, b, cfg->path, cfg->read_only, e);
 	if (r)
 		return r;
 	fill_space(b);
-	r = ratelimit_init(&b->limit, &cfg->limit, cfg->loop, on_ready, b, e);
-	if (r)
-		return err_prefix(e, r, "disk %s", b->path);
-	return blkio_new(&b->io, &b->file, cfg->engine, QUEUE_SIZE, cfg->loop, blk_on_done, b, e);
+	r = loop_add_timer(cfg->loop, on_reap, b, &b->reaper, e);
+	if (!r)
+		r = ratelimit_init(&b->limit, &cfg->limit, cfg->loop, on_ready, b, e);
+	return r ? err_prefix(e, r, "disk %s", cfg->path) : 0;
 }
 
 int virtio_blk_new(struct virtio_blk **out, const struct blk_config *cfg, struct err *e)
@@ -168,7 +247,6 @@ int virtio_blk_new(struct virtio_blk **out, const struct blk_config *cfg, struct
 
 	if (!b)
 		return err_set(e, -ENOMEM, "disk %s: out of memory", cfg->path);
-	b->file.fd = b->file.direct_fd = -1;
 	ret = set_up(b, cfg, e);
 	if (!ret) {
 		vc = (struct virtio_config){ .ops = &blk_ops,
@@ -199,16 +277,86 @@ void virtio_blk_free(struct virtio_blk *b)
 	/* Serving the queue starts I/O and arms the timer; both kick the queue. */
 	virtio_leave(&b->dev);
 	ratelimit_free(&b->limit);
-	blkio_free(b->io);
+	loop_event_free(b->reaper);
+	while (b->retired) {
+		struct blk_medium *m = b->retired;
+
+		b->retired = m->next;
+		free_medium(m);
+	}
+	free_medium(b->medium);
 	virtio_fini(&b->dev);
 	for (i = 0; b->requests && i < QUEUE_SIZE; i++) {
 		mem_drop_hold(&b->requests[i].hold);
 		free(b->requests[i].bounce);
 	}
 	free(b->requests);
-	blkfile_close(&b->file);
-	free(b->path);
 	free(b);
+}
+
+/* ---- changes while it runs ---- */
+
+/* The same file, perhaps of another size by now: nobody else may lock it, not even we. */
+static int resize(struct virtio_blk *b, struct err *e)
+{
+	uint64_t size;
+	int r = blkfile_size(&b->medium->file, &size, e);
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&b->dev.lock);
+	b->medium->file.size = size;
+	b->space.capacity = size / SECTOR_SIZE;
+	virtio_config_changed(&b->dev);
+	pthread_mutex_unlock(&b->dev.lock);
+	return 0;
+}
+
+int virtio_blk_set_path(struct virtio_blk *b, const char *path, struct err *e)
+{
+	struct blk_medium *m, *old = b->medium;
+	bool idle;
+	int r;
+
+	if (blkfile_is(&old->file, path))
+		return resize(b, e);
+	r = open_medium(&m, b, path, old->file.read_only, e);
+	if (r)
+		return r;
+	/* The driver has read this once, and counts on it. */
+	if (m->file.block_size > b->space.blk_size) {
+		r = err_set(e, -EINVAL, "disk %s has blocks of %u bytes, and the guest was told %u",
+			path, m->file.block_size, b->space.blk_size);
+		free_medium(m);
+		return r;
+	}
+	pthread_mutex_lock(&b->dev.lock);
+	b->medium = m;
+	b->space.capacity = m->file.size / SECTOR_SIZE;
+	idle = old->busy == 0;
+	if (idle)
+		blkfile_unlock(&old->file);
+	old->next = b->retired;
+	b->retired = old;
+	virtio_config_changed(&b->dev);
+	pthread_mutex_unlock(&b->dev.lock);
+	/* Not here, where freeing could wait for a callback, which may wait to run. */
+	if (idle)
+		loop_timer_set(b->reaper, 0);
+	return 0;
+}
+
+int virtio_blk_set_limit(struct virtio_blk *b, const struct ratelimit_config *limit, struct err *e)
+{
+	int r;
+
+	pthread_mutex_lock(&b->dev.lock);
+	r = ratelimit_set(&b->limit, limit, e);
+	pthread_mutex_unlock(&b->dev.lock);
+	/* What waits for tokens may have them now. */
+	if (!r)
+		virtio_kick(&b->dev, 0);
+	return r;
 }
 
 struct virtio_dev *virtio_blk_dev(struct virtio_blk *b)
@@ -218,5 +366,5 @@ struct virtio_dev *virtio_blk_dev(struct virtio_blk *b)
 
 const char *virtio_blk_engine(const struct virtio_blk *b)
 {
-	return blkio_name(b->io);
+	return blkio_name(b->medium->io);
 }

@@ -45,6 +45,15 @@ int virtio_blk_new(struct virtio_blk **out, const struct blk_config *cfg, struct
  */
 void virtio_blk_free(struct virtio_blk *b);
 
+/*
+ * Another file in this one's place; the same one, when it has another size by now. The driver is told
+ * by a configuration interrupt. What is under way ends on the file it began on. On error all is as
+ * before. One thread, any but the loop's, without the device's lock; opening may wait for the disk.
+ */
+int virtio_blk_set_path(struct virtio_blk *b, const char *path, struct err *e);
+/* New limits, full at first. Any thread, without the device's lock. */
+int virtio_blk_set_limit(struct virtio_blk *b, const struct ratelimit_config *limit, struct err *e);
+
 /* For a transport. */
 struct virtio_dev *virtio_blk_dev(struct virtio_blk *b);
 

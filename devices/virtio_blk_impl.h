@@ -30,9 +30,23 @@
 /* The request is under way; its status is not known yet. */
 #define PENDING (-1)
 
+/*
+ * The file that the disk is, and what moves its data. The disk may be given another while it runs: what
+ * is under way ends on the one it began on, which is freed after the last of it.
+ */
+struct blk_medium {
+	struct virtio_blk *disk;
+	struct blk_medium *next; /* of those that are no longer the disk's */
+	char *path;
+	struct blkfile file;
+	struct blkio *io;
+	unsigned int busy; /* requests */
+};
+
 struct blk_request {
 	struct virtio_blk *disk;
-	struct blk_request *next; /* free */
+	struct blk_medium *medium; /* while it is taken */
+	struct blk_request *next;  /* free */
 	struct virtq_chain chain;
 	uint32_t type;
 	uint64_t off;	/* of a transfer, in the file */
@@ -49,22 +63,35 @@ struct blk_request {
 	struct iovec iov[VIRTQ_SEGS_MAX];
 };
 
+/* For metrics. */
+struct blk_counts {
+	uint64_t reads, writes, flushes; /* that succeeded */
+	uint64_t read_bytes, write_bytes;
+	uint64_t failures; /* of the host */
+	uint64_t invalid;  /* that the driver should not have asked for */
+	uint64_t events;   /* notifications */
+};
+
 struct virtio_blk {
 	struct virtio_dev dev;
 	struct ratelimit limit;
-	struct blkfile file;
-	struct blkio *io;
-	char *path;
+	struct blk_medium *medium, *retired;
+	struct loop_event *reaper;
 	enum blk_cache cache;
+	enum blk_engine engine;
+	struct loop *loop;
 	char id[VIRTIO_BLK_ID_BYTES];
 	struct virtio_blk_config space;
 	struct blk_request *requests, *free;
+	struct blk_counts counts;
 	struct log_gate errors; /* of the host; each disk may tell of its own */
 };
 
 /* There is one: no more chains are under way than the queue has entries. */
 struct blk_request *blk_take(struct virtio_blk *b);
 void blk_release(struct blk_request *r);
+/* It was never taken. */
+void blk_put_free(struct blk_request *r);
 
 /* What is asked? Nothing is done yet. PENDING, or the status: nothing to do. */
 int blk_parse(struct virtio_blk *b, struct blk_request *r, const struct virtq_chain *c,
@@ -73,7 +100,7 @@ int blk_parse(struct virtio_blk *b, struct blk_request *r, const struct virtq_ch
 /* Does what blk_parse found, with a copy of the chain, or gives it back with its status at once. */
 void blk_begin(struct blk_request *r, const struct virtq_chain *c, int status);
 
-/* I/O has ended; for blkio_new, with the struct virtio_blk. */
+/* I/O has ended; for blkio_new, with the struct blk_medium. */
 void blk_on_done(void *arg, struct blkio_req *list);
 
 #endif

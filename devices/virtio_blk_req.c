@@ -10,7 +10,7 @@
 
 static bool in_disk(const struct virtio_blk *b, uint64_t sector, uint64_t sectors)
 {
-	uint64_t capacity = b->file.size / SECTOR_SIZE;
+	uint64_t capacity = b->medium->file.size / SECTOR_SIZE;
 
 	return sector <= capacity && sectors <= capacity - sector;
 }
@@ -19,7 +19,7 @@ static int parse_transfer(
 	struct virtio_blk *b, struct blk_request *r, uint64_t sector, uint32_t len)
 {
 	r->cost = len;
-	if (r->type == VIRTIO_BLK_T_OUT && b->file.read_only)
+	if (r->type == VIRTIO_BLK_T_OUT && b->medium->file.read_only)
 		return VIRTIO_BLK_S_IOERR;
 	if (len % SECTOR_SIZE || !in_disk(b, sector, len / SECTOR_SIZE))
 		return VIRTIO_BLK_S_IOERR;
@@ -52,7 +52,7 @@ static int parse_ranges(struct virtio_blk *b, struct blk_request *r, const struc
 	int status = PENDING;
 	unsigned int i;
 
-	if (b->file.read_only)
+	if (b->medium->file.read_only)
 		return VIRTIO_BLK_S_IOERR;
 	if (!virtio_has(&b->dev, discard ? VIRTIO_BLK_F_DISCARD : VIRTIO_BLK_F_WRITE_ZEROES))
 		return VIRTIO_BLK_S_UNSUPP;
@@ -101,6 +101,8 @@ struct blk_request *blk_take(struct virtio_blk *b)
 	struct blk_request *r = b->free;
 
 	b->free = r->next;
+	r->medium = b->medium;
+	r->medium->busy++;
 	r->moved = r->piece = r->written = 0;
 	r->ranges = r->range = 0;
 	r->cost = 0;
@@ -108,12 +110,41 @@ struct blk_request *blk_take(struct virtio_blk *b)
 	return r;
 }
 
-void blk_release(struct blk_request *r)
+void blk_put_free(struct blk_request *r)
 {
-	free(r->bounce);
-	r->bounce = NULL;
 	r->next = r->disk->free;
 	r->disk->free = r;
+}
+
+static void count(const struct blk_request *r, int status)
+{
+	struct blk_counts *c = &r->disk->counts;
+
+	if (status != VIRTIO_BLK_S_OK) {
+		if (r->io.error)
+			c->failures++;
+		else
+			c->invalid++;
+		return;
+	}
+	c->reads += r->type == VIRTIO_BLK_T_IN;
+	c->writes += r->type == VIRTIO_BLK_T_OUT;
+	c->flushes += r->type == VIRTIO_BLK_T_FLUSH;
+	c->read_bytes += r->type == VIRTIO_BLK_T_IN ? r->moved : 0;
+	c->write_bytes += r->type == VIRTIO_BLK_T_OUT ? r->moved : 0;
+}
+
+void blk_release(struct blk_request *r)
+{
+	struct blk_medium *m = r->medium;
+
+	free(r->bounce);
+	r->bounce = NULL;
+	/* Not here: we may be in a callback of what is to be freed. */
+	if (--m->busy == 0 && m != r->disk->medium)
+		loop_timer_set(r->disk->reaper, 0);
+	r->medium = NULL;
+	blk_put_free(r);
 }
 
 /* Status last, and the chain back to the driver. */
@@ -122,6 +153,7 @@ static void finish(struct blk_request *r, int status)
 	struct virtio_dev *d = &r->disk->dev;
 	uint8_t byte = (uint8_t)status;
 
+	count(r, status);
 	if (is_alive(r))
 		virtio_write(d, 0, &r->chain, r->chain.write_len - 1, &byte, sizeof(byte));
 	/* Before the driver has its buffers back, and may do with them what it likes. */
@@ -170,7 +202,7 @@ static int queue_piece(struct blk_request *r)
 	r->io.iov_count = 1;
 	r->io.off = r->off + r->moved;
 	r->io.len = len;
-	blkio_queue(b->io, &r->io);
+	blkio_queue(r->medium->io, &r->io);
 	return PENDING;
 }
 
@@ -186,12 +218,12 @@ static bool queue_whole(struct blk_request *r)
 	r->io.iov_count = data_buffers(r, r->iov);
 	r->io.off = r->off;
 	r->io.len = r->piece = r->len;
-	if (blkfile_range_fits(&b->file, r->off, r->len) &&
-		!blkfile_memory_fits(&b->file, r->iov, r->io.iov_count))
+	if (blkfile_range_fits(&r->medium->file, r->off, r->len) &&
+		!blkfile_memory_fits(&r->medium->file, r->iov, r->io.iov_count))
 		return false;
 	if (b->dev.is_protected)
 		mem_hold(b->dev.mem, &r->hold, c->gpa, c->iov, c->readable + c->writable);
-	blkio_queue(b->io, &r->io);
+	blkio_queue(r->medium->io, &r->io);
 	return true;
 }
 
@@ -205,7 +237,7 @@ static int begin_transfer(struct blk_request *r)
 	if (posix_memalign((void **)&r->bounce, PIECE_ALIGN, min_u64(r->len, PIECE_MAX))) {
 		r->bounce = NULL;
 		log_gated(&b->errors, LOG_WARN, "disk %s: out of memory for a request, which fails",
-			b->path);
+			r->medium->path);
 		return VIRTIO_BLK_S_IOERR;
 	}
 	return queue_piece(r);
@@ -236,7 +268,7 @@ static int next_range(struct blk_request *r)
 		r->io.unmap = z->flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
 		r->io.off = z->sector * SECTOR_SIZE;
 		r->io.len = (uint64_t)z->num_sectors * SECTOR_SIZE;
-		blkio_queue(r->disk->io, &r->io);
+		blkio_queue(r->medium->io, &r->io);
 		return PENDING;
 	}
 	return VIRTIO_BLK_S_OK;
@@ -270,7 +302,7 @@ static int start(struct blk_request *r)
 		return begin_transfer(r);
 	case VIRTIO_BLK_T_FLUSH:
 		r->io.op = BLKIO_FLUSH;
-		blkio_queue(r->disk->io, &r->io);
+		blkio_queue(r->medium->io, &r->io);
 		return PENDING;
 	case VIRTIO_BLK_T_GET_ID:
 		return get_id(r);
@@ -304,7 +336,7 @@ static void log_failure(const struct blk_request *r)
 		hint = " (raise the limit of nacre's file size, ulimit -f)";
 	else if (r->io.error == -EIO)
 		hint = " (the file is shorter than it was at the start, or its medium is bad)";
-	log_gated(&r->disk->errors, LOG_WARN, "disk %s: %s at byte %llu: %s%s", r->disk->path,
+	log_gated(&r->disk->errors, LOG_WARN, "disk %s: %s at byte %llu: %s%s", r->medium->path,
 		names[r->io.op], (unsigned long long)r->io.off, strerror(-r->io.error), hint);
 }
 
@@ -329,7 +361,8 @@ static void go_on(struct blk_request *r)
 
 void blk_on_done(void *arg, struct blkio_req *list)
 {
-	struct virtio_blk *b = arg;
+	struct blk_medium *m = arg;
+	struct virtio_blk *b = m->disk;
 	struct blkio_req *next;
 
 	pthread_mutex_lock(&b->dev.lock);
@@ -337,7 +370,7 @@ void blk_on_done(void *arg, struct blkio_req *list)
 		next = list->next;
 		go_on(list->owner);
 	}
-	blkio_submit(b->io);
+	blkio_submit(m->io);
 	virtio_notify(&b->dev, 0);
 	pthread_mutex_unlock(&b->dev.lock);
 }

@@ -146,6 +146,9 @@ static int send_frame(
 		skip = 0;
 	}
 	r = netio_send(n->io, h, n->tx_iov, count);
+	n->counts.tx_packets += !r;
+	n->counts.tx_bytes += r ? 0 : c->read_len - NET_HEADER;
+	n->counts.tx_failures += r && r != -EAGAIN;
 	if (r == -EFAULT)
 		virtio_fault(&n->dev, "frame to send: private page");
 	if (r == -ENODEV)
@@ -162,6 +165,7 @@ static bool transmit(struct virtio_net *n, struct virtio_net_hdr_v1 *h, const st
 	if (flaw) {
 		log_limited(LOG_WARN, "%s: frame of %u bytes from the guest dropped: %s",
 			n->io->name, len, flaw);
+		n->counts.tx_malformed++;
 		return true;
 	}
 	if (!n->space.status)
@@ -210,10 +214,13 @@ static void net_notify(struct virtio_dev *d, unsigned int q)
 	/* A notification from before the kernel took over. It has got it too. */
 	if (n->vhost)
 		return;
-	if (q == NET_RX)
+	if (q == NET_RX) {
+		n->counts.rx_events++;
 		net_rx_run(n);
-	else
+	} else {
+		n->counts.tx_events++;
 		net_tx_run(n);
+	}
 }
 
 /* ---- events; on the loop, without the lock ---- */
@@ -224,6 +231,7 @@ static void on_backend(void *arg, int events)
 	struct virtio_dev *d = &n->dev;
 
 	pthread_mutex_lock(&d->lock);
+	n->counts.backend_events += (events & NETIO_READABLE) != 0;
 	if (events & NETIO_READABLE && !n->closing)
 		net_rx_run(n);
 	if (events & NETIO_WRITABLE && !n->closing && virtio_running(d) &&
@@ -281,8 +289,36 @@ static void net_config_read(struct virtio_dev *d, uint32_t off, void *data, unsi
 
 static const char *const queue_names[NET_QUEUES] = { "receiveq1", "transmitq1" };
 
+#define COUNTER(field) offsetof(struct virtio_net, field)
+
+static const struct virtio_counter counters[] = {
+	{ "rx_packets_count", COUNTER(counts.rx_packets) },
+	{ "rx_bytes_count", COUNTER(counts.rx_bytes) },
+	{ "rx_fails", COUNTER(counts.rx_failures) },
+	{ "rx_queue_event_count", COUNTER(counts.rx_events) },
+	{ "rx_tap_event_count", COUNTER(counts.backend_events) },
+	{ "rx_rate_limiter_throttled", COUNTER(rx.limit.refused) },
+	{ "no_rx_avail_buffer", COUNTER(counts.no_rx_buffer) },
+	{ "tx_packets_count", COUNTER(counts.tx_packets) },
+	{ "tx_bytes_count", COUNTER(counts.tx_bytes) },
+	{ "tx_fails", COUNTER(counts.tx_failures) },
+	{ "tx_malformed_frames", COUNTER(counts.tx_malformed) },
+	{ "tx_queue_event_count", COUNTER(counts.tx_events) },
+	{ "tx_rate_limiter_throttled", COUNTER(tx_limit.refused) },
+	{ "event_fails", COUNTER(dev.failed) },
+	{ NULL, 0 },
+};
+
+/* With vhost we see none of the frames. */
+static const struct virtio_counter vhost_counters[] = {
+	{ "event_fails", COUNTER(dev.failed) },
+	{ NULL, 0 },
+};
+
 static const struct virtio_ops net_ops = {
 	.name = "virtio-net",
+	.metrics = "net",
+	.counters = counters,
 	.id = VIRTIO_ID_NET,
 	.queue_names = queue_names,
 	.features = net_features,
@@ -296,6 +332,8 @@ static const struct virtio_ops net_ops = {
 /* A queue that was reset alone would have to be handed over anew; drivers do without. */
 static const struct virtio_ops vhost_ops = {
 	.name = "virtio-net",
+	.metrics = "net",
+	.counters = vhost_counters,
 	.id = VIRTIO_ID_NET,
 	.queue_names = queue_names,
 	.features = net_features,
@@ -381,6 +419,32 @@ void virtio_net_free(struct virtio_net *n)
 	virtio_fini(&n->dev);
 	netio_free(n->io);
 	free(n);
+}
+
+int virtio_net_set_limits(struct virtio_net *n, const struct ratelimit_config *rx,
+	const struct ratelimit_config *tx, struct err *e)
+{
+	int r;
+
+	if (n->vhost)
+		return err_set(e, -ENOTSUP,
+			"%s: the host's kernel serves this device, and knows no limits (start it "
+			"with one, or with vhost=off)",
+			n->io->name);
+	pthread_mutex_lock(&n->dev.lock);
+	/* Both or none. */
+	r = ratelimit_check(tx, e);
+	if (!r)
+		r = ratelimit_set(&n->rx.limit, rx, e);
+	if (!r)
+		r = ratelimit_set(&n->tx_limit, tx, e);
+	pthread_mutex_unlock(&n->dev.lock);
+	if (r)
+		return r;
+	/* What waits for tokens may have them now. */
+	virtio_kick(&n->dev, NET_RX);
+	virtio_kick(&n->dev, NET_TX);
+	return 0;
 }
 
 struct virtio_dev *virtio_net_dev(struct virtio_net *n)

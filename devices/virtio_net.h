@@ -48,6 +48,12 @@ int virtio_net_new(
 /* Accepts NULL. No vCPU may be running any more. */
 void virtio_net_free(struct virtio_net *n);
 
+/*
+ * New limits, full at first; both or none. Any thread, without the device's lock. -ENOTSUP with vhost.
+ */
+int virtio_net_set_limits(struct virtio_net *n, const struct ratelimit_config *rx,
+	const struct ratelimit_config *tx, struct err *e);
+
 /* For a transport. */
 struct virtio_dev *virtio_net_dev(struct virtio_net *n);
 

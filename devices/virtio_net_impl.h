@@ -50,6 +50,16 @@ struct net_rx {
 	uint8_t spill[RX_SPILL];
 };
 
+/* For metrics; of queues that are served here. */
+struct net_counts {
+	uint64_t rx_packets, rx_bytes, rx_failures; /* to the guest; dropped */
+	uint64_t tx_packets, tx_bytes,
+		tx_failures; /* from the guest; the backend would not have it */
+	uint64_t tx_malformed;
+	uint64_t rx_events, tx_events, backend_events;
+	uint64_t no_rx_buffer; /* times that a frame had to wait for one */
+};
+
 struct virtio_net {
 	struct virtio_dev dev;
 	struct netio *io;
@@ -57,6 +67,7 @@ struct virtio_net {
 	struct virtio_net_config space;
 	bool closing; /* the backend is to be left alone */
 	struct ratelimit tx_limit;
+	struct net_counts counts;
 	unsigned int tx_left; /* frames of this turn */
 	struct net_rx rx;
 	struct virtq_chain chain; /* for taking buffers */

@@ -194,6 +194,7 @@ static void drop_frame(struct virtio_net *n, const char *why)
 {
 	log_limited(LOG_INFO, "%s: frame of %u bytes for the guest dropped: %s", n->io->name,
 		n->rx.frame, why);
+	n->counts.rx_failures++;
 	n->rx.frame = 0;
 }
 
@@ -263,6 +264,7 @@ static bool deliver(struct virtio_net *n)
 			drop_frame(n, "longer than the driver's buffers");
 			return true;
 		}
+		n->counts.no_rx_buffer++;
 		return false;
 	}
 	if (!rx->is_paid && !ratelimit_take(&rx->limit, 1, rx->frame))
@@ -277,6 +279,8 @@ static bool deliver(struct virtio_net *n)
 	if (!copy_in(n, 0, &rx->header, NET_HEADER))
 		return false;
 	push_buffers(n, NET_HEADER + rx->frame, count);
+	n->counts.rx_packets++;
+	n->counts.rx_bytes += rx->frame;
 	rx->frame = 0;
 	return true;
 }

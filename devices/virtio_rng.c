@@ -14,6 +14,15 @@
 struct virtio_rng {
 	struct virtio_dev dev;
 	struct ratelimit limit;
+	uint64_t requests, bytes, host_failures;
+};
+
+static const struct virtio_counter counters[] = {
+	{ "entropy_event_count", offsetof(struct virtio_rng, requests) },
+	{ "entropy_bytes", offsetof(struct virtio_rng, bytes) },
+	{ "host_rng_fails", offsetof(struct virtio_rng, host_failures) },
+	{ "entropy_rate_limiter_throttled", offsetof(struct virtio_rng, limit.refused) },
+	{ NULL, 0 },
 };
 
 /* Fills the first len bytes of the chain, or fails the device. */
@@ -28,12 +37,14 @@ static void fill(struct virtio_dev *d, unsigned int q, const struct virtq_chain 
 		ssize_t got = getrandom(bytes, n, 0);
 
 		if (got <= 0) {
+			((struct virtio_rng *)d->model)->host_failures++;
 			virtio_fail(d, "getrandom: %s", strerror(errno));
 			return;
 		}
 		if (!virtio_write(d, q, c, off, bytes, (size_t)got))
 			return;
 		off += (uint32_t)got;
+		((struct virtio_rng *)d->model)->bytes += (uint64_t)got;
 	}
 }
 
@@ -49,6 +60,7 @@ static enum virtio_next serve_one(struct virtio_dev *d, unsigned int q, struct v
 		return VIRTIO_LATER;
 	else
 		fill(d, q, c, len);
+	r->requests++;
 	/* Failed or not: pushing tells the driver only while the device is sound. */
 	virtio_push(d, q, c, len);
 	return VIRTIO_NEXT;
@@ -78,6 +90,8 @@ static const char *const queue_names[] = { "requestq" };
 
 static const struct virtio_ops rng_ops = {
 	.name = "virtio-rng",
+	.metrics = "entropy",
+	.counters = counters,
 	.id = VIRTIO_ID_RNG,
 	.queue_names = queue_names,
 	.queue_reset = rng_queue_reset,

@@ -72,6 +72,8 @@ static enum virtio_next fill_one(struct virtio_dev *d, unsigned int q, struct vi
 		return VIRTIO_LATER;
 	if (virtio_write(d, q, chain, 0, &h, HEADER) && h.len)
 		virtio_write(d, q, chain, HEADER, v->bounce, h.len);
+	v->counts.rx_packets++;
+	v->counts.rx_bytes += h.len;
 	virtio_push(d, q, chain, HEADER + h.len);
 	return VIRTIO_NEXT;
 }
@@ -117,6 +119,8 @@ static enum virtio_next serve_one(struct virtio_dev *d, unsigned int q, struct v
 		virtio_push(d, q, chain, 0);
 		return VIRTIO_NEXT;
 	}
+	v->counts.tx_packets++;
+	v->counts.tx_bytes += h.len;
 	c = vsock_table_find(&v->table, h.dst_port, h.src_port);
 	if (h.src_cid != v->cid)
 		log_limited(LOG_WARN, "virtio-vsock: guest sends as CID %llu",
@@ -137,6 +141,8 @@ static void vsock_notify(struct virtio_dev *d, unsigned int q)
 {
 	struct virtio_vsock *v = d->model;
 
+	v->counts.rx_events += q == RX;
+	v->counts.tx_events += q == TX;
 	/* Buffers for events stay where they are: nothing happens that the guest must hear of. */
 	if (q == TX)
 		virtio_serve(d, TX, serve_one);
@@ -198,6 +204,7 @@ static void vsock_reset(struct virtio_dev *d)
 	while ((c = TAILQ_FIRST(&v->table.all))) {
 		vsock_leave_line(v, c);
 		vsock_conn_remove(&v->table, c);
+		v->counts.removed++;
 		c->state = VSOCK_RESET;
 		if (c->fd >= 0)
 			shutdown(c->fd, SHUT_RDWR);
@@ -227,8 +234,26 @@ static void vsock_config_read(struct virtio_dev *d, uint32_t off, void *data, un
 
 static const char *const queue_names[] = { "rx", "tx", "event" };
 
+#define COUNTER(field) offsetof(struct virtio_vsock, field)
+
+static const struct virtio_counter counters[] = {
+	{ "rx_queue_event_count", COUNTER(counts.rx_events) },
+	{ "rx_packets_count", COUNTER(counts.rx_packets) },
+	{ "rx_bytes_count", COUNTER(counts.rx_bytes) },
+	{ "tx_queue_event_count", COUNTER(counts.tx_events) },
+	{ "tx_packets_count", COUNTER(counts.tx_packets) },
+	{ "tx_bytes_count", COUNTER(counts.tx_bytes) },
+	{ "conns_added", COUNTER(counts.added) },
+	{ "conns_killed", COUNTER(counts.killed) },
+	{ "conns_removed", COUNTER(counts.removed) },
+	{ "event_fails", COUNTER(dev.failed) },
+	{ NULL, 0 },
+};
+
 static const struct virtio_ops vsock_ops = {
 	.name = "virtio-vsock",
+	.metrics = "vsock",
+	.counters = counters,
 	.id = VIRTIO_ID_VSOCK,
 	.queue_names = queue_names,
 	.reset = vsock_reset,

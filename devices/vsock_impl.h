@@ -60,6 +60,12 @@ struct virtio_vsock {
 	bool closing;		 /* callbacks are to do nothing any more */
 	bool ticking;
 	bool tx_waits; /* for room in rsts */
+	/* For metrics: packets and their data to the guest (rx) and from it, connections. */
+	struct {
+		uint64_t rx_events, rx_packets, rx_bytes;
+		uint64_t tx_events, tx_packets, tx_bytes;
+		uint64_t added, killed, removed;
+	} counts;
 	struct vsock_table table;
 	unsigned int draining; /* in the table; the first in its list is so for the longest time */
 	struct vsock_conns ready;

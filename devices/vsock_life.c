@@ -58,6 +58,7 @@ void vsock_discard(struct virtio_vsock *v, struct vsock_conn *c)
 	if (c->state == VSOCK_DRAINING)
 		v->draining--;
 	vsock_leave_line(v, c);
+	v->counts.removed++;
 	vsock_conn_remove(&v->table, c);
 	vsock_conn_free(c);
 }
@@ -66,6 +67,7 @@ void vsock_discard(struct virtio_vsock *v, struct vsock_conn *c)
 
 void vsock_reset_conn(struct virtio_vsock *v, struct vsock_conn *c)
 {
+	v->counts.killed++;
 	vsock_conn_hang_up(c);
 	c->state = VSOCK_RESET;
 	c->pending = 0;
@@ -182,6 +184,7 @@ void vsock_on_wanted(void *arg, int fd, uint32_t port)
 		close(fd);
 		return;
 	}
+	v->counts.added++;
 	c->owner = v;
 	c->fd = fd;
 	vsock_set_deadline(v, c, v->request_ms);
@@ -220,6 +223,7 @@ void vsock_receive_request(struct virtio_vsock *v, const struct virtio_vsock_hdr
 		vsock_refuse(v, h);
 		return;
 	}
+	v->counts.added++;
 	c->owner = v;
 	c->state = VSOCK_DIALING;
 	c->guest_buf = h->buf_alloc;

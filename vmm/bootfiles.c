@@ -2,6 +2,7 @@
 #include "vmm/bootfiles.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "arch/arch.h"
@@ -40,13 +41,15 @@ static int check_firmware(const struct boot_files *f, struct err *e)
 
 int bootfiles_read(struct boot_files *f, const struct config *c, struct err *e)
 {
-	int r = 0;
+	int r;
 
 	*f = (struct boot_files){
 		.kernel_path = c->kernel,
 		.firmware_path = c->firmware,
-		.params = c->params ? c->params : "",
 	};
+	r = config_params(c, &f->params, e);
+	if (r)
+		return r;
 	if (c->kernel && (r = blob_read(c->kernel, KERNEL_MAX, &f->kernel, e)) != 0)
 		r = err_prefix(e, r, "kernel");
 	else if (c->initrd && (r = blob_read(c->initrd, INITRD_MAX, &f->initrd, e)) != 0)
@@ -64,6 +67,8 @@ void bootfiles_free(struct boot_files *f)
 	blob_free(&f->kernel);
 	blob_free(&f->initrd);
 	blob_free(&f->firmware);
+	free(f->params);
+	f->params = NULL;
 }
 
 /* What is loaded, and what is measured: the same plan. */

@@ -5,19 +5,36 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "vmm/api/options.h"
 #include "vmm/config.h"
+#include "vmm/ctl.h"
 #include "vmm/util/err.h"
 
 /* The command line: which command, with which settings. Nothing here prints but cli_print_help. */
 
-enum command { CMD_RUN, CMD_MEASURE, CMD_DOCTOR, CMD_HELP, CMD_VERSION, COMMANDS };
+enum command {
+	CMD_RUN,
+	CMD_MEASURE,
+	CMD_API,
+	CMD_CTL,
+	CMD_DOCTOR,
+	CMD_HELP,
+	CMD_COMPLETION,
+	CMD_VERSION,
+	COMMANDS
+};
 
 struct cli {
 	enum command command;
-	struct config config; /* of run and measure */
-	bool json;	      /* of doctor and measure: print a report for programs */
-	bool text;	      /* of measure: print what the digest is of */
-	const char *topic;    /* of help: the name of a command, or NULL for all of them */
+	struct config config; /* of run and measure; of api, what its config file says */
+	struct api_options api;
+	bool json; /* of doctor and measure: print a report for programs */
+	bool text; /* of measure: print what the digest is of */
+	struct ctl_options ctl;
+	const char *words[CTL_OPERANDS]; /* of ctl: verb and operands */
+	unsigned int word_count;
+	const char *
+		topic; /* of completion: the shell; of help: the name of a command, or NULL for all of them */
 };
 
 /* Exit status of the program; part of its interface (man page, EXIT STATUS). */
@@ -29,8 +46,8 @@ enum exit_status {
 };
 
 /*
- * Parses the whole command line and, for run and measure, the config file it names; the result has passed
- * config_check. Returns 0, or -errno with a sentence for the user, which means EXIT_USAGE; then out
+ * Parses the whole command line and the config file it names; the result has passed config_check, but
+ * for that of api without a config file. Returns 0, or -errno with a sentence for the user, which means EXIT_USAGE; then out
  * holds nothing. Changes neither argv nor any global, and may be called any number of times.
  */
 int cli_parse(int argc, char **argv, struct cli *out, struct err *e);

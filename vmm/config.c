@@ -13,8 +13,6 @@
 /* A small guest may share all it has: Linux alone takes 64 MiB for its buffers. */
 #define SWIOTLB_MIB    64u
 #define SHARED_MIN_MIB 128
-/* Linux keeps 2048 bytes on both architectures, the end mark included, and cuts silently. */
-#define PARAMS_MAX 2047
 
 const char *const private_memory_names[PRIVATE_MEMORY_KINDS] = {
 	[PRIVATE_MEMORY_STRICT] = "strict",
@@ -30,6 +28,7 @@ _Static_assert(sizeof(enum conversion) == sizeof(uint32_t), "enum conversion");
 _Static_assert(sizeof(enum implicit) == sizeof(uint32_t), "enum implicit");
 _Static_assert(sizeof(enum console) == sizeof(uint32_t), "enum console");
 _Static_assert(sizeof(enum log_level) == sizeof(uint32_t), "enum log_level");
+_Static_assert(sizeof(enum log_format) == sizeof(uint32_t), "enum log_format");
 _Static_assert(sizeof(enum hugepages) == sizeof(uint32_t), "enum hugepages");
 
 #define FIELD(field) OPTION_FIELD(struct config, field)
@@ -75,6 +74,10 @@ static const struct option_def defs[] = {
 		.max = CPUS_MAX,
 		.arg = "N",
 		.help = "Number of virtual CPUs" },
+	{ .name = "smt",
+		FIELD(smt),
+		.type = OPTION_FLAG,
+		.help = "Tell an x86-64 guest that its CPUs are pairs of threads" },
 	{ .name = "mem",
 		.letter = 'm',
 		FIELD(mem_mib),
@@ -182,6 +185,20 @@ static const struct option_def defs[] = {
 		FIELD(entropy),
 		.type = OPTION_FLAG,
 		.help = "Add a source of random numbers (virtio-rng)" },
+	{ .name = "entropy-bandwidth",
+		FIELD(entropy_limit.bandwidth),
+		.type = OPTION_RATE,
+		.max = RATE_MAX,
+		.unit = "bytes a second",
+		.arg = "RATE",
+		.help = "Limit of the random numbers that the guest gets" },
+	{ .name = "entropy-ops",
+		FIELD(entropy_limit.ops),
+		.type = OPTION_RATE,
+		.max = RATE_MAX,
+		.unit = "requests a second",
+		.arg = "RATE",
+		.help = "Limit of the requests for them" },
 	{ .name = "hide-cpu-features",
 		FIELD(hide_cpu_features),
 		.type = OPTION_LIST,
@@ -210,6 +227,45 @@ static const struct option_def defs[] = {
 		NAMES(log_level_names),
 		.arg = "LEVEL",
 		.help = "How much to report on standard error" },
+	{ .name = "log-format",
+		FIELD(log_format),
+		NAMES(log_format_names),
+		.arg = "FORMAT",
+		.help = "What a report looks like; a line of json is an object" },
+	{ .name = "log-path",
+		FIELD(log_path),
+		FILE_ARG,
+		.help = "Write reports there, a file or a FIFO, not to standard error" },
+	{ .name = "show-level",
+		FIELD(show_level),
+		.type = OPTION_FLAG,
+		.help = "Put the level into each line there" },
+	{ .name = "show-log-origin",
+		FIELD(show_log_origin),
+		.type = OPTION_FLAG,
+		.help = "Put source file and line into each line there" },
+	{ .name = "module",
+		FIELD(log_module),
+		.type = OPTION_STRING,
+		.min = 1,
+		.max = 255,
+		.arg = "NAME",
+		.help = "Report only what source files say whose path begins so" },
+	{ .name = "metrics-path",
+		FIELD(metrics_path),
+		FILE_ARG,
+		.help = "Write metrics there, a line of JSON each minute; a file or a FIFO" },
+	{ .name = "serial-path",
+		FIELD(serial_path),
+		FILE_ARG,
+		.help = "Write there what the guest writes to the serial port; a file or a FIFO" },
+	{ .name = "serial-bandwidth",
+		FIELD(serial_limit),
+		.type = OPTION_RATE,
+		.max = RATE_MAX,
+		.unit = "bytes a second",
+		.arg = "RATE",
+		.help = "Limit of what the guest writes to the serial port; more is dropped" },
 	{ .name = "config-file",
 		FIELD(config_file),
 		FILE_ARG,
@@ -233,6 +289,19 @@ void config_init(struct config *c)
 		.protection = PROTECTION_NONE,
 		.private_memory = PRIVATE_MEMORY_STRICT,
 		.log_level = LOG_WARN,
+	};
+}
+
+struct log_config config_log(const struct config *c, const char *id)
+{
+	return (struct log_config){
+		.path = c->log_path,
+		.id = id,
+		.level = c->log_level,
+		.format = c->log_format,
+		.show_level = c->show_level,
+		.show_origin = c->show_log_origin,
+		.module = c->log_module,
 	};
 }
 
@@ -260,7 +329,7 @@ int config_hidden(const struct config *c, uint64_t *hidden, struct err *e)
  * Why memory of the protected modes has neither huge pages nor merging. Refused rather than
  * ignored: who asks for it counts on it.
  */
-static int check_memory(const struct config *c, struct err *e)
+static int check_pages(const struct config *c, struct err *e)
 {
 	const struct backing_options *o = &c->memory;
 	uint64_t page_mib = huge_page_size(o->hugepages) >> 20;
@@ -350,6 +419,34 @@ static int check_conversion(const struct config *c, struct err *e)
 	return 0;
 }
 
+int config_check_cpus(const struct config *c, struct err *e)
+{
+	if (c->smt && !arch_has_threads())
+		return err_set(e, -EINVAL,
+			"smt is for x86-64 guests: here CPUs have one thread each (leave it out)");
+	if (c->smt && c->cpus > 1 && c->cpus % 2)
+		return err_set(e, -EINVAL,
+			"smt does not fit %u CPUs: threads come in pairs (leave it out, or make "
+			"the number even)",
+			c->cpus);
+	return 0;
+}
+
+int config_check_memory(const struct config *c, struct err *e)
+{
+	int r;
+
+	/* Refused, not ignored: who writes "open" expects a private side to open. */
+	if (c->private_memory == PRIVATE_MEMORY_OPEN && !protection_has_gmem(c->protection) &&
+		c->protection != PROTECTION_AUTO)
+		return err_set(e, -EINVAL,
+			"private-memory open does not fit protection %s (add --protection private "
+			"or auto, or leave it out)",
+			protection_name(c->protection));
+	r = check_conversion(c, e);
+	return r ? r : check_pages(c, e);
+}
+
 int config_check(const struct config *c, struct err *e)
 {
 	uint64_t ignored;
@@ -365,16 +462,9 @@ int config_check(const struct config *c, struct err *e)
 		return err_set(e, -EINVAL,
 			"nothing to run: neither kernel nor firmware is given (add --kernel FILE, "
 			"--firmware FILE or --config-file FILE)");
-	/* Refused, not ignored: who writes "open" expects a private side to open. */
-	if (c->private_memory == PRIVATE_MEMORY_OPEN && !protection_has_gmem(c->protection) &&
-		c->protection != PROTECTION_AUTO)
-		return err_set(e, -EINVAL,
-			"private-memory open does not fit protection %s (add --protection private "
-			"or auto, or leave it out)",
-			protection_name(c->protection));
-	r = check_conversion(c, e);
+	r = config_check_cpus(c, e);
 	if (!r)
-		r = check_memory(c, e);
+		r = config_check_memory(c, e);
 	if (!r)
 		r = check_shares(c, e);
 	if (!r)

@@ -7,6 +7,7 @@
 
 #include "devices/blkfile.h"
 #include "devices/blkio.h"
+#include "devices/ratelimit.h"
 #include "mem/backing.h"
 #include "vmm/options.h"
 #include "vmm/util/err.h"
@@ -38,9 +39,10 @@ struct disk_config {
 	enum blk_cache cache;
 	enum blk_engine engine;
 	char *serial;
-	/* Per second; 0: no limit. */
-	uint64_t bandwidth; /* bytes */
-	uint64_t iops;	    /* requests */
+	struct ratelimit_config limit;
+	char *id;	/* its name in the API, or NULL */
+	bool root;	/* tell the kernel that its root file system is there */
+	char *partuuid; /* NULL, or the partition of it that the root file system is on */
 };
 
 /* The memory balloon. */
@@ -65,10 +67,10 @@ struct net_config {
 	char *backend; /* "tap=NAME" or "user" */
 	char *mac;     /* NULL: one that stays the same for this host and interface */
 	uint32_t mtu;  /* 0: not said to the guest */
-	/* Per second, to and from the guest; 0: no limit. */
-	uint64_t rx_bandwidth, tx_bandwidth; /* bytes */
-	uint64_t rx_pps, tx_pps;	     /* frames */
+	struct ratelimit_config rx_limit,
+		tx_limit; /* to and from the guest; operations are frames */
 	enum net_vhost vhost;
+	char *id; /* its name in the API, or NULL */
 };
 
 struct config {
@@ -88,6 +90,7 @@ struct config {
 	enum conversion conversion;
 	enum implicit implicit;
 	enum log_level log_level;
+	enum log_format log_format;
 	enum console console;
 	struct option_list disks;	      /* of struct disk_config */
 	struct option_list nets;	      /* of struct net_config */
@@ -95,8 +98,18 @@ struct config {
 	struct option_list vsock;	      /* none, or one struct vsock_config */
 	struct option_list hide_cpu_features; /* of char *: names for arch_feature_hide */
 	bool entropy;			      /* add a virtio entropy device */
-	bool probe;	  /* add the probe device, for tests and demonstrations */
-	bool dump_config; /* print this struct as JSON and stop */
+	struct ratelimit_config entropy_limit;
+	bool smt;		/* tell the guest that its CPUs are pairs of threads of cores */
+	bool track_dirty_pages; /* for snapshots of what has changed */
+	/* Where what the machine says goes; NULL: the log to standard error, metrics nowhere. */
+	char *log_path;
+	char *log_module; /* only what this part of the source says */
+	bool show_level, show_log_origin;
+	char *metrics_path;
+	char *serial_path; /* what the guest writes to the serial port; NULL: the terminal */
+	struct bucket_config serial_limit; /* bytes of it; what is too much is dropped */
+	bool probe;			   /* add the probe device, for tests and demonstrations */
+	bool dump_config;		   /* print this struct as JSON and stop */
 };
 
 /* The options of `nacre run`; offsets count from a struct config. */
@@ -117,12 +130,26 @@ const struct balloon_options *config_balloon(const struct config *c);
  */
 int config_check_vsock(const struct vsock_config *s, enum protection protection, struct err *e);
 
+/*
+ * The kernel's parameters: what the user said, and where the root file system is. The caller frees
+ * *out. -E2BIG or -ENOMEM.
+ */
+int config_params(const struct config *c, char **out, struct err *e);
+
 /* How many virtio devices it asks for; config_check sees to it that they fit. */
 #define CONFIG_VIRTIO_MAX 16u
 uint32_t config_virtio_count(const struct config *c);
 
+/* What log_setup wants; id: of the machine, or NULL. Borrows both. */
+struct log_config config_log(const struct config *c, const char *id);
+
 /* How much memory may be shared at once in modes with two addresses for a page, in bytes. */
 uint64_t config_shared_limit(const struct config *c);
+
+/* Parts of config_check that need no kernel: CPUs; memory and its protection; the balloon. */
+int config_check_cpus(const struct config *c, struct err *e);
+int config_check_memory(const struct config *c, struct err *e);
+int config_check_balloon(const struct config *c, struct err *e);
 
 /* Checks what no single setting shows: 0, or -EINVAL with what is missing or does not fit. */
 int config_check(const struct config *c, struct err *e);

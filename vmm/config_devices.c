@@ -2,14 +2,18 @@
 
 /* What is said of disks, the balloon and the sockets. Network devices: config_net.c. */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "devices/virtio_vsock.h"
 #include "devices/vsock_unix.h"
 #include "vmm/config_impl.h"
+#include "vmm/util/fd.h"
 #include "vmm/util/text.h"
 
-#define SERIAL_MAX 20 /* virtio 1.2, 5.2.6: the bytes of an id */
+#define PARTUUID_MAX 64
+#define SERIAL_MAX   20 /* virtio 1.2, 5.2.6: the bytes of an id */
 
 static const char *const cache_names[] = { "writeback", "unsafe", "direct" };
 static const char *const engine_names[] = { "auto", "io_uring", "aio", "sync" };
@@ -36,17 +40,33 @@ static const struct option_def disk_defs[] = {
 		.max = SERIAL_MAX,
 		.help = "What the guest sees as the disk's serial number" },
 	{ .name = "bandwidth",
-		DISK(bandwidth),
-		.type = OPTION_INTEGER,
+		DISK(limit.bandwidth),
+		.type = OPTION_RATE,
 		.max = RATE_MAX,
 		.unit = "bytes a second",
 		.help = "Limit of the bytes read and written" },
 	{ .name = "iops",
-		DISK(iops),
-		.type = OPTION_INTEGER,
+		DISK(limit.ops),
+		.type = OPTION_RATE,
 		.max = RATE_MAX,
 		.unit = "requests a second",
 		.help = "Limit of the requests" },
+	{ .name = "id",
+		DISK(id),
+		.type = OPTION_STRING,
+		.min = 1,
+		.max = CONFIG_ID_MAX,
+		.help = "What the API calls it" },
+	{ .name = "root",
+		DISK(root),
+		.type = OPTION_FLAG,
+		.help = "The kernel's root file system is on it" },
+	{ .name = "partuuid",
+		DISK(partuuid),
+		.type = OPTION_STRING,
+		.min = 1,
+		.max = PARTUUID_MAX,
+		.help = "The partition of it that has the root file system" },
 };
 
 const struct option_table config_disk_table = { disk_defs, ARRAY_SIZE(disk_defs) };
@@ -103,6 +123,61 @@ const struct balloon_options *config_balloon(const struct config *c)
 	return c->balloon.count ? c->balloon.items : NULL;
 }
 
+static const struct disk_config *root_disk(const struct config *c)
+{
+	const struct disk_config *disks = c->disks.items;
+	uint32_t i;
+
+	for (i = 0; i < c->disks.count; i++)
+		if (disks[i].root)
+			return &disks[i];
+	return NULL;
+}
+
+int config_params(const struct config *c, char **out, struct err *e)
+{
+	const struct disk_config *disks = c->disks.items, *d = root_disk(c);
+	const char *given = c->params ? c->params : "", *space = *given ? " " : "";
+	int len;
+
+	if (!d)
+		len = asprintf(out, "%s", given);
+	else if (d->partuuid)
+		len = asprintf(out, "%s%sroot=PARTUUID=%s %s", given, space, d->partuuid,
+			d->read_only ? "ro" : "rw");
+	else
+		len = asprintf(out, "%s%sroot=/dev/vd%c %s", given, space,
+			(char)('a' + (d - disks)), d->read_only ? "ro" : "rw");
+	if (len < 0) {
+		*out = NULL;
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	if (len <= PARAMS_MAX)
+		return 0;
+	free(*out);
+	*out = NULL;
+	return err_set(e, -E2BIG,
+		"params: %d characters with the root disk's, the kernel takes %u (shorten params)",
+		len, PARAMS_MAX);
+}
+
+static int check_root(const struct config *c, struct err *e)
+{
+	const struct disk_config *disks = c->disks.items, *first = root_disk(c);
+	_free char *params = NULL;
+	uint32_t i;
+	int r;
+
+	for (i = 0; i < c->disks.count; i++)
+		if (disks[i].root && &disks[i] != first)
+			return err_set(e, -EINVAL,
+				"disk, item %u: another disk is the root already (leave out one "
+				"of the two)",
+				i + 1);
+	r = config_params(c, &params, e);
+	return r ? -EINVAL : 0;
+}
+
 static int check_balloon_mode(enum protection protection, struct err *e)
 {
 	if (protection == PROTECTION_PKVM)
@@ -119,7 +194,7 @@ static int check_balloon_mode(enum protection protection, struct err *e)
 	return 0;
 }
 
-static int check_balloon(const struct config *c, struct err *e)
+int config_check_balloon(const struct config *c, struct err *e)
 {
 	const struct balloon_options *b = config_balloon(c);
 
@@ -182,7 +257,9 @@ int config_check_devices(const struct config *c, struct err *e)
 	int r = config_check_nets(c, e);
 
 	if (!r)
-		r = check_balloon(c, e);
+		r = check_root(c, e);
+	if (!r)
+		r = config_check_balloon(c, e);
 	if (!r && c->vsock.count)
 		r = config_check_vsock(c->vsock.items, c->protection, e);
 	if (!r && count > CONFIG_VIRTIO_MAX)

@@ -3,6 +3,7 @@
 /* Settings as a config file that means the same wherever it is put. */
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,6 +35,18 @@ static int path_value(const char *path, json_t **out, struct err *e)
 	return text_value(whole, out, e);
 }
 
+/* A number where one says it all. */
+static int rate_value(struct bucket_config rate, json_t **out, struct err *e)
+{
+	char text[OPTION_RATE_TEXT];
+
+	option_rate_text(&rate, text, sizeof(text));
+	if (strchr(text, ':'))
+		return text_value(text, out, e);
+	*out = json_integer((json_int_t)strtoull(text, NULL, 10));
+	return 0;
+}
+
 static int dump_list(const struct option_def *def, const void *base, json_t **out, struct err *e);
 
 static int dump_value(const struct option_def *def, const void *c, json_t **out, struct err *e)
@@ -45,6 +58,8 @@ static int dump_value(const struct option_def *def, const void *c, json_t **out,
 	case OPTION_INTEGER:
 		*out = json_integer(option_integer(def, c));
 		break;
+	case OPTION_RATE:
+		return rate_value(option_rate(def, c), out, e);
 	case OPTION_PATH:
 		return path_value(option_string(def, c), out, e);
 	case OPTION_STRING:

@@ -13,13 +13,25 @@
 #define NAMES(names) .type = OPTION_ENUM, .values = names, .value_count = ARRAY_SIZE(names)
 
 #define MEM_MIB_MAX (16LL << 20)
-#define RATE_MAX    INT64_MAX
+#define RATE_MAX    (1LL << 62)
+/* Of a disk or network device: a name in a path of the API. */
+#define CONFIG_ID_MAX 64
 /* More cannot be found: there is a slot for each, and 16 of them. */
 #define DISKS_MAX 15
 #define NETS_MAX  15
 
 extern const struct option_table config_disk_table, config_net_table, config_balloon_table,
 	config_vsock_table;
+
+#define NET_MTU_MIN 68u /* virtio 1.2, 5.1.4.1 */
+#define NET_MTU_MAX 65535u
+/* What the kernel takes for the name of one interface. */
+bool net_is_interface(const char *name);
+/* 0, or -EINVAL: that is no address, or none of one interface. */
+int net_check_mac(const char *text, struct err *e);
+
+/* Linux keeps 2048 bytes on both architectures, the end mark included, and cuts silently. */
+#define PARAMS_MAX 2047
 
 /* Their part of config_check. */
 int config_check_devices(const struct config *c, struct err *e);

@@ -8,11 +8,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "vmm/config_json_impl.h"
+#include "vmm/config_layout.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/text.h"
 
@@ -123,7 +125,7 @@ static int bad_syntax(const struct source *s, const json_error_t *error, struct 
 	return hint ? err_hint(e, r, "%s", hint) : r;
 }
 
-static const char *type_name(const json_t *v)
+const char *config_json_type(const json_t *v)
 {
 	switch (json_typeof(v)) {
 	case JSON_OBJECT:
@@ -161,6 +163,15 @@ static int set_path(const struct option_def *def, void *base, const char *path, 
 	return option_set_string(def, base, joined, e);
 }
 
+static int set_rate(const struct option_def *def, void *base, int64_t value, struct err *e)
+{
+	char text[32];
+
+	/* As text, so that what is refused is the same on the command line. */
+	snprintf(text, sizeof(text), "%" PRId64, value);
+	return option_set_text(def, base, text, e);
+}
+
 static bool type_fits(const struct option_def *def, const json_t *v)
 {
 	switch (def->type) {
@@ -168,6 +179,8 @@ static bool type_fits(const struct option_def *def, const json_t *v)
 		return json_is_boolean(v);
 	case OPTION_INTEGER:
 		return json_is_integer(v);
+	case OPTION_RATE:
+		return json_is_integer(v) || json_is_string(v);
 	case OPTION_STRING:
 	case OPTION_PATH:
 	case OPTION_ENUM:
@@ -181,25 +194,26 @@ static bool type_fits(const struct option_def *def, const json_t *v)
 	return false;
 }
 
-static int set_value(
-	const struct option_def *def, void *base, const struct source *s, json_t *v, struct err *e);
+static int set_value(const struct option_def *def, void *base, const struct source *s,
+	const json_t *v, struct err *e);
 
 /* An item is an object of its settings, or just the first of them. */
-static int set_item(
-	const struct option_def *def, void *item, const struct source *s, json_t *v, struct err *e)
+static int set_item(const struct option_def *def, void *item, const struct source *s,
+	const json_t *v, struct err *e)
 {
 	const struct option_def *first = &def->item->defs[0];
+	json_t *object = (json_t *)v; /* jansson has no iterator of const objects */
 	const char *key;
 	json_t *value;
 
 	if ((!def->first_named && type_fits(first, v)) || def->item->count == 1)
 		return set_value(first, item, s, v, e);
 	if (!json_is_object(v) && def->first_named)
-		return err_set(e, -EINVAL, "got %s, expected an object", type_name(v));
+		return err_set(e, -EINVAL, "got %s, expected an object", config_json_type(v));
 	if (!json_is_object(v))
-		return err_set(e, -EINVAL, "got %s, expected an object or %s", type_name(v),
+		return err_set(e, -EINVAL, "got %s, expected an object or %s", config_json_type(v),
 			first->type == OPTION_INTEGER ? "an integer" : "a string");
-	json_object_foreach(v, key, value)
+	json_object_foreach(object, key, value)
 	{
 		const struct option_def *inner = option_find(def->item, key);
 		char shown[TEXT_SHOWN];
@@ -216,8 +230,8 @@ static int set_item(
 	return 0;
 }
 
-static int add_item(
-	const struct option_def *def, void *base, const struct source *s, json_t *v, struct err *e)
+static int add_item(const struct option_def *def, void *base, const struct source *s,
+	const json_t *v, struct err *e)
 {
 	void *item;
 	int r = option_list_add(def, base, &item, e);
@@ -225,8 +239,8 @@ static int add_item(
 	return r ? r : set_item(def, item, s, v, e);
 }
 
-static int set_list(
-	const struct option_def *def, void *base, const struct source *s, json_t *v, struct err *e)
+static int set_list(const struct option_def *def, void *base, const struct source *s,
+	const json_t *v, struct err *e)
 {
 	size_t i;
 
@@ -241,8 +255,8 @@ static int set_list(
 	return 0;
 }
 
-static int set_value(
-	const struct option_def *def, void *base, const struct source *s, json_t *v, struct err *e)
+static int set_value(const struct option_def *def, void *base, const struct source *s,
+	const json_t *v, struct err *e)
 {
 	char expected[160];
 
@@ -251,10 +265,12 @@ static int set_value(
 		if (def->type == OPTION_LIST)
 			snprintf(expected, sizeof(expected), "an array%s",
 				def->item->count == 1 ? " of strings" : ", even of one");
-		return err_set(e, -EINVAL, "got %s, expected %s", type_name(v), expected);
+		return err_set(e, -EINVAL, "got %s, expected %s", config_json_type(v), expected);
 	}
 	if (def->type == OPTION_INTEGER)
 		return option_set_integer(def, base, json_integer_value(v), e);
+	if (def->type == OPTION_RATE && json_is_integer(v))
+		return set_rate(def, base, json_integer_value(v), e);
 	if (def->type == OPTION_PATH)
 		return set_path(def, base, s->path, json_string_value(v), e);
 	if (def->type == OPTION_LIST)
@@ -263,6 +279,13 @@ static int set_value(
 		return option_set_text(def, base, json_string_value(v), e);
 	option_set_flag(def, base, json_is_true(v));
 	return 0;
+}
+
+int config_set_json(const struct option_def *def, void *base, const json_t *v, struct err *e)
+{
+	const struct source none = { .path = "" };
+
+	return set_value(def, base, &none, v, e);
 }
 
 static int unknown_key(const char *key, struct err *e)
@@ -309,14 +332,15 @@ int config_parse(struct config *c, const char *path, const char *text, size_t le
 		return bad_syntax(&s, &error, e);
 	if (!json_is_object(root))
 		return err_set(e, -EINVAL, "%s: got %s, expected an object: { \"kernel\": ... }",
-			s.shown, type_name(root));
+			s.shown, config_json_type(root));
 	json_object_foreach(root, key, value)
 	{
-		r = set_key(c, &s, key, value, e);
+		r = layout_has(key, value) ? 0 : set_key(c, &s, key, value, e);
 		if (r)
 			return r;
 	}
-	return 0;
+	r = layout_set(c, root, &key, e);
+	return r ? bad_key(&s, key, r, e) : 0;
 }
 
 int config_load(struct config *c, const char *path, struct err *e)

@@ -2,6 +2,7 @@
 #ifndef NACRE_CONFIG_JSON_H
 #define NACRE_CONFIG_JSON_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -26,6 +27,12 @@ int config_load(struct config *c, const char *path, struct err *e);
 
 /* The same for text already in memory; path names it in messages and gives the folder. */
 int config_parse(struct config *c, const char *path, const char *text, size_t len, struct err *e);
+
+/* Sets one setting of the struct at base from JSON; a path counts from the working directory. */
+int config_set_json(const struct option_def *def, void *base, const json_t *v, struct err *e);
+
+/* "an object", "true": what kind of value that is, for messages. */
+const char *config_json_type(const json_t *v);
 
 /*
  * Prints c as a config file that means the same wherever it is put: every setting but those for

@@ -9,9 +9,7 @@
 #include "vmm/config_impl.h"
 #include "vmm/util/text.h"
 
-#define MTU_MIN 68 /* virtio 1.2, 5.1.4.1 */
-#define MTU_MAX 65535
-#define RATE(u) .type = OPTION_INTEGER, .max = RATE_MAX, .unit = u " a second"
+#define RATE(u) .type = OPTION_RATE, .max = RATE_MAX, .unit = u " a second"
 static const char *const vhost_names[] = { "auto", "on", "off" };
 _Static_assert(sizeof(enum net_vhost) == sizeof(uint32_t), "enum net_vhost");
 #define NET(field) OPTION_FIELD(struct net_config, field)
@@ -31,29 +29,35 @@ static const struct option_def net_defs[] = {
 	{ .name = "mtu",
 		NET(mtu),
 		.type = OPTION_INTEGER,
-		.max = MTU_MAX,
+		.max = NET_MTU_MAX,
 		.unit = "bytes",
 		.help = "What the guest is told of the largest packet" },
 	{ .name = "rx-bandwidth",
-		NET(rx_bandwidth),
+		NET(rx_limit.bandwidth),
 		RATE("bytes"),
 		.help = "Limit of what the guest receives" },
 	{ .name = "tx-bandwidth",
-		NET(tx_bandwidth),
+		NET(tx_limit.bandwidth),
 		RATE("bytes"),
 		.help = "Limit of what the guest sends" },
 	{ .name = "rx-pps",
-		NET(rx_pps),
+		NET(rx_limit.ops),
 		RATE("frames"),
 		.help = "Limit of the frames that the guest receives" },
 	{ .name = "tx-pps",
-		NET(tx_pps),
+		NET(tx_limit.ops),
 		RATE("frames"),
 		.help = "Limit of the frames that the guest sends" },
 	{ .name = "vhost",
 		NET(vhost),
 		NAMES(vhost_names),
 		.help = "Whether the host's kernel serves the queues" },
+	{ .name = "id",
+		NET(id),
+		.type = OPTION_STRING,
+		.min = 1,
+		.max = CONFIG_ID_MAX,
+		.help = "What the API calls it" },
 };
 
 const struct option_table config_net_table = { net_defs, ARRAY_SIZE(net_defs) };
@@ -112,7 +116,7 @@ void net_default_mac(const struct net_config *n, uint32_t item, const void *host
 }
 
 /* What the kernel accepts, but for % which stands for a number of its choice. */
-static bool is_interface_name(const char *name)
+bool net_is_interface(const char *name)
 {
 	size_t len = strlen(name);
 
@@ -129,7 +133,7 @@ static int check_backend(const struct net_config *n, struct err *e)
 	if (!tap && strcmp(n->backend, "user"))
 		return err_set(e, -EINVAL, "\"%s\" is neither tap=NAME nor user",
 			text_show(shown, sizeof(shown), n->backend));
-	if (tap && !is_interface_name(tap))
+	if (tap && !net_is_interface(tap))
 		return err_set(e, -EINVAL,
 			"\"%s\" is no name of an interface, expected 1 to 15 bytes without "
 			"blanks, /, : and %%",
@@ -137,36 +141,40 @@ static int check_backend(const struct net_config *n, struct err *e)
 	return 0;
 }
 
-static int check_mac(const struct net_config *n, struct err *e)
+int net_check_mac(const char *text, struct err *e)
 {
 	static const uint8_t zero[6];
 	char shown[TEXT_SHOWN];
 	uint8_t mac[6];
 
-	if (!n->mac)
-		return 0;
-	text_show(shown, sizeof(shown), n->mac);
-	if (!net_parse_mac(n->mac, mac))
-		return err_set(e, -EINVAL, "mac: \"%s\" is not like 02:00:00:12:34:56", shown);
+	text_show(shown, sizeof(shown), text);
+	if (!net_parse_mac(text, mac))
+		return err_set(e, -EINVAL, "\"%s\" is not like 02:00:00:12:34:56", shown);
 	if (mac[0] & 1 || !memcmp(mac, zero, sizeof(mac)))
 		return err_set(e, -EINVAL,
-			"mac: %s is no address of one interface (the first byte must be even)",
-			shown);
+			"%s is no address of one interface (the first byte must be even)", shown);
 	return 0;
+}
+
+static int check_mac(const struct net_config *n, struct err *e)
+{
+	int r = n->mac ? net_check_mac(n->mac, e) : 0;
+
+	return r ? err_prefix(e, r, "mac") : 0;
 }
 
 static int check_mtu(const struct net_config *n, struct err *e)
 {
-	if (n->mtu && n->mtu < MTU_MIN)
+	if (n->mtu && n->mtu < NET_MTU_MIN)
 		return err_set(e, -EINVAL,
 			"mtu: %u is less than %u (leave it out, or make it larger)", n->mtu,
-			MTU_MIN);
+			NET_MTU_MIN);
 	return 0;
 }
 
 bool net_is_limited(const struct net_config *n)
 {
-	return n->rx_bandwidth || n->tx_bandwidth || n->rx_pps || n->tx_pps;
+	return ratelimit_limits(&n->rx_limit) || ratelimit_limits(&n->tx_limit);
 }
 
 static int check_vhost(const struct net_config *n, enum protection p, struct err *e)

@@ -17,6 +17,7 @@ static void on_mmio(struct vcpu *v)
 	uint64_t addr = run->mmio.phys_addr;
 	const char *note = arch_mmio_note(&v->vm->layout, addr);
 
+	stats_count(run->mmio.is_write ? &v->stats.mmio_write : &v->stats.mmio_read);
 	if (note)
 		log_limited(LOG_WARN, "guest: %s", note);
 	if (!len || vm_access_shared(v->vm, v, gpa(addr), run->mmio.data, len, run->mmio.is_write))
@@ -37,6 +38,7 @@ static void on_io(struct vcpu *v)
 	char *data = (char *)run + run->io.data_offset;
 	uint32_t i;
 
+	stats_count(run->io.direction == KVM_EXIT_IO_OUT ? &v->stats.io_out : &v->stats.io_in);
 	for (i = 0; i < run->io.count; i++, data += run->io.size) {
 		if (run->io.direction == KVM_EXIT_IO_OUT)
 			bus_write(&v->vm->port, run->io.port, data, run->io.size);
@@ -80,6 +82,7 @@ static void fail_noting(struct vcpu *v, const char *what, const char *note)
 {
 	char regs[1600] = "";
 
+	stats_count(&v->stats.failures);
 	if (v->vm->config.protection == PROTECTION_NONE && arch_dump(v->fd, regs, sizeof(regs))[0])
 		log_error("registers of vCPU %u%s:\n%s", v->index, note, regs);
 	vm_end(v->vm, VM_FAILED, "vCPU %u: %s%s", v->index, what,

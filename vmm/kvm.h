@@ -68,6 +68,8 @@ int kvm_get_sregs(int vcpu, struct kvm_sregs *sregs, struct err *e);
 int kvm_set_sregs(int vcpu, const struct kvm_sregs *sregs, struct err *e);
 int kvm_get_regs(int vcpu, struct kvm_regs *regs, struct err *e);
 int kvm_set_regs(int vcpu, const struct kvm_regs *regs, struct err *e);
+/* The guest was paused: it is told by its clock, if that is KVM's; -EINVAL if not. */
+int kvm_tell_paused(int vcpu, struct err *e);
 int kvm_set_msr(int vcpu, uint32_t index, uint64_t value, struct err *e);
 /* The guest's accesses to these few come to us, as KVM_EXIT_X86_RDMSR and WRMSR. Once a VM. */
 int kvm_forward_msrs(int vm, const uint32_t *index, unsigned int count, struct err *e);

@@ -55,6 +55,11 @@ int kvm_create_pit(int vm, struct err *e)
 	return r < 0 ? r : KVM_IOCTL(vm, KVM_REINJECT_CONTROL, &reinject, e);
 }
 
+int kvm_tell_paused(int vcpu, struct err *e)
+{
+	return KVM_IOCTL(vcpu, KVM_KVMCLOCK_CTRL, NULL, e);
+}
+
 int kvm_set_tss(int vm, uint64_t tss_gpa, uint64_t identity_gpa, struct err *e)
 {
 	int r = KVM_IOCTL(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_gpa, e);

@@ -11,6 +11,7 @@
 #include "mem/guard.h"
 #include "vmm/bootfiles.h"
 #include "vmm/memlock.h"
+#include "vmm/metrics.h"
 #include "vmm/protect.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
@@ -97,6 +98,21 @@ static void on_resumed(void *arg, int signo, short events)
 	tty_resume(m->tty);
 }
 
+static void read_parts(const struct machine *m, struct stats_report *out)
+{
+	struct serial_counts uart = { 0 };
+	uint32_t i;
+
+	for (i = 0; i < m->vm->vcpu_count; i++)
+		stats_add_vcpu(out, &m->vm->vcpus[i].stats);
+	if (m->serial)
+		serial_read_counts(m->serial, &uart);
+	out->uart.reads = uart.reads;
+	out->uart.writes = uart.writes;
+	out->uart.dropped = uart.dropped;
+	out->protection = m->vm->config.protection;
+}
+
 void machine_stats(struct machine *m, struct stats_report *out)
 {
 	*out = (struct stats_report){
@@ -105,8 +121,24 @@ void machine_stats(struct machine *m, struct stats_report *out)
 		.ram_bytes = m->vm->config.ram_bytes,
 	};
 	stats_read(&m->vm->stats, out);
+	read_parts(m, out);
 	if (m->virtio)
 		virtio_set_stats(m->virtio, out);
+}
+
+static void read_stats(void *machine, struct stats_report *out)
+{
+	machine_stats(machine, out);
+}
+
+int machine_write_metrics(struct machine *m, const char *path, struct err *e)
+{
+	int r = metrics_new(&m->metrics, m->control, NULL, e);
+
+	if (r)
+		return r;
+	metrics_set_source(m->metrics, read_stats, m);
+	return metrics_open(m->metrics, path, e);
 }
 
 /* Who sends the signal wants to see it, whatever the log level. */
@@ -125,6 +157,14 @@ static void on_stats(void *arg, int signo, short events)
 	stats_print(&report, out);
 	if (!fclose(out))
 		log_raw(text, len);
+}
+
+static void on_press(void *arg, int signo, short events)
+{
+	(void)signo;
+	(void)events;
+	if (!machine_press_button(arg))
+		log_warn("this machine has no power button (only those of x86-64 have one)");
 }
 
 /* True when all is written. What virtio devices still have of the output follows as there is room. */
@@ -153,8 +193,10 @@ static void on_drain_tick(void *arg)
 
 static int make_loops(struct machine *m, struct err *e)
 {
-	int r = loop_new(&m->control, NULL, e);
+	int r = m->control ? 0 : loop_new(&m->own_control, NULL, e);
 
+	if (m->own_control)
+		m->control = m->own_control;
 	m->vm->control = m->control;
 	if (!r)
 		r = loop_add_timer(m->control, on_drain_tick, m, &m->drain_tick, e);
@@ -200,6 +242,7 @@ static int catch_signals(struct machine *m, struct err *e)
 	sigemptyset(&set);
 	sigaddset(&set, SIGABRT);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	for (i = 0; i < ARRAY_SIZE(end_signals); i++)
 		sigaddset(&set, end_signals[i]);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -209,6 +252,8 @@ static int catch_signals(struct machine *m, struct err *e)
 				m->control, end_signals[i], on_signal, m, &m->signals[i], e);
 	if (!r)
 		r = loop_add_signal(m->control, SIGUSR1, on_stats, m, &m->asked, e);
+	if (!r)
+		r = loop_add_signal(m->control, SIGUSR2, on_press, m, &m->pressed, e);
 	return r ? r : loop_add_signal(m->control, SIGCONT, on_resumed, m, &m->resumed, e);
 }
 
@@ -234,6 +279,7 @@ int machine_arch_config(const struct config *c, struct arch_config *out, struct 
 	*out = (struct arch_config){
 		.protection = c->protection,
 		.cpus = c->cpus,
+		.smt = c->smt,
 		.ram_bytes = c->mem_mib << 20,
 		.conversion = c->conversion,
 		.implicit = c->implicit,
@@ -290,7 +336,7 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 	return r ? r : machine_add_devices(m, e);
 }
 
-int machine_build(struct machine **out, const struct config *c, struct err *e)
+int machine_build(struct machine **out, const struct config *c, struct loop *control, struct err *e)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 	struct boot_files files;
@@ -299,6 +345,7 @@ int machine_build(struct machine **out, const struct config *c, struct err *e)
 	if (!m)
 		return err_set(e, -ENOMEM, "machine: out of memory");
 	m->config = c;
+	m->control = control;
 	m->started_ms = clock_ms();
 	machine_init_devices(m);
 	m->power = (struct power){ &power_ops, m };
@@ -324,16 +371,21 @@ void machine_free(struct machine *m)
 
 	if (!m)
 		return;
+	/* The last line says what all of them have done. */
+	if (m->metrics)
+		metrics_set_source(m->metrics, NULL, NULL);
+	metrics_free(m->metrics);
 	machine_free_devices(m);
 	loop_free(m->io);
 	for (i = 0; i < ARRAY_SIZE(m->signals); i++)
 		loop_event_free(m->signals[i]);
 	loop_event_free(m->asked);
+	loop_event_free(m->pressed);
 	loop_event_free(m->resumed);
 	loop_event_free(m->resized);
 	loop_event_free(m->drain_tick);
 	loop_free(m->console);
-	loop_free(m->control);
+	loop_free(m->own_control);
 	vm_free(m->vm);
 	free(m);
 }
@@ -375,7 +427,7 @@ static void tell_measurement(const struct machine *m)
 	log_raw(line, (size_t)n);
 }
 
-int machine_run(struct machine *m, struct err *e)
+int machine_start(struct machine *m, struct err *e)
 {
 	int r = loop_start_thread(m->console, "nacre-console", e);
 
@@ -385,14 +437,66 @@ int machine_run(struct machine *m, struct err *e)
 		tell_measurement(m);
 	if (!r)
 		r = vm_start(m->vm, &m->entry, e);
-	if (r)
+	if (r) {
 		vm_end(m->vm, VM_FAILED, "%s", "not started");
-	else
-		loop_run(m->control);
-	vm_join(m->vm);
-	if (!r)
-		drain_console(m);
+		vm_join(m->vm);
+	}
 	return r;
+}
+
+void machine_pause(struct machine *m)
+{
+	if (m->is_paused)
+		return;
+	vm_pause(m->vm);
+	m->is_paused = true;
+}
+
+void machine_resume(struct machine *m)
+{
+	if (!m->is_paused)
+		return;
+	m->is_paused = false;
+	vm_resume(m->vm);
+}
+
+bool machine_press_button(struct machine *m)
+{
+	irq_raise(&m->button);
+	return m->button.fd >= 0;
+}
+
+const struct virtio_set *machine_virtio(const struct machine *m)
+{
+	return m->virtio;
+}
+
+void machine_get_protection(const struct machine *m, struct machine_protection *out)
+{
+	*out = (struct machine_protection){
+		.mode = m->vm->config.protection,
+		.is_open = m->vm->config.open_memory,
+		.digest = m->is_measured ? m->digest : NULL,
+	};
+}
+
+void machine_finish(struct machine *m)
+{
+	/* Those who are held have yet to see that it has ended. */
+	machine_resume(m);
+	vm_join(m->vm);
+	drain_console(m);
+}
+
+int machine_run(struct machine *m, struct err *e)
+{
+	int r = machine_start(m, e);
+
+	if (r)
+		return r;
+	loop_run(m->control);
+	machine_finish(m);
+	return 0;
 }
 
 enum vm_end machine_end(const struct machine *m, const char **text, int *signo)

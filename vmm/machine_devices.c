@@ -54,7 +54,6 @@ static int make_rtc(
 static int make_power(
 	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
 {
-	(void)e;
 	*d = (struct bus_dev){ .name = "power", .ops = &power_bus_ops, .dev = &m->power };
 	if (row->kind == PLATFORM_I8042)
 		*d = (struct bus_dev){ .name = "i8042", .ops = &i8042_ops, .dev = &m->power };
@@ -62,6 +61,8 @@ static int make_power(
 		*d = (struct bus_dev){ .name = "acpi", .ops = &acpi_ops, .dev = &m->power };
 	if (row->kind == PLATFORM_PVPANIC)
 		*d = (struct bus_dev){ .name = "pvpanic", .ops = &pvpanic_ops, .dev = &m->power };
+	if (row->kind == PLATFORM_ACPI)
+		return vm_add_irq(m->vm, row->irq, &m->button, e);
 	return 0;
 }
 
@@ -148,6 +149,7 @@ void machine_init_devices(struct machine *m)
 {
 	m->serial_irq.fd = -1;
 	m->rtc_irq.fd = -1;
+	m->button.fd = -1;
 }
 
 int machine_add_devices(struct machine *m, struct err *e)
@@ -165,5 +167,6 @@ void machine_free_devices(struct machine *m)
 	fd_close(&m->serial_irq.fd);
 	pl031_free(m->rtc);
 	fd_close(&m->rtc_irq.fd);
+	fd_close(&m->button.fd);
 	probe_dev_free(m->probe);
 }

@@ -19,10 +19,13 @@
 struct machine {
 	const struct config *config;
 	struct vm *vm;
-	struct loop *control;
+	struct loop *control;	  /* own_control, or borrowed */
+	struct loop *own_control; /* or NULL */
 	struct loop *console;
 	struct loop_event *signals[MACHINE_END_SIGNALS];
-	struct loop_event *asked; /* SIGUSR1 */
+	struct loop_event *asked;   /* SIGUSR1 */
+	struct loop_event *pressed; /* SIGUSR2 */
+	struct metrics *metrics;    /* or NULL */
 	struct loop_event *resumed;
 	uint64_t started_ms; /* clock_ms */
 	struct loop_event *resized;
@@ -34,11 +37,13 @@ struct machine {
 	struct irq_line rtc_irq;
 	struct probe_dev *probe;
 	struct power power;
-	struct loop *io; /* of the virtio devices; NULL without any */
+	struct irq_line button; /* of ACPI */
+	struct loop *io;	/* of the virtio devices; NULL without any */
 	struct virtio_set *virtio;
 	struct boot_entry entry;
 	bool is_measured;
 	uint8_t digest[SHA256_SIZE]; /* of what was loaded, when it is */
+	bool is_paused;
 	_Atomic bool staged;
 	atomic_bool cancel; /* asked to stop once more: do not wait for the console's reader */
 	_Atomic int signo;

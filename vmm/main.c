@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/api/api.h"
 #include "vmm/cli.h"
+#include "vmm/completion.h"
 #include "vmm/config_json.h"
 #include "vmm/doctor.h"
 #include "vmm/machine.h"
@@ -22,6 +24,10 @@ static int complain(struct err *e, enum exit_status status)
 	/* Names come from files and guests; a terminal must not obey them. */
 	text_defuse(e->msg, strlen(e->msg));
 	fprintf(stderr, "nacre: %s\n", e->msg);
+	/* Who reads only the log wants to know too. */
+	if (log_has_file())
+		log_error("%s", e->msg);
+	log_finish();
 	return (int)status;
 }
 
@@ -41,10 +47,25 @@ static int report_end(enum vm_end end, const char *text, int signo)
 		log_info("%s", text);
 	} else {
 		fprintf(stderr, "nacre: %s\n", text);
+		if (log_has_file())
+			log_error("%s", text);
 		status = EXIT_GUEST;
 	}
+	log_finish();
 	/* Also when the guest had ended and a signal cut short the wait for its last output. */
 	return signo ? die_of(signo) : status;
+}
+
+/* id: of the machine, for the log; or NULL. */
+static int prepare(const struct config *config, const char *id, struct err *e)
+{
+	struct log_config log = config_log(config, id);
+
+	signal(SIGPIPE, SIG_IGN);
+	nofile_raise();
+	/* Ignored, as some launchers leave it, children would end without being waited for. */
+	signal(SIGCHLD, SIG_DFL);
+	return log_setup(&log, e);
 }
 
 /*
@@ -60,20 +81,39 @@ static int run(const struct config *config)
 	char copy[512];
 	int signo;
 
-	log_set_level(config->log_level);
-	signal(SIGPIPE, SIG_IGN);
-	nofile_raise();
-	/* Ignored, as some launchers leave it, children would end without being waited for. */
-	signal(SIGCHLD, SIG_DFL);
-	if (machine_build(&machine, config, &e))
+	if (prepare(config, NULL, &e) || machine_build(&machine, config, NULL, &e))
 		return complain(&e, EXIT_NO_START);
-	if (machine_run(machine, &e)) {
+	if ((config->metrics_path && machine_write_metrics(machine, config->metrics_path, &e)) ||
+		machine_run(machine, &e)) {
 		machine_free(machine);
 		return complain(&e, EXIT_NO_START);
 	}
 	end = machine_end(machine, &text, &signo);
 	snprintf(copy, sizeof(copy), "%s", text);
 	machine_free(machine);
+	return report_end(end, copy, signo);
+}
+
+/* The same for a machine that requests describe; it starts at once if a config file does. */
+static int serve(struct cli *cli)
+{
+	struct api *api;
+	struct err e = { "" };
+	enum vm_end end;
+	const char *text;
+	char copy[512];
+	int signo;
+
+	if (prepare(&cli->config, cli->api.id, &e) || api_new(&api, &cli->api, &cli->config, &e))
+		return complain(&e, EXIT_NO_START);
+	if (cli->api.config_file && api_start(api, &e)) {
+		api_free(api);
+		return complain(&e, EXIT_NO_START);
+	}
+	api_run(api);
+	end = api_end(api, &text, &signo);
+	snprintf(copy, sizeof(copy), "%s", text);
+	api_free(api);
 	return report_end(end, copy, signo);
 }
 
@@ -124,6 +164,16 @@ static int print_measurement(const struct cli *cli)
 	return check_printed(EXIT_OK);
 }
 
+static int control(const struct cli *cli)
+{
+	struct err e = { "" };
+	int r = ctl_run(&cli->ctl, cli->words, cli->word_count, stdout, &e);
+
+	if (r)
+		return complain(&e, r == -EREMOTEIO ? EXIT_GUEST : EXIT_NO_START);
+	return check_printed(EXIT_OK);
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = { "" };
@@ -144,6 +194,16 @@ int main(int argc, char **argv)
 		break;
 	case CMD_MEASURE:
 		status = print_measurement(&cli);
+		break;
+	case CMD_API:
+		status = serve(&cli);
+		break;
+	case CMD_CTL:
+		status = control(&cli);
+		break;
+	case CMD_COMPLETION:
+		completion_print(cli.topic, stdout);
+		status = check_printed(EXIT_OK);
 		break;
 	case CMD_DOCTOR:
 		status = check_printed(doctor_run(cli.json, stdout));

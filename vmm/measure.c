@@ -35,6 +35,8 @@ static void put_machine(FILE *out, const struct measure_input *in)
 	fprintf(out, "mode %s\n", protection_name(in->config->protection));
 	fprintf(out, "private-memory %s\n", in->config->open_memory ? "open" : "strict");
 	fprintf(out, "cpus %" PRIu32 "\n", in->config->cpus);
+	if (in->config->smt)
+		fprintf(out, "threads-per-core 2\n");
 	fprintf(out, "hidden-features %s\n",
 		arch_feature_names(in->config->hidden, names, sizeof(names)));
 	for (i = 0; i < l->ram_count; i++)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/util/bits.h"
 #include "vmm/util/text.h"
 
 /* Enough for the longest list of enum names. */
@@ -96,6 +97,11 @@ void option_expected(const struct option_def *def, char *buf, size_t size)
 	case OPTION_ENUM:
 		expected_names(def, buf, size);
 		break;
+	case OPTION_RATE:
+		snprintf(buf, size,
+			"an integer up to %" PRId64 "%s%s, or SIZE:MILLISECONDS[:BURST]", def->max,
+			def->unit ? ", in " : "", def->unit ? def->unit : "");
+		break;
 	case OPTION_LIST:
 		if (def->max == 1)
 			snprintf(buf, size, "an object, or %s", def->arg);
@@ -174,29 +180,98 @@ int option_set_enum(const struct option_def *def, void *base, const char *name, 
 	return nearest.best ? err_hint(e, r, "did you mean \"%s\"?", nearest.best) : r;
 }
 
-/* Decimal digits only: strtoll alone would take signs, blanks and other bases. */
-static int set_integer_text(
-	const struct option_def *def, void *base, const char *text, struct err *e)
+/* "GIVEN is ..." with the text as it was given, and what was expected. */
+static int refuse_text(const struct option_def *def, const char *text, bool range, struct err *e)
 {
 	char shown[TEXT_SHOWN], what[TEXT_SHOWN + 32];
+
+	text_show(shown, sizeof(shown), text);
+	if (range)
+		snprintf(what, sizeof(what), "%s is out of range", shown);
+	else
+		snprintf(what, sizeof(what), "\"%s\" is not a plain number", shown);
+	return refuse(def, what, e);
+}
+
+/*
+ * Decimal digits only: strtoll alone would take signs, blanks and other bases. Returns what follows
+ * them, NULL where there is none. Too large a number becomes INT64_MAX, and *range true.
+ */
+static const char *read_digits(const char *text, int64_t *value, bool *range)
+{
 	const char *p = text;
-	int64_t value;
 
 	while (isdigit((unsigned char)*p))
 		p++;
-	if (p == text || *p) {
-		text_show(shown, sizeof(shown), text);
-		snprintf(what, sizeof(what), "\"%s\" is not a plain number", shown);
-		return refuse(def, what, e);
-	}
+	if (p == text)
+		return NULL;
 	errno = 0;
-	value = strtoll(text, NULL, 10);
-	if (errno == ERANGE) {
-		text_show(shown, sizeof(shown), text);
-		snprintf(what, sizeof(what), "%s is out of range", shown);
+	*value = strtoll(text, NULL, 10);
+	*range = *range || errno == ERANGE;
+	return p;
+}
+
+static int set_integer_text(
+	const struct option_def *def, void *base, const char *text, struct err *e)
+{
+	bool range = false;
+	int64_t value;
+	const char *end = read_digits(text, &value, &range);
+
+	if (!end || *end || range)
+		return refuse_text(def, text, end && !*end, e);
+	return option_set_integer(def, base, value, e);
+}
+
+int option_set_rate(
+	const struct option_def *def, void *base, const struct bucket_config *rate, struct err *e)
+{
+	const struct ratelimit_config whole = { .bandwidth = *rate };
+	char what[64];
+
+	if (rate->size > (uint64_t)def->max || rate->one_time_burst > (uint64_t)def->max) {
+		snprintf(what, sizeof(what), "%" PRIu64 " is out of range",
+			max_u64(rate->size, rate->one_time_burst));
 		return refuse(def, what, e);
 	}
-	return option_set_integer(def, base, value, e);
+	if (ratelimit_check(&whole, NULL))
+		return err_set(e, -EINVAL, "a refill time of %" PRIu64 " ms is more than two years",
+			rate->refill_ms);
+	memcpy(field(def, base), rate, sizeof(*rate));
+	return 0;
+}
+
+/* N, or SIZE:MS[:BURST]. */
+static int set_rate_text(const struct option_def *def, void *base, const char *text, struct err *e)
+{
+	int64_t part[3] = { 0, 1000, 0 };
+	struct bucket_config rate;
+	const char *end = text;
+	bool range = false;
+	unsigned int n = 0;
+
+	for (; n < ARRAY_SIZE(part) && end && (!n || *end == ':'); n++)
+		end = read_digits(end + (n ? 1 : 0), &part[n], &range);
+	if (!end || *end || range)
+		return refuse_text(def, text, end && !*end, e);
+	rate = (struct bucket_config){ .size = (uint64_t)part[0],
+		.one_time_burst = (uint64_t)part[2],
+		.refill_ms = (uint64_t)part[1] };
+	return option_set_rate(def, base, &rate, e);
+}
+
+const char *option_rate_text(const struct bucket_config *rate, char *buf, size_t size)
+{
+	if (!rate->size || !rate->refill_ms)
+		snprintf(buf, size, "0");
+	else if (rate->one_time_burst)
+		snprintf(buf, size, "%" PRIu64 ":%" PRIu64 ":%" PRIu64, rate->size, rate->refill_ms,
+			rate->one_time_burst);
+	else if (rate->refill_ms != 1000)
+		snprintf(buf, size, "%" PRIu64 ":%" PRIu64, rate->size, rate->refill_ms);
+	else
+		snprintf(buf, size, "%" PRIu64, rate->size);
+	return buf;
 }
 
 int option_set_text(const struct option_def *def, void *base, const char *text, struct err *e)
@@ -209,6 +284,8 @@ int option_set_text(const struct option_def *def, void *base, const char *text, 
 		return option_set_string(def, base, text, e);
 	case OPTION_ENUM:
 		return option_set_enum(def, base, text, e);
+	case OPTION_RATE:
+		return set_rate_text(def, base, text, e);
 	case OPTION_LIST:
 		return option_list_text(def, base, text, e);
 	case OPTION_FLAG:
@@ -242,6 +319,14 @@ const char *option_string(const struct option_def *def, const void *base)
 	}
 	memcpy(&value, const_field(def, base), sizeof(value));
 	return value;
+}
+
+struct bucket_config option_rate(const struct option_def *def, const void *base)
+{
+	struct bucket_config rate;
+
+	memcpy(&rate, const_field(def, base), sizeof(rate));
+	return rate;
 }
 
 void options_free(const struct option_table *t, void *base)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "devices/ratelimit.h"
 #include "vmm/util/err.h"
 
 /*
@@ -24,6 +25,7 @@ enum option_type {
 	OPTION_STRING,	/* char *, owned; NULL while not given */
 	OPTION_PATH,	/* a string that names a file */
 	OPTION_ENUM,	/* an enum that counts from 0 */
+	OPTION_RATE,	/* struct bucket_config */
 	OPTION_LIST,	/* a struct option_list: may be given up to max times */
 	OPTION_TYPES
 };
@@ -36,7 +38,7 @@ struct option_def {
 	bool cli_only;	  /* has no place in a config file */
 	enum option_type type;
 	size_t offset, size;	   /* of the field: OPTION_FIELD */
-	int64_t min, max;	   /* integers: the value; strings and paths: the bytes */
+	int64_t min, max;	   /* integers, rates: the value; strings and paths: the bytes */
 	const char *const *values; /* enums: the names, value_count of them */
 	size_t value_count;
 	/*
@@ -78,14 +80,24 @@ void option_set_flag(const struct option_def *def, void *base, bool value);
 int option_set_integer(const struct option_def *def, void *base, int64_t value, struct err *e);
 int option_set_string(const struct option_def *def, void *base, const char *value, struct err *e);
 int option_set_enum(const struct option_def *def, void *base, const char *name, struct err *e);
+int option_set_rate(
+	const struct option_def *def, void *base, const struct bucket_config *rate, struct err *e);
 
 /* The same from the text of a command line, for any type but a flag. */
 int option_set_text(const struct option_def *def, void *base, const char *text, struct err *e);
+
+/*
+ * A rate as text: N, so much a second, or SIZE:MS[:BURST], a token bucket (devices/ratelimit.h).
+ * What does not limit is 0. OPTION_RATE_TEXT bytes are enough for any.
+ */
+#define OPTION_RATE_TEXT 72
+const char *option_rate_text(const struct bucket_config *rate, char *buf, size_t size);
 
 /* Reads a field back. option_string returns the enum's name for an enum, and NULL if not given. */
 bool option_flag(const struct option_def *def, const void *base);
 int64_t option_integer(const struct option_def *def, const void *base);
 const char *option_string(const struct option_def *def, const void *base);
+struct bucket_config option_rate(const struct option_def *def, const void *base);
 
 /* Writes what the row accepts, to follow "expected", e.g. "an integer from 1 to 512". */
 void option_expected(const struct option_def *def, char *buf, size_t size);

@@ -114,6 +114,15 @@ static void read_convert(const struct stats_convert *c, struct stats_convert_rep
 	out->p99 = percentile(times, out->done, 99, out->longest);
 }
 
+void stats_add_vcpu(struct stats_report *r, const struct stats_vcpu *v)
+{
+	r->vcpu.io_in += atomic_load_explicit(&v->io_in, RELAXED);
+	r->vcpu.io_out += atomic_load_explicit(&v->io_out, RELAXED);
+	r->vcpu.mmio_read += atomic_load_explicit(&v->mmio_read, RELAXED);
+	r->vcpu.mmio_write += atomic_load_explicit(&v->mmio_write, RELAXED);
+	r->vcpu.failures += atomic_load_explicit(&v->failures, RELAXED);
+}
+
 void stats_read(const struct stats *s, struct stats_report *out)
 {
 	read_convert(&s->convert[0], &out->convert[0]);

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "vmm/util/protection.h"
+
 /*
  * What a running guest has cost and done, for people (SIGUSR1) and for programs. Two forms: the
  * counters, which any thread adds to without a lock and for a few nanoseconds, and a report, plain
@@ -45,6 +47,20 @@ void stats_unchanged(struct stats *s, bool to_private);
 /* So much RAM is shared now. Running members of the park only, whose looks agree. */
 void stats_shared(struct stats *s, uint64_t bytes);
 
+/*
+ * Why a vCPU came back to us. One writer, its thread, which therefore needs no locked instruction;
+ * any reader.
+ */
+struct stats_vcpu {
+	_Atomic uint64_t io_in, io_out, mmio_read, mmio_write, failures;
+};
+
+static inline void stats_count(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+		memory_order_relaxed);
+}
+
 /* ---- reports ---- */
 
 struct stats_convert_report {
@@ -54,8 +70,18 @@ struct stats_convert_report {
 };
 
 /* A device that reads and writes guest memory. */
-#define STATS_DEVICES_MAX 16u
+#define STATS_DEVICES_MAX  16u
+#define STATS_COUNTERS_MAX 16u
+struct stats_counter {
+	const char *name; /* borrowed */
+	uint64_t value;
+};
+
 struct stats_device {
+	const char *group; /* of the counters: "block"; NULL: there are none */
+	char id[65];	   /* of the API, or its place among those of its kind; "": the only one */
+	struct stats_counter counters[STATS_COUNTERS_MAX];
+	unsigned int counter_count;
 	const char *name;   /* "virtio-blk"; borrowed, and not unique */
 	unsigned int slot;  /* counting from 0, in the order in which the guest finds them */
 	bool is_broken;	    /* now: the driver was told to reset it */
@@ -76,7 +102,19 @@ struct stats_report {
 	uint64_t held_now, held_peak;
 	struct stats_device devices[STATS_DEVICES_MAX];
 	unsigned int device_count;
+	/* Of all vCPUs together. */
+	struct {
+		uint64_t io_in, io_out, mmio_read, mmio_write, failures;
+	} vcpu;
+	/* Bytes at the serial port, of which dropped ones found the reader too slow. */
+	struct {
+		uint64_t reads, writes, dropped;
+	} uart;
+	enum protection protection;
 };
+
+/* Adds what a vCPU has counted. */
+void stats_add_vcpu(struct stats_report *r, const struct stats_vcpu *v);
 
 /* Fills in what the counters know: conversions and shared bytes. */
 void stats_read(const struct stats *s, struct stats_report *out);

@@ -88,6 +88,7 @@ static void run_failed(struct vcpu *v, int code)
 	if (fault &&
 		(vm_fault_shared(v->vm, v, gpa(fault_gpa(run))) || fault_is_conversion(v, code)))
 		return;
+	stats_count(&v->stats.failures);
 	if (fault)
 		vm_end(v->vm, VM_FAILED,
 			"vCPU %u: KVM_RUN: %s at gpa 0x%llx (the host could not provide that page: "

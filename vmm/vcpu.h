@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/stats.h"
 #include "vmm/util/err.h"
 #include "vmm/util/park.h"
 
@@ -33,6 +34,7 @@ struct vcpu {
 	bool threaded;	      /* to be joined; control thread only */
 	_Atomic bool listens; /* the thread runs and can be kicked */
 	struct park_member member;
+	struct stats_vcpu stats;
 	unsigned int refaults; /* for vm_fault_shared; counted anew after each other exit */
 };
 

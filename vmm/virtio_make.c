@@ -17,12 +17,15 @@ int virtio_make_rng(
 	struct virtio_made *s, const struct virtio_place *p, const void *config, struct err *e)
 {
 	const struct virtio_rng_config cfg = {
-		.mem = p->mem, .loop = p->io, .irq = p->irq, .is_protected = p->is_protected
+		.mem = p->mem,
+		.loop = p->io,
+		.irq = p->irq,
+		.is_protected = p->is_protected,
+		.limit = *(const struct ratelimit_config *)config,
 	};
 	struct virtio_rng *rng;
 	int r = virtio_rng_new(&rng, &cfg, e);
 
-	(void)config;
 	if (r)
 		return r;
 	s->model = rng;
@@ -46,7 +49,7 @@ int virtio_make_disk(
 		.cache = d->cache,
 		.engine = d->engine,
 		.id = d->serial,
-		.limit = { per_second(d->bandwidth), per_second(d->iops) },
+		.limit = d->limit,
 		.mem = p->mem,
 		.loop = p->io,
 		.irq = p->irq,

@@ -33,15 +33,9 @@ struct virtio_made {
 	struct passt *passt; /* a network device's, or NULL */
 };
 
-/* A rate of the configuration as the limiter wants it. */
-static inline struct bucket_config per_second(uint64_t n)
-{
-	return (struct bucket_config){ .size = n, .refill_ms = 1000 };
-}
-
 /*
  * config is the device's own part of the configuration: a struct disk_config, net_config,
- * vsock_config or balloon_options, or NULL. Control thread. 0 or -errno with a sentence; on an error
+ * vsock_config or balloon_options, the limit of random numbers, or NULL. Control thread. 0 or -errno with a sentence; on an error
  * only made->passt may be set.
  */
 typedef int (*virtio_make_fn)(

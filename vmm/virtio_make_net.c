@@ -77,8 +77,8 @@ int virtio_make_net(
 	const struct net_config *n = config;
 	struct nic_config cfg = {
 		.mtu = (uint16_t)n->mtu,
-		.rx_limit = { per_second(n->rx_bandwidth), per_second(n->rx_pps) },
-		.tx_limit = { per_second(n->tx_bandwidth), per_second(n->tx_pps) },
+		.rx_limit = n->rx_limit,
+		.tx_limit = n->tx_limit,
 		.mem = p->mem,
 		.loop = p->io,
 		.irq = p->irq,

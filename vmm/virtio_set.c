@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "devices/virtio_console.h"
 #include "devices/virtio_mmio.h"
@@ -16,6 +18,9 @@ struct slot {
 	struct virtio_mmio mmio;
 	struct irq_line irq;
 	struct virtio_made made;
+	char id[65];	     /* for statistics; "": the only one of its kind */
+	virtio_make_fn make; /* what made it, and the how-maniest of its kind it is */
+	uint32_t item;
 };
 
 struct virtio_set {
@@ -90,12 +95,25 @@ static int add(struct virtio_set *set, virtio_make_fn make, const void *config, 
 	if (!row || set->used == set->count)
 		return err_set(e, -E2BIG, "no slot is left for a virtio device");
 	set->used++;
+	s->make = make;
+	s->item = item;
 	r = vm_add_irq(set->vm, row->irq, &s->irq, e);
 	if (r)
 		return r;
 	p.irq = s->irq;
 	r = make(&s->made, &p, config, e);
 	return r ? r : join(set, s, row, e);
+}
+
+/* The one just added: by its name in the API, or by its place. */
+static void name_slot(struct virtio_set *set, const char *id, uint32_t item)
+{
+	struct slot *s = &set->slots[set->used ? set->used - 1 : 0];
+
+	if (id)
+		snprintf(s->id, sizeof(s->id), "%s", id);
+	else
+		snprintf(s->id, sizeof(s->id), "%u", item);
 }
 
 static int add_all(struct virtio_set *set, const struct config *c, struct err *e)
@@ -105,14 +123,18 @@ static int add_all(struct virtio_set *set, const struct config *c, struct err *e
 	uint32_t i;
 	int r = 0;
 
-	for (i = 0; !r && i < c->disks.count; i++)
+	for (i = 0; !r && i < c->disks.count; i++) {
 		r = add(set, virtio_make_disk, &disks[i], i, e);
-	for (i = 0; !r && i < c->nets.count; i++)
+		name_slot(set, disks[i].id, i);
+	}
+	for (i = 0; !r && i < c->nets.count; i++) {
 		r = add(set, virtio_make_net, &nets[i], i, e);
+		name_slot(set, nets[i].id, i);
+	}
 	if (!r && c->vsock.count)
 		r = add(set, virtio_make_vsock, c->vsock.items, 0, e);
 	if (!r && c->entropy)
-		r = add(set, virtio_make_rng, NULL, 0, e);
+		r = add(set, virtio_make_rng, &c->entropy_limit, 0, e);
 	if (!r && c->balloon.count)
 		r = add(set, virtio_make_balloon, config_balloon(c), 0, e);
 	if (!r && c->console == CONSOLE_VIRTIO) {
@@ -146,6 +168,31 @@ int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, stru
 	return 0;
 }
 
+static void *find(const struct virtio_set *set, virtio_make_fn make, uint32_t item)
+{
+	unsigned int i;
+
+	for (i = 0; set && i < set->used; i++)
+		if (set->slots[i].make == make && set->slots[i].item == item)
+			return set->slots[i].made.model;
+	return NULL;
+}
+
+struct virtio_blk *virtio_set_disk(const struct virtio_set *set, uint32_t i)
+{
+	return find(set, virtio_make_disk, i);
+}
+
+struct virtio_net *virtio_set_net(const struct virtio_set *set, uint32_t i)
+{
+	return find(set, virtio_make_net, i);
+}
+
+struct virtio_balloon *virtio_set_balloon(const struct virtio_set *set)
+{
+	return find(set, virtio_make_balloon, 0);
+}
+
 void virtio_set_resized(struct virtio_set *set)
 {
 	if (set->console)
@@ -155,6 +202,19 @@ void virtio_set_resized(struct virtio_set *set)
 bool virtio_set_finish(struct virtio_set *set)
 {
 	return set->console && virtio_console_finish(set->console);
+}
+
+static void read_counters(const struct virtio_dev *d, struct stats_device *out)
+{
+	const struct virtio_counter *c = d->ops->counters;
+
+	out->group = d->ops->metrics;
+	for (; c && c->name && out->counter_count < STATS_COUNTERS_MAX; c++) {
+		struct stats_counter *to = &out->counters[out->counter_count++];
+
+		to->name = c->name;
+		memcpy(&to->value, (const char *)d->model + c->offset, sizeof(to->value));
+	}
 }
 
 void virtio_set_stats(struct virtio_set *set, struct stats_report *out)
@@ -175,7 +235,9 @@ void virtio_set_stats(struct virtio_set *set, struct stats_report *out)
 			.faults = d->faults,
 			.held = d->held,
 			.held_peak = d->held_peak };
+		read_counters(d, &out->devices[i]);
 		pthread_mutex_unlock(&d->lock);
+		memcpy(out->devices[i].id, set->slots[i].id, sizeof(out->devices[i].id));
 	}
 }
 

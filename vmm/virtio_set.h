@@ -14,6 +14,9 @@
  * slot, in an order that does not change, so that the guest finds its disks where they were.
  */
 struct virtio_set;
+struct virtio_blk;
+struct virtio_net;
+struct virtio_balloon;
 
 /*
  * Makes the devices and joins them to the VM's bus, notifications and interrupts. io: their loop, a
@@ -25,6 +28,14 @@ int virtio_set_new(struct virtio_set **out, struct vm *vm, struct loop *io, stru
 
 /* The terminal's size has changed. Control thread. */
 void virtio_set_resized(struct virtio_set *s);
+
+/*
+ * The models of devices that can be changed while the guest runs: the i-th disk or network device of
+ * the configuration, or the balloon. NULL when there is none. Control thread.
+ */
+struct virtio_blk *virtio_set_disk(const struct virtio_set *s, uint32_t i);
+struct virtio_net *virtio_set_net(const struct virtio_set *s, uint32_t i);
+struct virtio_balloon *virtio_set_balloon(const struct virtio_set *s);
 
 /*
  * The last of the guest's output goes to the tty, as far as there is room. True when there is more

@@ -310,6 +310,20 @@ void vm_end(struct vm *vm, enum vm_end why, const char *fmt, ...)
 	atomic_store(&vm->end_told, true);
 }
 
+void vm_pause(struct vm *vm)
+{
+	park_stop(&vm->park, NULL);
+}
+
+void vm_resume(struct vm *vm)
+{
+	uint32_t i;
+
+	for (i = 0; i < vm->vcpu_count; i++)
+		arch_vcpu_resumed(vm->vcpus[i].fd);
+	park_start(&vm->park, NULL);
+}
+
 void vm_join(struct vm *vm)
 {
 	uint32_t i;

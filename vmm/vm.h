@@ -80,6 +80,13 @@ static inline bool vm_ended(const struct vm *vm)
 	return atomic_load(&vm->end) != VM_RUNNING;
 }
 
+/*
+ * Holds the vCPUs and all others that look at the guest's memory, until vm_resume, also past vm_end.
+ * One thread, no member of the park, which must not stop the world by other means meanwhile.
+ */
+void vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
+
 /* Waits for all vCPU threads, after vm_end. */
 void vm_join(struct vm *vm);
 

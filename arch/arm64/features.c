@@ -22,3 +22,8 @@ const char *arch_feature_names(uint64_t hidden, char *buf, size_t size)
 	snprintf(buf, size, "none");
 	return buf;
 }
+
+bool arch_has_threads(void)
+{
+	return false;
+}

@@ -55,7 +55,7 @@ static void set_features(struct x86_cpuid *e, const struct cpuid_policy *p)
 	e->ecx |= (uint32_t)(FEATURES_ECX_X2APIC | FEATURES_ECX_HYPER | FEATURES_ECX_TSC_DL);
 }
 
-/* One thread a core, all cores in one package. */
+/* One thread a core, or two with neighbouring ids; all cores in one package. */
 static void set_topology(struct x86_cpuid *e, const struct cpuid_policy *p)
 {
 	e->edx = p->index;
@@ -63,7 +63,8 @@ static void set_topology(struct x86_cpuid *e, const struct cpuid_policy *p)
 	e->eax = e->ebx = 0;
 	if (e->index == 0) {
 		e->ecx |= 1u << 8;
-		e->ebx = 1;
+		e->eax = p->smt;
+		e->ebx = 1u << p->smt;
 	} else if (e->index == 1) {
 		e->ecx |= 2u << 8;
 		e->eax = bits_for(p->cpus);
@@ -71,18 +72,18 @@ static void set_topology(struct x86_cpuid *e, const struct cpuid_policy *p)
 	}
 }
 
-/* Cores that share a cache and, on Intel, cores in the package, each minus one. */
+/* Threads that share a cache and, on Intel, cores in the package, each minus one. */
 static void set_cache_sharing(struct x86_cpuid *e, const struct cpuid_policy *p)
 {
 	uint32_t all = (1u << bits_for(p->cpus)) - 1;
-	uint32_t shared = (e->eax >> 5 & 7) >= 3 ? all : 0;
+	uint32_t shared = (e->eax >> 5 & 7) >= 3 ? all : p->smt;
 
 	if (!(e->eax & 0x1f))
 		return;
 	e->eax &= 0x3fffu;
 	e->eax |= min_u32(shared, 0xfff) << 14;
 	if (e->function == LEAF_CACHE)
-		e->eax |= min_u32(all, 0x3f) << 26;
+		e->eax |= min_u32(all >> p->smt, 0x3f) << 26;
 }
 
 /*
@@ -110,7 +111,7 @@ static uint32_t add_sev(struct x86_cpuid *entries, uint32_t count, uint64_t c_bi
 	return count;
 }
 
-/* Cores in the package minus one, and how many bits of the APIC id count them. */
+/* Threads in the package minus one, and how many bits of the APIC id count them. */
 static void set_amd_sizes(struct x86_cpuid *e, const struct cpuid_policy *p)
 {
 	e->ecx = (e->ecx & ~0xf0ffu) | min_u32(p->cpus - 1, 0xff) | bits_for(p->cpus) << 12;
@@ -186,7 +187,7 @@ uint32_t x86_cpuid_apply(struct x86_cpuid *entries, uint32_t count, const struct
 			break;
 		case LEAF_AMD_TOPOLOGY:
 			e->eax = p->index;
-			e->ebx = p->index & 0xffu;
+			e->ebx = (p->index >> p->smt & 0xffu) | (uint32_t)p->smt << 8;
 			e->ecx = 0;
 			break;
 		case LEAF_KVM_FEATURES:

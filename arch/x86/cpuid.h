@@ -22,6 +22,7 @@ struct x86_cpuid {
 struct cpuid_policy {
 	uint32_t index; /* of the vCPU; also its APIC id */
 	uint32_t cpus;
+	bool smt;	    /* two threads a core */
 	bool convert_calls; /* offer KVM_HC_MAP_GPA_RANGE */
 	bool migration;	    /* offer KVM_FEATURE_MIGRATION_CONTROL: only with it Linux makes them */
 	uint64_t hidden;    /* a set of enum x86_feature */

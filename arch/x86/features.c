@@ -229,3 +229,8 @@ void x86_features_withdraw(struct x86_cpuid *entries, uint32_t count, uint64_t h
 		}
 	}
 }
+
+bool arch_has_threads(void)
+{
+	return true;
+}

@@ -220,6 +220,7 @@ int arch_vcpu_init(struct arch_vm *a, int vcpu, unsigned int index, struct err *
 	struct cpuid_policy policy = {
 		.index = index,
 		.cpus = a->config.cpus,
+		.smt = a->config.smt,
 		.convert_calls = a->calls,
 		.migration = a->calls && a->c_bit,
 		.hidden = a->config.hidden,
@@ -317,6 +318,14 @@ static int enable_x2apic(int vcpu, struct err *e)
 		return r;
 	s.apic_base |= APIC_BASE_X2APIC;
 	return kvm_set_sregs(vcpu, &s, e);
+}
+
+void arch_vcpu_resumed(int vcpu)
+{
+	struct err ignored;
+
+	/* Refused for a guest with another clock, whose watchdogs it would not calm either. */
+	kvm_tell_paused(vcpu, &ignored);
 }
 
 int arch_vcpu_start(struct arch_vm *a, int vcpu, unsigned int index, const struct boot_entry *entry,

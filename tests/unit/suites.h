@@ -6,6 +6,7 @@
 
 /* One suite per test file; run.c lists them. */
 Suite *acpi_suite(void);
+Suite *api_suite(void);
 Suite *alias_suite(void);
 Suite *arm64_boot_suite(void);
 Suite *arm64_image_suite(void);
@@ -16,12 +17,15 @@ Suite *attributes_suite(void);
 Suite *fault_suite(void);
 Suite *convert_suite(void);
 Suite *convert_cost_suite(void);
+Suite *ctl_suite(void);
 Suite *doctor_suite(void);
 Suite *hold_suite(void);
+Suite *log_suite(void);
 Suite *machine_suite(void);
 Suite *measure_suite(void);
 Suite *mem_suite(void);
 Suite *memlock_suite(void);
+Suite *metrics_suite(void);
 Suite *netio_suite(void);
 Suite *park_suite(void);
 Suite *passt_suite(void);
@@ -30,6 +34,7 @@ Suite *power_suite(void);
 Suite *probe_suite(void);
 Suite *protect_suite(void);
 Suite *ratelimit_suite(void);
+Suite *resource_suite(void);
 Suite *rsi_suite(void);
 Suite *serial_suite(void);
 Suite *stats_suite(void);

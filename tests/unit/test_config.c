@@ -481,6 +481,7 @@ Suite *config_suite(void)
 	tcase_add_test(t, shown_text_is_cut_and_clean);
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, config_cli_case());
+	suite_add_tcase(s, config_layout_case());
 	suite_add_tcase(s, config_list_case());
 	suite_add_tcase(s, config_random_case());
 	return s;

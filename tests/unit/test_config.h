@@ -7,7 +7,7 @@
 #include "vmm/cli.h"
 #include "vmm/config.h"
 
-/* What the four files of the config suite share; defined in test_config.c. */
+/* What the five files of the config suite share; defined in test_config.c. */
 
 #define ARGS_MAX 12
 
@@ -23,6 +23,7 @@ void assert_same(const char *a, const char *b);
 void assert_same_config(const struct config *a, const struct config *b);
 
 TCase *config_cli_case(void);
+TCase *config_layout_case(void);
 TCase *config_list_case(void);
 TCase *config_random_case(void);
 

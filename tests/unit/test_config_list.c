@@ -35,8 +35,8 @@ START_TEST(disks_from_the_command_line)
 	ck_assert_int_eq((int)disk(&c.config, 1)->cache, BLK_DIRECT);
 	ck_assert_int_eq((int)disk(&c.config, 1)->engine, BLK_SYNC);
 	ck_assert_str_eq(disk(&c.config, 1)->serial, "one");
-	ck_assert_uint_eq(disk(&c.config, 1)->iops, 5);
-	ck_assert_uint_eq(disk(&c.config, 1)->bandwidth, 4096);
+	ck_assert_uint_eq(disk(&c.config, 1)->limit.ops.size, 5);
+	ck_assert_uint_eq(disk(&c.config, 1)->limit.bandwidth.size, 4096);
 	cli_free(&c);
 	cli_free(&c);
 }
@@ -62,10 +62,58 @@ START_TEST(disks_from_a_file)
 	ck_assert_int_eq(config_parse(&again, "/x/y", dump, strlen(dump), &e), 0);
 	ck_assert_uint_eq(again.disks.count, 2);
 	ck_assert_str_eq(disk(&again, 0)->path, "/dir/a.img");
-	ck_assert_uint_eq(disk(&again, 1)->iops, 7);
+	ck_assert_uint_eq(disk(&again, 1)->limit.ops.size, 7);
 	free(dump);
 	config_free(&c);
 	config_free(&again);
+}
+END_TEST
+
+static const struct {
+	const char *disks[2], *params, *whole;
+} roots[] = {
+	{ { "a", "b" }, "quiet", "quiet" },
+	{ { "a,root", "b" }, "quiet", "quiet root=/dev/vda rw" },
+	{ { "a", "b,root,readonly" }, "", "root=/dev/vdb ro" },
+	{ { "a", "b,root,partuuid=ab-1" }, "x y", "x y root=PARTUUID=ab-1 rw" },
+	{ { "a,partuuid=ab-1", "b" }, "", "" },
+};
+
+START_TEST(root_disks)
+{
+	const char *const line[] = { "run", "-k", "Image", "-p", roots[_i].params, "--disk",
+		roots[_i].disks[0], "--disk", roots[_i].disks[1], NULL };
+	char *params;
+	struct cli c;
+	struct err e;
+
+	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
+	ck_assert_int_eq(config_params(&c.config, &params, &e), 0);
+	ck_assert_str_eq(params, roots[_i].whole);
+	free(params);
+	cli_free(&c);
+}
+END_TEST
+
+START_TEST(broken_roots)
+{
+	const char *const two[] = { "run", "-k", "I", "--disk", "a,root", "--disk", "b,root",
+		NULL };
+	char text[2048];
+	const char *const longest[] = { "run", "-k", "I", "-p", text, "--disk", "a,root", NULL };
+	struct cli c;
+	struct err e;
+
+	ck_assert_int_eq(parse_line(two, &c, &e), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.msg, "item 2: another disk is the root already"));
+	memset(text, 'x', sizeof(text));
+	text[2047 - strlen(" root=/dev/vda rw")] = '\0';
+	ck_assert_int_eq(parse_line(longest, &c, &e), 0);
+	cli_free(&c);
+	text[strlen(text)] = 'x';
+	text[2047 - strlen(" root=/dev/vda rw") + 1] = '\0';
+	ck_assert_int_eq(parse_line(longest, &c, &e), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.msg, "2048 characters with the root disk's"));
 }
 END_TEST
 
@@ -92,8 +140,8 @@ START_TEST(networks)
 	ck_assert_ptr_null(net_tap(&n[1]));
 	ck_assert(net_parse_mac(n[1].mac, mac));
 	ck_assert_mem_eq(mac, "\x02\0\0\x12\x34\xaf", 6);
-	ck_assert_uint_eq(n[1].rx_bandwidth, 5);
-	ck_assert_uint_eq(n[1].tx_pps, 7);
+	ck_assert_uint_eq(n[1].rx_limit.bandwidth.size, 5);
+	ck_assert_uint_eq(n[1].tx_limit.ops.size, 7);
 	ck_assert(net_is_limited(&n[1]));
 	cli_free(&c);
 	config_init(&config);
@@ -170,6 +218,55 @@ START_TEST(file_comes_first_and_nothing_twice)
 }
 END_TEST
 
+/* A number, or all of a token bucket: the same on the command line, in a file and in the dump. */
+static const struct {
+	const char *text, *json, *dumped;
+	struct bucket_config rate;
+} rates[] = {
+	{ "0", "0", "\"iops\": 0,", { 0, 0, 1000 } },
+	{ "7", "7", "\"iops\": 7,", { 7, 0, 1000 } },
+	{ "7:1000", "\"7:1000\"", "\"iops\": 7,", { 7, 0, 1000 } },
+	{ "7:100", "\"7:100\"", "\"iops\": \"7:100\",", { 7, 0, 100 } },
+	{ "7:100:0", "\"7:100:0\"", "\"iops\": \"7:100\",", { 7, 0, 100 } },
+	{ "7:1000:3", "\"7:1000:3\"", "\"iops\": \"7:1000:3\",", { 7, 3, 1000 } },
+	{ "4611686018427387904", "4611686018427387904", "\"iops\": 4611686018427387904,",
+		{ 1ULL << 62, 0, 1000 } },
+};
+
+static void assert_rate(const struct config *c, const struct bucket_config *rate)
+{
+	const struct bucket_config *got = &disk(c, 0)->limit.ops;
+
+	ck_assert_uint_eq(got->size, rate->size);
+	ck_assert_uint_eq(got->refill_ms, rate->refill_ms);
+	ck_assert_uint_eq(got->one_time_burst, rate->one_time_burst);
+}
+
+START_TEST(rates_from_everywhere)
+{
+	char text[128], option[64];
+	const char *const line[] = { "run", "-k", "Image", "--disk", option, NULL };
+	struct config config;
+	struct cli c;
+	struct err e;
+	char *dump;
+
+	snprintf(option, sizeof(option), "a,iops=%s", rates[_i].text);
+	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
+	assert_rate(&c.config, &rates[_i].rate);
+	dump = dump_text(&c.config);
+	ck_assert_msg(strstr(dump, rates[_i].dumped) != NULL, "%s", dump);
+	free(dump);
+	cli_free(&c);
+	snprintf(text, sizeof(text), "{ \"disk\": [ { \"path\": \"a\", \"iops\": %s } ] }",
+		rates[_i].json);
+	config_init(&config);
+	ck_assert_msg(config_parse(&config, "vm.json", text, strlen(text), &e) == 0, "%s", e.msg);
+	assert_rate(&config, &rates[_i].rate);
+	config_free(&config);
+}
+END_TEST
+
 static const struct {
 	const char *text, *expect;
 } refused[] = {
@@ -182,6 +279,13 @@ static const struct {
 	{ "a,cache=none", "one of writeback, unsafe, direct" },
 	{ "a,serial=123456789012345678901", "at most 20" },
 	{ "a,iops=-1", "not a plain number" },
+	{ "a,iops=4611686018427387905", "4611686018427387905 is out of range" },
+	{ "a,iops=99999999999999999999", "99999999999999999999 is out of range" },
+	{ "a,iops=1:", "\"1:\" is not a plain number" },
+	{ "a,iops=1:2:3:4", "\"1:2:3:4\" is not a plain number" },
+	{ "a,iops=1:2x", "expected an integer up to 4611686018427387904, in requests a second, or "
+			 "SIZE:MILLISECONDS[:BURST]" },
+	{ "a,iops=1:99999999999999", "more than two years" },
 	{ "a,path=b", "path is given twice" },
 	{ "a,iops=5,readonly,iops=5", "iops is given twice" },
 	{ "a,readonly,readonly", "readonly is given twice" },
@@ -486,9 +590,12 @@ TCase *config_list_case(void)
 	tcase_add_test(t, feature_objects_are_refused);
 	tcase_add_test(t, disks_from_the_command_line);
 	tcase_add_test(t, disks_from_a_file);
+	tcase_add_loop_test(t, root_disks, 0, (int)ARRAY_SIZE(roots));
+	tcase_add_test(t, broken_roots);
 	tcase_add_test(t, networks);
 	tcase_add_test(t, macs);
 	tcase_add_test(t, default_macs_differ);
+	tcase_add_loop_test(t, rates_from_everywhere, 0, (int)ARRAY_SIZE(rates));
 	tcase_add_test(t, file_comes_first_and_nothing_twice);
 	tcase_add_loop_test(t, broken_disk_is_refused, 0, (int)ARRAY_SIZE(refused));
 	tcase_add_loop_test(t, broken_list_is_refused, 0, (int)ARRAY_SIZE(refused_json));

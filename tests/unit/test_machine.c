@@ -26,6 +26,8 @@
 #define vm_start	     fake_vm_start
 #define vm_join		     fake_vm_join
 #define vm_end		     fake_vm_end
+#define vm_pause	     fake_vm_pause
+#define vm_resume	     fake_vm_resume
 #define vm_remove_memory     fake_vm_remove_memory
 #define vcpu_current	     fake_vcpu_current
 #define vm_add_irq	     fake_vm_add_irq
@@ -201,6 +203,16 @@ void fake_vm_end(struct vm *vm, enum vm_end why, const char *fmt, ...)
 	loop_stop(vm->control);
 }
 
+void fake_vm_pause(struct vm *vm)
+{
+	park_stop(&vm->park, NULL);
+}
+
+void fake_vm_resume(struct vm *vm)
+{
+	park_start(&vm->park, NULL);
+}
+
 int fake_vm_remove_memory(struct vm *vm, struct vcpu *self, gpa_t base, struct err *e)
 {
 	(void)vm;
@@ -310,7 +322,7 @@ void machine_ready(void)
 {
 	struct err e = { "" };
 
-	ck_assert_msg(machine_build(&test_machine, &machine_config, &e) == 0, "%s", e.msg);
+	ck_assert_msg(machine_build(&test_machine, &machine_config, NULL, &e) == 0, "%s", e.msg);
 }
 
 /* Until a write would wait. */
@@ -505,6 +517,100 @@ START_TEST(no_signal_no_wait)
 }
 END_TEST
 
+static void pause_twice(void *arg)
+{
+	machine_pause(arg);
+	machine_pause(arg);
+	ck_assert(park_wanted(&test_machine->vm->park));
+}
+
+/* Signals still come to the control loop; and whoever is held is let go, to see that it is over. */
+START_TEST(paused_machine_can_be_stopped)
+{
+	machine_ready();
+	ck_assert_int_eq(loop_post(test_machine->control, pause_twice, test_machine), 0);
+	ck_assert_int_lt(machine_run_until(SIGTERM), 2000);
+	ck_assert_int_eq(machine_end(test_machine, NULL, NULL), VM_STOPPED);
+	ck_assert(!park_wanted(&test_machine->vm->park));
+	machine_free(test_machine);
+}
+END_TEST
+
+/* Somebody who looks at the guest's memory again and again, as the loop of the devices does. */
+static struct {
+	_Atomic unsigned int turns;
+	_Atomic bool over;
+} looker;
+
+static void *look_at_guest(void *arg)
+{
+	struct park_member member;
+
+	park_join(arg, &member, NULL, NULL);
+	while (!atomic_load(&looker.over)) {
+		park_enter(&member);
+		atomic_fetch_add(&looker.turns, 1);
+		park_leave(&member);
+		usleep(100);
+	}
+	park_quit(&member);
+	return NULL;
+}
+
+static void await_turns(unsigned int n)
+{
+	unsigned int until = atomic_load(&looker.turns) + n;
+
+	while (atomic_load(&looker.turns) < until)
+		usleep(100);
+}
+
+START_TEST(nobody_looks_at_a_paused_guest)
+{
+	unsigned int i, before;
+	pthread_t thread;
+
+	machine_ready();
+	pthread_create(&thread, NULL, look_at_guest, &test_machine->vm->park);
+	for (i = 0; i < 20; i++) {
+		await_turns(2);
+		machine_pause(test_machine);
+		before = atomic_load(&looker.turns);
+		usleep(2000);
+		ck_assert_uint_eq(atomic_load(&looker.turns), before);
+		machine_resume(test_machine);
+		machine_resume(test_machine);
+	}
+	await_turns(2);
+	atomic_store(&looker.over, true);
+	pthread_join(thread, NULL);
+	machine_free(test_machine);
+}
+END_TEST
+
+/* Who has a loop lends it, and has it back as it was; also from a machine that cannot start. */
+START_TEST(machine_runs_on_a_loop_of_others)
+{
+	struct err e = { "" };
+	struct loop *loop;
+
+	ck_assert_int_eq(loop_new(&loop, NULL, &e), 0);
+	ck_assert_int_eq(machine_build(&test_machine, &machine_config, loop, &e), 0);
+	if (_i) {
+		forbid_threads();
+		ck_assert_int_eq(machine_start(test_machine, &e), -EAGAIN);
+	} else {
+		machine_fake.powers_off = true;
+		ck_assert_int_eq(machine_start(test_machine, &e), 0);
+		loop_run(loop);
+		machine_finish(test_machine);
+		ck_assert_int_eq(machine_end(test_machine, NULL, NULL), VM_POWEROFF);
+	}
+	machine_free(test_machine);
+	loop_free(loop);
+}
+END_TEST
+
 static bool is_cooked(int fd)
 {
 	struct termios t;
@@ -581,7 +687,7 @@ START_TEST(staging_area_counts_as_pinned)
 	ck_assert_uint_eq(machine_fake.allowed, MIB(364));
 	machine_free(test_machine);
 	machine_fake.staging_bytes = MIB(1000);
-	ck_assert_int_eq(machine_build(&test_machine, &machine_config, &e), -EPERM);
+	ck_assert_int_eq(machine_build(&test_machine, &machine_config, NULL, &e), -EPERM);
 	ck_assert_str_eq(e.msg, "memlock");
 	/* Modes that pin nothing do not care. */
 	machine_fake.allowed = 0;
@@ -606,6 +712,9 @@ Suite *machine_suite(void)
 		t, one_signal_ends_the_wait_for_the_reader, 0, (int)ARRAY_SIZE(end_signals));
 	tcase_add_loop_test(t, stopping_does_not_wait_for_readers, 0, 2);
 	tcase_add_test(t, no_signal_no_wait);
+	tcase_add_test(t, paused_machine_can_be_stopped);
+	tcase_add_test(t, nobody_looks_at_a_paused_guest);
+	tcase_add_loop_test(t, machine_runs_on_a_loop_of_others, 0, 2);
 	tcase_add_loop_test(t, abort_restores_the_terminal, 0, 2);
 	tcase_add_test(t, impossible_modes_are_not_warned_of);
 	tcase_add_test(t, staging_area_counts_as_pinned);

@@ -12,6 +12,11 @@
 #define machine_run   fake_run
 #define machine_free  fake_free
 #define machine_end   fake_end
+#define api_new	      fake_api_new
+#define api_start     fake_api_start
+#define api_run	      fake_api_run
+#define api_end	      fake_api_end
+#define api_free      fake_api_free
 #define doctor_run    fake_doctor_run
 #define measure_print fake_measure_print
 int main(int argc, char **argv);
@@ -28,9 +33,10 @@ static struct {
 	bool no_growth; /* of files */
 } fake;
 
-int fake_build(struct machine **out, const struct config *c, struct err *e)
+int fake_build(struct machine **out, const struct config *c, struct loop *control, struct err *e)
 {
 	(void)c;
+	(void)control;
 	(void)e;
 	*out = NULL;
 	return 0;
@@ -54,6 +60,35 @@ enum vm_end fake_end(const struct machine *m, const char **text, int *signo)
 	*text = "the end";
 	*signo = fake.signo;
 	return fake.end;
+}
+
+int fake_api_new(struct api **out, const struct api_options *o, struct config *c, struct err *e)
+{
+	(void)c;
+	*out = NULL;
+	return strcmp(o->sock, "taken") == 0 ? err_set(e, -EADDRINUSE, "taken: exists") : 0;
+}
+
+int fake_api_start(struct api *a, struct err *e)
+{
+	(void)a;
+	return err_set(e, -ENOENT, "no such kernel");
+}
+
+void fake_api_run(struct api *a)
+{
+	(void)a;
+}
+
+enum vm_end fake_api_end(const struct api *a, const char **text, int *signo)
+{
+	(void)a;
+	return fake_end(NULL, text, signo);
+}
+
+void fake_api_free(struct api *a)
+{
+	(void)a;
 }
 
 /* The real one flushes too, and has its own status. */

@@ -479,6 +479,34 @@ START_TEST(cpuid_policy)
 }
 END_TEST
 
+/* Four CPUs as two cores of two threads: all leaves agree. */
+START_TEST(cpuid_of_threads)
+{
+	struct x86_cpuid e[6 + CPUID_ADDED_MAX] = {
+		{ .function = 1 },
+		{ .function = 4, .index = 0, .eax = 0x121 },
+		{ .function = 4, .index = 3, .eax = 0x163 },
+		{ .function = 0xb },
+		{ .function = 0x80000008, .ecx = 0 },
+		{ .function = 0x8000001e },
+	};
+	struct cpuid_policy p = { .index = 3, .cpus = 4, .smt = true };
+
+	ck_assert_uint_eq(x86_cpuid_apply(e, 6, &p), 7);
+	ck_assert_uint_eq(e[0].ebx >> 16 & 0xff, 4);
+	/* Two threads share the first level and four the last; there are two cores. */
+	ck_assert_uint_eq(e[1].eax >> 14 & 0xfff, 1);
+	ck_assert_uint_eq(e[2].eax >> 14 & 0xfff, 3);
+	ck_assert_uint_eq(e[1].eax >> 26, 1);
+	ck_assert_uint_eq(e[3].eax, 1);
+	ck_assert_uint_eq(e[3].ebx, 2);
+	ck_assert_uint_eq(e[6].eax, 2);
+	ck_assert_uint_eq(e[6].ebx, 4);
+	ck_assert_uint_eq(e[4].ecx, 0x2003);
+	ck_assert_uint_eq(e[5].ebx, 0x101);
+}
+END_TEST
+
 static const struct {
 	uint64_t nr, args[3];
 	bool converts;
@@ -564,6 +592,7 @@ Suite *x86_boot_suite(void)
 	tcase_add_test(t, ram_above_4_gib);
 	tcase_add_loop_test(t, identity_tables, 0, 5);
 	tcase_add_test(t, cpuid_policy);
+	tcase_add_test(t, cpuid_of_threads);
 	tcase_add_loop_test(t, hypercalls, 0, (int)ARRAY_SIZE(calls));
 	suite_add_tcase(s, t);
 	return s;

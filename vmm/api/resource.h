@@ -18,6 +18,24 @@
  * "network-interfaces", "vsock", "entropy", "balloon", "logger", "metrics", "serial".
  */
 
+/* The memory of a machine that nobody said anything about, in MiB; config_init has another default. */
+#define RESOURCE_MEM_MIB 128
+
+/*
+ * The kernel's parameters without "boot_args", as Firecracker has them: what ends the guest rather
+ * than wait for a keyboard, and skips what is not there. Without a serial console, and without
+ * modules.
+ */
+#define RESOURCE_BOOT_ARGS                                                                       \
+	"reboot=k panic=1 pci=off nomodule 8250.nr_uarts=0 i8042.noaux i8042.nomux i8042.nopnp " \
+	"i8042.dumbkbd"
+
+/* config_init with the defaults of this API. */
+void resource_init(struct config *c);
+
+/* Whether there is such an object. */
+bool resource_exists(const char *name);
+
 /*
  * Sets what the body says in c: all of it, or nothing on error (-EINVAL and a sentence that names the
  * field). id: of the path, for drives and network interfaces, which must be the one in the body; NULL
@@ -30,7 +48,16 @@ int resource_put(
 int resource_patch(
 	struct config *c, const char *name, const char *id, const json_t *body, struct err *e);
 
-/* The object as GET answers it ("machine-config", "balloon", ...); the caller's. NULL: out of memory. */
+/* The index of the drive or network interface of that id, or -ENOENT. */
+int resource_find(const struct config *c, const char *name, const char *id);
+
+/* A rate limiter's object over what limit holds: buckets that it lacks stay. All or nothing. */
+int resource_limit(struct ratelimit_config *limit, const json_t *v, struct err *e);
+
+/*
+ * The object as GET answers it ("machine-config", "balloon", ...), JSON's null where there is none
+ * yet; the caller's. NULL: out of memory.
+ */
 json_t *resource_get(const struct config *c, const char *name);
 
 /* All of them, as GET /vm/config answers: Firecracker's names only; the caller's. NULL: out of memory. */

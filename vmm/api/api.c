@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/api/api.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/api/api_impl.h"
+#include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
+
+static const int end_signals[API_END_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+
+const char *api_state(const struct api *a)
+{
+	if (!a->machine)
+		return "Not started";
+	return a->is_paused ? "Paused" : "Running";
+}
+
+/* With a machine they are its own business (machine.c). */
+static void on_signal(void *arg, int signo, short events)
+{
+	struct api *a = arg;
+
+	(void)events;
+	if (a->machine)
+		return;
+	a->signo = signo;
+	loop_stop(a->loop);
+}
+
+/* There are no numbers before the start; but it must not end us either. */
+static void on_asked(void *arg, int signo, short events)
+{
+	(void)arg;
+	(void)signo;
+	(void)events;
+}
+
+static bool is_ignored(int signo)
+{
+	struct sigaction sa;
+
+	return signo != SIGTERM && !sigaction(signo, NULL, &sa) && sa.sa_handler == SIG_IGN;
+}
+
+/* For as long as we live: the socket is removed whichever of them ends us. */
+static int catch_signals(struct api *a, struct err *e)
+{
+	unsigned int i;
+	sigset_t set;
+	int r = 0;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	for (i = 0; i < ARRAY_SIZE(end_signals) && !r; i++) {
+		sigaddset(&set, end_signals[i]);
+		if (!is_ignored(end_signals[i]))
+			r = loop_add_signal(
+				a->loop, end_signals[i], on_signal, a, &a->signals[i], e);
+	}
+	if (!r)
+		r = loop_add_signal(a->loop, SIGUSR1, on_asked, a, &a->asked, e);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	return r;
+}
+
+static int make_server(struct api *a, struct err *e)
+{
+	const struct server_config cfg = {
+		.path = a->options->sock,
+		.loop = a->loop,
+		.max_body = a->options->max_payload,
+		.handle = route_request,
+		.ctx = a,
+	};
+	int r = server_new(&a->server, &cfg, e);
+
+	return r ? err_prefix(e, r, "--api-sock") : 0;
+}
+
+int api_new(struct api **out, const struct api_options *o, struct config *c, struct err *e)
+{
+	struct api *a = calloc(1, sizeof(*a));
+	uint64_t begun = clock_ns();
+	int r;
+
+	if (!a)
+		return err_set(e, -ENOMEM, "API: out of memory");
+	a->options = o;
+	a->config = *c;
+	*c = (struct config){ 0 };
+	r = loop_new(&a->loop, NULL, e);
+	if (!r)
+		r = watch_new(a, begun, e);
+	if (!r)
+		r = catch_signals(a, e);
+	if (!r && !o->no_api)
+		r = make_server(a, e);
+	if (r) {
+		api_free(a);
+		return r;
+	}
+	*out = a;
+	return 0;
+}
+
+void api_free(struct api *a)
+{
+	unsigned int i;
+
+	if (!a)
+		return;
+	server_free(a->server);
+	/* The last line says what the machine has done. */
+	if (a->metrics)
+		metrics_set_source(a->metrics, NULL, NULL);
+	machine_free(a->machine);
+	metrics_free(a->metrics);
+	for (i = 0; i < ARRAY_SIZE(a->signals); i++)
+		loop_event_free(a->signals[i]);
+	loop_event_free(a->asked);
+	loop_free(a->loop);
+	config_free(&a->config);
+	free(a);
+}
+
+int api_start(struct api *a, struct err *e)
+{
+	struct machine *m;
+	int r = config_check(&a->config, e);
+
+	if (!r)
+		r = machine_build(&m, &a->config, a->loop, e);
+	if (r)
+		return r;
+	r = machine_start(m, e);
+	if (r) {
+		machine_free(m);
+		return r;
+	}
+	a->machine = m;
+	watch_machine(a);
+	return 0;
+}
+
+static bool is_ended(const struct api *a)
+{
+	return a->machine && machine_end(a->machine, NULL, NULL) != VM_RUNNING;
+}
+
+void api_run(struct api *a)
+{
+	/* It also returns for the end of a guest that could not be started. */
+	while (!a->signo && !is_ended(a))
+		loop_run(a->loop);
+	if (!a->machine)
+		return;
+	a->is_over = true;
+	machine_finish(a->machine);
+}
+
+enum vm_end api_end(const struct api *a, const char **text, int *signo)
+{
+	if (a->machine)
+		return machine_end(a->machine, text, signo);
+	*text = "stopped before a guest was started";
+	*signo = a->signo;
+	return VM_STOPPED;
+}
