@@ -12,6 +12,7 @@ SAN     ?=
 W       ?=
 V       ?=
 PREFIX  ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 ifeq ($(findstring |$(ARCH)|,|x86_64|arm64|),)
 $(error ARCH=$(ARCH) is not known: use x86_64 or arm64)
@@ -85,7 +86,7 @@ VMM_SRC  := $(filter-out vmm/kvm_x86.c vmm/kvm_arm64.c,$(wildcard vmm/*.c)) vmm/
 VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o $(BUILD)/vmm/api/openapi_blob.o
 NACRE    := $(BUILD)/nacre
 
-.PHONY: FORCE all deps demo demo-linux check check-unit check-rig lint fuzz bench soak install clean help tags format
+.PHONY: FORCE completion all deps demo demo-linux check check-unit check-rig lint fuzz bench soak install clean help tags format
 .DELETE_ON_ERROR:
 
 all: $(NACRE) ## build nacre (ARCH=arm64 crosses, STATIC=1 gives one static binary)
@@ -161,7 +162,7 @@ UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \
             $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/vm_convert.c vmm/cli.c vmm/options.c \
-            vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/metrics*.c) $(wildcard vmm/api/resource*.c) \
+            vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/metrics*.c vmm/ctl*.c) vmm/completion.c $(wildcard vmm/api/resource*.c) \
             vmm/api/options.c vmm/api/sock.c vmm/api/server.c vmm/api/openapi.c \
             $(UNIT_EXTRA) \
             arch/boot_plan.c arch/boot.c
@@ -173,6 +174,17 @@ $(UNIT): $(UNIT_OBJ)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(UNIT_OBJ) $(SYSLIB) $(LIBS) -lcheck -lsubunit -lrt -lm
 
 unit: $(UNIT)
+
+guests: $(GUESTS)/x86_64/kernel.elf
+$(GUESTS)/x86_64/kernel.elf: tests/api/kernel.S
+	@mkdir -p $(@D)
+	$(Q)$(CROSS_x86_64)gcc -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack \
+		-Wl,-Ttext-segment=0x100000 -o $@ $<
+
+$(BUILD)/tests/api/apitest: $(wildcard tests/api/*.c tests/api/*.h) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  CC      $@"
+	$(call compile,$(COMPILE) $(LDFLAGS) -o $@ $(filter %.c,$^) $(SYSLIB) -ljansson)
 
 $(BUILD)/tests/e2e/%: tests/e2e/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -226,7 +238,16 @@ deps-quiet:
 install: $(NACRE) ## install to PREFIX (/usr/local)
 	install -D -m 755 $(NACRE) $(DESTDIR)$(PREFIX)/bin/nacre
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/nacre.1
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/nacre-firmware.7 man/nacre-measure.7
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/nacre-api.7 man/nacre-firmware.7 \
+		man/nacre-measure.7
+	install -D -m 644 examples/system/nacre.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nacre
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions examples/system/_nacre
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|@PREFIX@|$(PREFIX)|' examples/system/nacre@.service.in >$(DESTDIR)$(UNITDIR)/nacre@.service
+
+completion: $(NACRE) ## make examples/system/nacre.bash and examples/system/_nacre anew, after a change of options
+	$(Q)$(NACRE) completion bash >examples/system/nacre.bash
+	$(Q)$(NACRE) completion zsh >examples/system/_nacre
 
 clean: ## remove all that was built (packages stay in the cache)
 	rm -rf build compile_commands.json tags

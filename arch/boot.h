@@ -29,6 +29,12 @@ struct boot_files {
 	char *params; /* owned, never NULL */
 };
 
+/* Where in its file a compressed kernel lies. */
+struct boot_packed {
+	const char *format; /* "gzip" or "zstd"; NULL: not compressed */
+	uint64_t at, len;
+};
+
 #define BOOT_RANDOM_MAX 2
 
 struct boot_item {
@@ -56,6 +62,9 @@ struct boot_plan {
 	unsigned int count;
 	struct boot_entry entry; /* of the kernel */
 	gpa_t handoff;		 /* a page of RAM that no item uses */
+	/* A kernel that had to be unpacked, which items borrow from; data NULL: it had not. */
+	struct blob unpacked;
+	struct boot_packed packed;
 };
 
 /* Adds a piece; takes over `owned` also on failure. */

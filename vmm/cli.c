@@ -13,24 +13,13 @@
 #include <string.h>
 
 #include "vmm/api/resource.h"
+#include "vmm/cli_impl.h"
+#include "vmm/completion.h"
 #include "vmm/config_json.h"
 #include "vmm/options.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/text.h"
-
-#define TABLES 2
-
-struct command_def {
-	const char *name;
-	const char *operands; /* of the usage line */
-	const char *summary;
-	/* Those of --help first; then perhaps run's, which it need not list again. */
-	struct {
-		const struct option_table *options; /* NULL: takes none */
-		size_t base;			    /* offset in struct cli that it counts from */
-	} tables[TABLES];
-};
 
 static const struct option_def doctor_defs[] = {
 	{ .name = "json",
@@ -59,7 +48,7 @@ static const struct option_def help_def = {
 	.name = "help", .letter = 'h', .type = OPTION_FLAG, .help = "Print this help and exit"
 };
 
-static const struct command_def commands[] = {
+const struct command_def cli_commands[COMMANDS] = {
 	[CMD_RUN] = { "run", "[OPTION]...", "Start a guest and stay until it ends",
 		{ { &config_table, offsetof(struct cli, config) } } },
 	[CMD_MEASURE] = { "measure", "[OPTION]...",
@@ -68,14 +57,17 @@ static const struct command_def commands[] = {
 	[CMD_API] = { "api", "[OPTION]...",
 		"Wait on a socket for requests that describe a guest, start and control it",
 		{ { &api_table, offsetof(struct cli, api) } } },
+	[CMD_CTL] = { "ctl", "[OPTION]... VERB [OPERAND]...",
+		"Command a machine by its socket: pause it, ask how it does",
+		{ { &ctl_table, offsetof(struct cli, ctl) } }, CTL_OPERANDS },
 	[CMD_DOCTOR] = { "doctor", "[OPTION]...",
 		"Say what this host offers, and what is missing for each mode",
 		{ { &doctor_table, 0 } } },
 	[CMD_HELP] = { "help", "[COMMAND]", "Explain a command", { { NULL, 0 } } },
+	[CMD_COMPLETION] = { "completion", "SHELL",
+		"Print what bash or zsh need to complete our options", { { NULL, 0 } } },
 	[CMD_VERSION] = { "--version", "", "Print the version", { { NULL, 0 } } },
 };
-
-_Static_assert(ARRAY_SIZE(commands) == COMMANDS, "every command has a row");
 
 /* The arguments that are not yet dealt with. */
 struct args {
@@ -90,7 +82,7 @@ static const struct option_def *find_option(
 	const struct option_def *def = NULL;
 	unsigned int i;
 
-	for (i = 0; i < TABLES && !def; i++) {
+	for (i = 0; i < CLI_TABLES && !def; i++) {
 		const struct option_table *t = a->command->tables[i].options;
 
 		if (!t)
@@ -112,7 +104,7 @@ static int unknown_option(const struct args *a, const char *given, struct err *e
 
 	while (*nearest.given == '-')
 		nearest.given++;
-	for (k = 0; k < TABLES && (t = a->command->tables[k].options) != NULL; k++)
+	for (k = 0; k < CLI_TABLES && (t = a->command->tables[k].options) != NULL; k++)
 		for (i = 0; i < t->count; i++)
 			text_nearest_try(&nearest, t->defs[i].name);
 	text_nearest_try(&nearest, help_def.name);
@@ -202,6 +194,14 @@ static int unexpected_argument(const struct args *a, const char *arg, struct err
 		command->operands);
 }
 
+static int take_word(const struct args *a, const char *arg, struct cli *c, struct err *e)
+{
+	if (c->word_count == a->command->max_operands)
+		return unexpected_argument(a, arg, e);
+	c->words[c->word_count++] = arg;
+	return 0;
+}
+
 /* Applies all arguments. Sets *help and stops where help is asked for. */
 static int apply_options(struct args a, struct cli *c, bool *help, struct err *e)
 {
@@ -215,8 +215,10 @@ static int apply_options(struct args a, struct cli *c, bool *help, struct err *e
 			return 0;
 		if (strcmp(arg, "--") == 0 && a.next < a.end)
 			return unexpected_argument(&a, *a.next, e);
-		if (arg[0] != '-' || arg[1] == '\0')
-			return unexpected_argument(&a, arg, e);
+		if (arg[0] != '-' || arg[1] == '\0') {
+			r = take_word(&a, arg, c, e);
+			continue;
+		}
 		if (arg[1] != '-')
 			r = apply_letters(&a, arg, c, e);
 		else if (arg[2] != '\0')
@@ -258,6 +260,8 @@ static int parse_options(struct args a, struct cli *c, struct err *e)
 		return r;
 	if (c->command == CMD_API)
 		return finish_api(c, e);
+	if (c->command == CMD_CTL)
+		return ctl_check(c->words, c->word_count, e);
 	if (c->command != CMD_RUN && c->command != CMD_MEASURE)
 		return 0;
 	if (c->config.config_file) {
@@ -279,8 +283,8 @@ static const struct command_def *find_command(const char *name)
 	size_t i;
 
 	for (i = 0; i < COMMANDS; i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return &commands[i];
+		if (strcmp(cli_commands[i].name, name) == 0)
+			return &cli_commands[i];
 	return NULL;
 }
 
@@ -292,7 +296,7 @@ static int unknown_command(const char *name, struct err *e)
 	int r;
 
 	for (i = 0; i < COMMANDS; i++)
-		text_nearest_try(&nearest, commands[i].name);
+		text_nearest_try(&nearest, cli_commands[i].name);
 	text_show(shown, sizeof(shown), name);
 	if (name[0] == '-' && !nearest.best)
 		return err_set(e, -EINVAL,
@@ -311,6 +315,11 @@ static int parse_operand(struct args a, struct cli *c, struct err *e)
 		c->topic = *a.next++;
 		if (!find_command(c->topic))
 			return unknown_command(c->topic, e);
+	}
+	if (c->command == CMD_COMPLETION) {
+		if (a.next == a.end || !completion_knows(*a.next))
+			return err_set(e, -EINVAL, "completion: expected a shell: bash or zsh");
+		c->topic = *a.next++;
 	}
 	return a.next < a.end ? unexpected_argument(&a, *a.next, e) : 0;
 }
@@ -340,20 +349,21 @@ int cli_parse(int argc, char **argv, struct cli *out, struct err *e)
 	api_options_init(&out->api);
 	if (argc < 2)
 		return err_set(e, -EINVAL,
-			"expected a command: run, measure, api, doctor or help (try: nacre help)");
+			"expected a command: run, measure, api, ctl, doctor or help (try: nacre "
+			"help)");
 	name = argv[1];
 	a.next = argv + 2;
 	if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0)
-		name = commands[CMD_HELP].name;
+		name = cli_commands[CMD_HELP].name;
 	command = find_command(name);
 	if (!command && is_api_option(name)) {
-		command = &commands[CMD_API];
+		command = &cli_commands[CMD_API];
 		a.next = argv + 1;
 	}
 	if (!command)
 		return unknown_command(name, e);
 	a.command = command;
-	out->command = (enum command)(command - commands);
+	out->command = (enum command)(command - cli_commands);
 	r = command->tables[0].options ? parse_options(a, out, e) : parse_operand(a, out, e);
 	if (r)
 		cli_free(out);
@@ -364,6 +374,7 @@ void cli_free(struct cli *c)
 {
 	config_free(&c->config);
 	api_options_free(&c->api);
+	options_free(&ctl_table, &c->ctl);
 }
 
 /* The columns of the option list: where the text starts and where it must end. */
@@ -435,7 +446,7 @@ static void print_overview(FILE *out)
 		     "A small virtual machine monitor for confidential guests on Linux KVM.\n\n"
 		     "Commands:\n");
 	for (i = 0; i < COMMANDS; i++)
-		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+		fprintf(out, "  %-10s %s\n", cli_commands[i].name, cli_commands[i].summary);
 	fprintf(out,
 		"\nnacre help COMMAND lists the options of a command; nacre(1) explains them.\n");
 }
@@ -463,6 +474,8 @@ void cli_print_help(FILE *out, const char *command)
 	print_option(out, &help_def, NULL);
 	if (def->tables[1].options)
 		fprintf(out, "\nAnd all options of nacre run, see nacre help run.\n");
+	if (t == &ctl_table)
+		ctl_print_verbs(out);
 	if (t == &config_table)
 		fprintf(out, "\nA config file is a JSON object with the same names as keys:\n"
 			     "{ \"kernel\": \"Image\", \"cpus\": 2 }\n");

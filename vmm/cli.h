@@ -7,19 +7,34 @@
 
 #include "vmm/api/options.h"
 #include "vmm/config.h"
+#include "vmm/ctl.h"
 #include "vmm/util/err.h"
 
 /* The command line: which command, with which settings. Nothing here prints but cli_print_help. */
 
-enum command { CMD_RUN, CMD_MEASURE, CMD_API, CMD_DOCTOR, CMD_HELP, CMD_VERSION, COMMANDS };
+enum command {
+	CMD_RUN,
+	CMD_MEASURE,
+	CMD_API,
+	CMD_CTL,
+	CMD_DOCTOR,
+	CMD_HELP,
+	CMD_COMPLETION,
+	CMD_VERSION,
+	COMMANDS
+};
 
 struct cli {
 	enum command command;
 	struct config config; /* of run and measure; of api, what its config file says */
 	struct api_options api;
-	bool json;	   /* of doctor and measure: print a report for programs */
-	bool text;	   /* of measure: print what the digest is of */
-	const char *topic; /* of help: the name of a command, or NULL for all of them */
+	bool json; /* of doctor and measure: print a report for programs */
+	bool text; /* of measure: print what the digest is of */
+	struct ctl_options ctl;
+	const char *words[CTL_OPERANDS]; /* of ctl: verb and operands */
+	unsigned int word_count;
+	const char *
+		topic; /* of completion: the shell; of help: the name of a command, or NULL for all of them */
 };
 
 /* Exit status of the program; part of its interface (man page, EXIT STATUS). */

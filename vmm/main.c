@@ -9,6 +9,7 @@
 
 #include "vmm/api/api.h"
 #include "vmm/cli.h"
+#include "vmm/completion.h"
 #include "vmm/config_json.h"
 #include "vmm/doctor.h"
 #include "vmm/machine.h"
@@ -163,6 +164,16 @@ static int print_measurement(const struct cli *cli)
 	return check_printed(EXIT_OK);
 }
 
+static int control(const struct cli *cli)
+{
+	struct err e = { "" };
+	int r = ctl_run(&cli->ctl, cli->words, cli->word_count, stdout, &e);
+
+	if (r)
+		return complain(&e, r == -EREMOTEIO ? EXIT_GUEST : EXIT_NO_START);
+	return check_printed(EXIT_OK);
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = { "" };
@@ -186,6 +197,13 @@ int main(int argc, char **argv)
 		break;
 	case CMD_API:
 		status = serve(&cli);
+		break;
+	case CMD_CTL:
+		status = control(&cli);
+		break;
+	case CMD_COMPLETION:
+		completion_print(cli.topic, stdout);
+		status = check_printed(EXIT_OK);
 		break;
 	case CMD_DOCTOR:
 		status = check_printed(doctor_run(cli.json, stdout));

@@ -10,18 +10,18 @@
 #include "arch/features.h"
 #include "vmm/util/fd.h"
 
-/* Kernel, initrd, parameters, firmware. */
-#define INPUTS 4
+/* Kernel, initrd, parameters, firmware, and the kernel as it was unpacked. */
+#define SOURCES 5
 
 struct measuring {
 	FILE *out;
-	/* Digests of the files: a piece that is a whole file need not be read again. */
+	/* What a piece may be a part of: then the text says which part, instead of one more digest. */
 	struct {
+		const char *name;
 		const void *data;
 		uint64_t len;
-		char hex[SHA256_HEX];
-	} known[INPUTS];
-	unsigned int known_count;
+	} sources[SOURCES];
+	unsigned int source_count;
 };
 
 static void put_machine(FILE *out, const struct measure_input *in)
@@ -46,14 +46,20 @@ static void put_machine(FILE *out, const struct measure_input *in)
 			l->alias_is_private ? "private" : "shared", l->alias_both);
 }
 
+static void add_source(struct measuring *m, const char *name, const void *data, uint64_t len)
+{
+	m->sources[m->source_count].name = name;
+	m->sources[m->source_count].data = data;
+	m->sources[m->source_count++].len = len;
+}
+
 static void put_input(struct measuring *m, const char *name, const void *data, uint64_t len)
 {
 	uint8_t digest[SHA256_SIZE];
-	char *hex = m->known[m->known_count].hex;
+	char hex[SHA256_HEX];
 
 	sha256_of(data, len, digest);
-	m->known[m->known_count].data = data;
-	m->known[m->known_count++].len = len;
+	add_source(m, name, data, len);
 	fprintf(m->out, "input %s 0x%" PRIx64 " %s\n", name, len, sha256_hex(digest, hex));
 }
 
@@ -67,6 +73,16 @@ static void put_inputs(struct measuring *m, const struct boot_files *f)
 		put_input(m, "params", f->params, strlen(f->params));
 	if (f->firmware.data)
 		put_input(m, "firmware", f->firmware.data, f->firmware.len);
+}
+
+/* What comes of unpacking is settled by what was packed, which has been hashed with its file. */
+static void put_unpacked(struct measuring *m, const struct boot_plan *p)
+{
+	if (!p->unpacked.data)
+		return;
+	add_source(m, "unpacked", p->unpacked.data, p->unpacked.len);
+	fprintf(m->out, "unpacked 0x%zx %s 0x%" PRIx64 " 0x%" PRIx64 "\n", p->unpacked.len,
+		p->packed.format, p->packed.at, p->packed.len);
 }
 
 /* A copy of the piece without its random bytes; NULL when out of memory. */
@@ -83,44 +99,49 @@ static void *without_random(const struct boot_item *piece)
 	return copy;
 }
 
-static int digest_piece(const struct measuring *m, const struct boot_item *piece,
-	char hex[SHA256_HEX], struct err *e)
+/* Compared as numbers: the piece may be anywhere. */
+static bool put_source(const struct measuring *m, const struct boot_item *piece)
 {
-	uint8_t digest[SHA256_SIZE];
-	_free void *copy = NULL;
 	unsigned int i;
 
-	if (piece->random[0].len) {
-		copy = without_random(piece);
-		if (!copy)
-			return err_set(e, -ENOMEM, "measurement: out of memory");
+	for (i = 0; i < m->source_count && piece->len && !piece->random[0].len; i++) {
+		uint64_t at = (uintptr_t)piece->data - (uintptr_t)m->sources[i].data;
+
+		if (at >= m->sources[i].len || piece->len > m->sources[i].len - at)
+			continue;
+		fprintf(m->out, " %s 0x%" PRIx64, m->sources[i].name, at);
+		return true;
 	}
-	for (i = 0; !copy && i < m->known_count; i++) {
-		if (m->known[i].data == piece->data && m->known[i].len == piece->len) {
-			memcpy(hex, m->known[i].hex, SHA256_HEX);
-			return 0;
-		}
-	}
+	return false;
+}
+
+static int put_digest(const struct measuring *m, const struct boot_item *piece, struct err *e)
+{
+	_free void *copy = piece->random[0].len ? without_random(piece) : NULL;
+	uint8_t digest[SHA256_SIZE];
+	char hex[SHA256_HEX];
+	unsigned int i;
+
+	if (piece->random[0].len && !copy)
+		return err_set(e, -ENOMEM, "measurement: out of memory");
 	sha256_of(copy ? copy : piece->data, piece->len, digest);
-	sha256_hex(digest, hex);
+	fprintf(m->out, " %s", sha256_hex(digest, hex));
+	for (i = 0; i < BOOT_RANDOM_MAX && piece->random[i].len; i++)
+		fprintf(m->out, " random 0x%" PRIx64 " 0x%" PRIx64, piece->random[i].at,
+			piece->random[i].len);
 	return 0;
 }
 
 static int put_piece(void *ctx, const struct boot_item *piece, struct err *e)
 {
 	struct measuring *m = ctx;
-	char hex[SHA256_HEX];
-	unsigned int i;
-	int r = digest_piece(m, piece, hex, e);
+	int r = 0;
 
-	if (r)
-		return r;
-	fprintf(m->out, "piece 0x%" PRIx64 " 0x%" PRIx64 " %s", piece->dst.v, piece->len, hex);
-	for (i = 0; i < BOOT_RANDOM_MAX && piece->random[i].len; i++)
-		fprintf(m->out, " random 0x%" PRIx64 " 0x%" PRIx64, piece->random[i].at,
-			piece->random[i].len);
+	fprintf(m->out, "piece 0x%" PRIx64 " 0x%" PRIx64, piece->dst.v, piece->len);
+	if (!put_source(m, piece))
+		r = put_digest(m, piece, e);
 	fputc('\n', m->out);
-	return 0;
+	return r;
 }
 
 static int put_pieces(struct measuring *m, const struct measure_input *in, struct err *e)
@@ -145,7 +166,7 @@ static int put_pieces(struct measuring *m, const struct measure_input *in, struc
 
 int measure(const struct measure_input *in, struct measurement *out, struct err *e)
 {
-	struct measuring m = { .known_count = 0 };
+	struct measuring m = { .source_count = 0 };
 	int r;
 
 	*out = (struct measurement){ .len = 0 };
@@ -154,6 +175,7 @@ int measure(const struct measure_input *in, struct measurement *out, struct err 
 		return err_set(e, -ENOMEM, "measurement: out of memory");
 	put_machine(m.out, in);
 	put_inputs(&m, in->files);
+	put_unpacked(&m, in->plan);
 	r = put_pieces(&m, in, e);
 	/* Such a stream fails for want of memory only, and says so at the latest here. */
 	if ((ferror(m.out) | fclose(m.out)) && !r)

@@ -11,7 +11,7 @@
  * covers what the architecture's plan, its own memory and the staging area say, so that new pieces of a plan are
  * measured without a word here. Nothing of it depends on the host or needs KVM.
  */
-#define MEASURE_VERSION 1u
+#define MEASURE_VERSION 2u
 
 struct measure_input {
 	const char *arch;		  /* arch_name() */
@@ -32,8 +32,8 @@ struct measurement {
 };
 
 /*
- * Measures; reads every byte that the guest starts with once or twice. 0; or -errno with a sentence,
- * and then *out holds nothing. Any thread.
+ * Measures; hashes each file once, and of the pieces those that are no part of a file. 0; or -errno
+ * with a sentence, and then *out holds nothing. Any thread.
  */
 int measure(const struct measure_input *in, struct measurement *out, struct err *e);
 void measurement_free(struct measurement *m); /* accepts one that was only zeroed */

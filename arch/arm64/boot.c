@@ -141,6 +141,8 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 			(unsigned long long)((end - ARM64_RAM) >> 20),
 			l->pool.size ? " beside its swiotlb pool" : "");
 	}
+	out->unpacked = (struct blob){ img.owned, img.owned ? img.file_size : 0 };
+	out->packed = img.packed;
 	r = boot_plan_add(out, img.data, img.owned, img.file_size, gpa(at.kernel), e);
 	if (!r && f->initrd.data)
 		r = boot_plan_add(out, f->initrd.data, NULL, f->initrd.len, gpa(at.initrd), e);

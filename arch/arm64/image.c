@@ -150,18 +150,23 @@ static int zboot_payload(const struct blob *f, struct blob *out, struct err *e)
  * *out stays empty when the file is not compressed. A file of some KiB may unpack to as much as it
  * likes, so what the guest could not hold is refused while it grows.
  */
-static int unpack(const struct blob *file, uint64_t ram_bytes, struct blob *out, struct err *e)
+static int unpack(const struct blob *file, uint64_t ram_bytes, struct blob *out,
+	struct boot_packed *from, struct err *e)
 {
 	uint64_t max = min_u64(ram_bytes, IMAGE_MAX);
 	struct blob packed = *file;
 	int r = is_zboot(file) ? zboot_payload(file, &packed, e) : 0;
 
+	*from = (struct boot_packed){ NULL, (uint64_t)(packed.data - file->data), packed.len };
 	if (r)
 		return r;
-	if (gunzip_is(&packed))
+	if (gunzip_is(&packed)) {
+		from->format = "gzip";
 		r = gunzip(&packed, max, out, e);
-	else if (unzstd_is(&packed))
+	} else if (unzstd_is(&packed)) {
+		from->format = "zstd";
 		r = unzstd(&packed, max, out, e);
+	}
 	return r == -EFBIG && max < IMAGE_MAX ? err_hint(e, r, "raise --mem") : r;
 }
 
@@ -169,9 +174,10 @@ int arm64_image_parse(const struct blob *file, const char *path, uint64_t ram_by
 	struct arm64_image *out, struct err *e)
 {
 	struct blob plain = { 0 };
-	int r = unpack(file, ram_bytes, &plain, e);
+	struct boot_packed packed;
+	int r = unpack(file, ram_bytes, &plain, &packed, e);
 
-	*out = (struct arm64_image){ .owned = plain.data };
+	*out = (struct arm64_image){ .owned = plain.data, .packed = packed };
 	if (r)
 		return err_prefix(e, r, "kernel %s", path);
 	r = parse_plain(plain.data ? plain.data : file->data, plain.data ? plain.len : file->len,

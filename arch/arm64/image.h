@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "arch/boot.h"
 #include "vmm/util/err.h"
 #include "vmm/util/fd.h"
 
@@ -14,6 +15,7 @@ struct arm64_image {
 	uint64_t text_offset; /* from a 2 MiB boundary */
 	uint64_t image_size;  /* memory it needs, including what is zeroed */
 	void *owned;	      /* the unpacked image; free() it */
+	struct boot_packed packed;
 };
 
 /*

@@ -113,7 +113,7 @@ static void fill_zero_page(uint8_t *zp, const struct arch_layout *l, const struc
 		fill_setup(zp);
 	zp[ZP_LOADER_TYPE] = LOADER_UNKNOWN;
 	/* The kernel does not look at its parameters for whether it may place memory at random. */
-	if (k->unpacked && !has_word(f->params, "nokaslr"))
+	if (k->packed.format && !has_word(f->params, "nokaslr"))
 		zp[ZP_LOADFLAGS] |= LOADFLAG_KASLR;
 	put32(zp, ZP_CMDLINE, X86_CMDLINE);
 	if (f->initrd.data) {
@@ -312,6 +312,8 @@ static int add_pieces(
 	unsigned int i;
 	int r = 0;
 
+	out->unpacked = *unpacked;
+	out->packed = k->packed;
 	for (i = 0; !r && i < k->count; i++) {
 		r = boot_plan_add(out, k->pieces[i].data, unpacked->data, k->pieces[i].len,
 			gpa(k->pieces[i].dst), e);

@@ -82,6 +82,7 @@ int x86_kernel_unpack(const struct blob *f, const char *path, uint64_t max, stru
 	struct blob *owned, struct err *e)
 {
 	struct x86_kernel outer;
+	struct boot_packed packed;
 	int r;
 
 	*owned = (struct blob){ 0 };
@@ -89,7 +90,7 @@ int x86_kernel_unpack(const struct blob *f, const char *path, uint64_t max, stru
 	if (r || !x86_is_bzimage(f))
 		return r;
 	outer = *out;
-	r = x86_payload(f, path, max, owned, e);
+	r = x86_payload(f, path, max, owned, &packed, e);
 	if (r)
 		return r;
 	*out = (struct x86_kernel){ .count = 0 };
@@ -98,7 +99,7 @@ int x86_kernel_unpack(const struct blob *f, const char *path, uint64_t max, stru
 		blob_free(owned);
 		return r;
 	}
-	out->unpacked = true;
+	out->packed = packed;
 	out->has_setup = true;
 	out->setup = outer.setup;
 	out->setup_len = outer.setup_len;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/boot.h"
 #include "vmm/util/err.h"
 #include "vmm/util/fd.h"
 
@@ -29,7 +30,7 @@ struct x86_kernel {
 	uint64_t start; /* lowest address it needs */
 	uint64_t end;	/* first byte past everything it needs, zeroed memory included */
 	bool has_setup;
-	bool unpacked;	      /* taken out of a bzImage: what does that otherwise will not run */
+	struct boot_packed packed; /* in a bzImage: what unpacks it otherwise will not run */
 	const uint8_t *setup; /* the header, from offset 0x1f1 of the file, for the zero page */
 	uint64_t setup_len;
 	uint32_t cmdline_max;
@@ -50,8 +51,8 @@ int x86_kernel_unpack(const struct blob *file, const char *path, uint64_t max,
 
 /* For kernel.c: a file with Linux's boot header; and the ELF file inside. */
 bool x86_is_bzimage(const struct blob *file);
-int x86_payload(
-	const struct blob *file, const char *path, uint64_t max, struct blob *out, struct err *e);
+int x86_payload(const struct blob *file, const char *path, uint64_t max, struct blob *out,
+	struct boot_packed *packed, struct err *e);
 
 /* The part of it for a file that begins as ELF and is as long as its header. For kernel.c. */
 int x86_elf_parse(const struct blob *file, const char *path, struct x86_kernel *k, struct err *e);

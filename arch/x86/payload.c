@@ -49,8 +49,8 @@ bool x86_is_bzimage(const struct blob *f)
 	return f->len > 1024 && !memcmp(f->data + OFF_MAGIC, "HdrS", 4);
 }
 
-int x86_payload(
-	const struct blob *f, const char *path, uint64_t max, struct blob *out, struct err *e)
+int x86_payload(const struct blob *f, const char *path, uint64_t max, struct blob *out,
+	struct boot_packed *from, struct err *e)
 {
 	uint64_t sects = f->data[OFF_SETUP_SECTS] ? f->data[OFF_SETUP_SECTS] : 4;
 	uint64_t at = (sects + 1) * SECTOR + get32(f, OFF_PAYLOAD_OFFSET);
@@ -64,6 +64,7 @@ int x86_payload(
 			"kernel %s is cut short: its payload ends at %llu of %zu", path,
 			(unsigned long long)(at + len), f->len);
 	packed = (struct blob){ f->data + at, len };
+	*from = (struct boot_packed){ unzstd_is(&packed) ? "zstd" : "gzip", at, len };
 	max = min_u64(max, UNPACKED_MAX);
 	if (unzstd_is(&packed))
 		r = unzstd(&packed, max, out, e);

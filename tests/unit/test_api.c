@@ -571,7 +571,7 @@ static void *signal_soon(void *arg)
 	return NULL;
 }
 
-/* Nothing was started: the loop still ends, and the signal is told; USR1 alone ends nothing. */
+/* Nothing was started: the loop still ends, and the signal is told; USR1 and USR2 end nothing. */
 START_TEST(signal_ends_the_wait)
 {
 	int signo = end_signals[_i], told = 0;
@@ -579,6 +579,7 @@ START_TEST(signal_ends_the_wait)
 	pthread_t thread;
 
 	kill(getpid(), SIGUSR1);
+	kill(getpid(), SIGUSR2);
 	ck_assert_int_eq(pthread_create(&thread, NULL, signal_soon, &signo), 0);
 	api_run(api);
 	pthread_join(thread, NULL);

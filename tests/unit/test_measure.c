@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "arch/features.h"
 #include "arch/x86/features.h"
@@ -162,7 +163,7 @@ static int own_pieces(const struct arch_config *c, const struct arch_layout *l, 
 START_TEST(text_is_as_documented)
 {
 	static const char expected[] =
-		"nacre-measurement 1\n"
+		"nacre-measurement 2\n"
 		"arch arm64\n"
 		"mode soft-realm\n"
 		"private-memory strict\n"
@@ -174,10 +175,10 @@ START_TEST(text_is_as_documented)
 		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
 		"input params 0x0 "
 		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n"
-		"piece 0x40200000 0x3 "
-		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
-		"piece 0x40300000 0x2 "
-		"fb8e20fc2e4c3f248c60c39bd652f3c1347298bb977b8b4d5903b85055620603\n"
+		"unpacked 0x5 zstd 0x1 0x2\n"
+		"piece 0x40200000 0x3 kernel 0x0\n"
+		"piece 0x40300000 0x2 kernel 0x1\n"
+		"piece 0x40380000 0x4 unpacked 0x1\n"
 		"piece 0x40400000 0x6 "
 		"246ba0ea1fba39cd21c2ff11190e0beb7f26a704570a96443c933053f166df4c "
 		"random 0x1 0x2 random 0x4 0x1\n"
@@ -191,7 +192,7 @@ START_TEST(text_is_as_documented)
 		.ram_count = 1,
 		.alias_bit = 1ULL << 39,
 		.alias_both = MIB(1) };
-	uint8_t abc[] = "abc", tree[] = "uvwxyz";
+	uint8_t abc[] = "abc", tree[] = "uvwxyz", inside[] = "12345";
 	struct boot_files f = { .kernel = { abc, 3 }, .params = "" };
 	struct boot_plan p = { .entry = { .pc = { 0x40200000 }, .arg = 0x40400000 } };
 	const struct measure_input in = { "arm64", &c, &l, &f, &p, NULL, own_pieces };
@@ -200,7 +201,10 @@ START_TEST(text_is_as_documented)
 	char hex[SHA256_HEX];
 
 	ck_assert_int_eq(boot_plan_add(&p, abc, NULL, 3, (gpa_t){ 0x40200000 }, &e), 0);
-	ck_assert_int_eq(boot_plan_add(&p, abc, NULL, 2, (gpa_t){ 0x40300000 }, &e), 0);
+	ck_assert_int_eq(boot_plan_add(&p, abc + 1, NULL, 2, (gpa_t){ 0x40300000 }, &e), 0);
+	p.unpacked = (struct blob){ inside, 5 };
+	p.packed = (struct boot_packed){ "zstd", 1, 2 };
+	ck_assert_int_eq(boot_plan_add(&p, inside + 1, NULL, 4, (gpa_t){ 0x40380000 }, &e), 0);
 	ck_assert_int_eq(boot_plan_add(&p, tree, NULL, 6, (gpa_t){ 0x40400000 }, &e), 0);
 	ck_assert_int_eq(boot_plan_random(&p, 1, 2, &e), 0);
 	ck_assert_int_eq(boot_plan_random(&p, 4, 1, &e), 0);
@@ -208,7 +212,7 @@ START_TEST(text_is_as_documented)
 	ck_assert_str_eq(m.text, expected);
 	ck_assert_uint_eq(m.len, sizeof(expected) - 1);
 	ck_assert_str_eq(sha256_hex(m.digest, hex),
-		"d9b7b0ecccf9f0a3438e7b8033e3f6fe7b09621869dff1ca5846a2acc66337ce");
+		"ddbeed214a5a465c3a4f55bc4eaf04d17f7a08c3bae389ec7f87bccbdf81c403");
 	measurement_free(&m);
 	measurement_free(&m);
 }
@@ -227,9 +231,37 @@ START_TEST(staged_text_has_the_staging_area)
 	ck_assert_ptr_nonnull(strstr(m.text, "\npiece 0xc0010000 0xbb8 "));
 	ck_assert_ptr_nonnull(strstr(m.text, "\npiece 0xc0111000 0x2 "));
 	/* The first piece of the plan: the kernel without its setup sectors. */
-	ck_assert_ptr_nonnull(strstr(m.text, "\npiece 0xc0112000 0x1600 "));
+	ck_assert_ptr_nonnull(strstr(m.text, "\npiece 0xc0112000 0x1600 kernel 0xa00\n"));
 	ck_assert_ptr_nonnull(strstr(m.text, "\nstart program 0xc0010000 0xc0000000 0xc0111000\n"));
 	measurement_free(&m);
+}
+END_TEST
+
+/* The bytes that it unpacks to are not hashed again: the text says what they were made of. */
+START_TEST(packed_kernel_is_measured_as_the_file)
+{
+	uint8_t plain[sizeof(g.kernel)];
+	struct measurement m;
+	z_stream z = { 0 };
+
+	setup(true);
+	memcpy(plain, g.kernel, sizeof(plain));
+	ck_assert_int_eq(deflateInit2(&z, 1, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	z.next_in = plain;
+	z.avail_in = sizeof(plain);
+	z.next_out = g.kernel;
+	z.avail_out = sizeof(g.kernel);
+	ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+	g.files.kernel.len = z.total_out;
+	deflateEnd(&z);
+	m = measured();
+	ck_assert_ptr_nonnull(strstr(m.text, "\nunpacked 0x2000 gzip 0x0 0x"));
+	ck_assert_ptr_nonnull(strstr(m.text, "\npiece 0x40000000 0x2000 unpacked 0x0\n"));
+	measurement_free(&m);
+	/* The time in gzip's header is of no consequence, and in the digest like all of the file. */
+	remember();
+	g.kernel[4] ^= 1;
+	ck_assert(differs());
 }
 END_TEST
 
@@ -407,6 +439,15 @@ static void change_random(struct boot_plan *p, struct arch_layout *l)
 	p->items[0].random[0].len = 1;
 }
 
+static void change_unpacked(struct boot_plan *p, struct arch_layout *l)
+{
+	static uint8_t inside[] = "inside";
+
+	(void)l;
+	p->unpacked = (struct blob){ inside, 6 };
+	p->packed = (struct boot_packed){ "gzip", 1, 4 };
+}
+
 static void change_alias_bit(struct boot_plan *p, struct arch_layout *l)
 {
 	(void)p;
@@ -433,8 +474,8 @@ static void change_ram_base(struct boot_plan *p, struct arch_layout *l)
 
 static void (*const plan_changes[])(struct boot_plan *p, struct arch_layout *l) = { change_entry_pc,
 	change_entry_arg, change_entry_tables, change_entry_kind, change_place, change_length,
-	change_order, change_random, change_alias_bit, change_alias_side, change_alias_both,
-	change_ram_base };
+	change_order, change_random, change_unpacked, change_alias_bit, change_alias_side,
+	change_alias_both, change_ram_base };
 
 /* Straight at the plan, for what no file or setting changes alone. */
 START_TEST(any_field_of_plan_and_layout)
@@ -539,6 +580,7 @@ Suite *measure_suite(void)
 
 	tcase_add_test(t, text_is_as_documented);
 	tcase_add_test(t, staged_text_has_the_staging_area);
+	tcase_add_test(t, packed_kernel_is_measured_as_the_file);
 	tcase_add_loop_test(t, any_bit_of_any_file, 0, 4);
 	tcase_add_loop_test(t, any_setting, 0, 2 * (int)ARRAY_SIZE(changes));
 	tcase_add_test(t, probe_device_shows_in_the_staging_area);

@@ -229,6 +229,14 @@ static size_t pack(enum packing how, uint8_t *out, size_t room, const void *in, 
 	return room - z.avail_out;
 }
 
+static uint32_t get(const uint8_t *file, uint32_t at)
+{
+	uint32_t v;
+
+	memcpy(&v, file + at, sizeof(v));
+	return v;
+}
+
 /* A bzImage around len bytes; what lies outside of its payload no plan of this mode may use. */
 static struct blob bzimage(enum packing how, const void *in, size_t len)
 {
@@ -291,6 +299,12 @@ START_TEST(kernel_inside_is_started)
 	text = item_at(&p, TEXT);
 	ck_assert_uint_eq(text->len, 4096);
 	ck_assert_int_eq(memcmp(text->data, inside + 4096, 4096), 0);
+	/* Where all that comes from, for the measurement. */
+	ck_assert_uint_eq(p.unpacked.len, ELF_SIZE);
+	ck_assert_ptr_eq((const uint8_t *)text->data, p.unpacked.data + 4096);
+	ck_assert_str_eq(p.packed.format, _i == AS_ZSTD ? "zstd" : "gzip");
+	ck_assert_uint_eq(p.packed.at, SETUP_BYTES + PAYLOAD);
+	ck_assert_uint_eq(p.packed.len, get(f.kernel.data, 0x24c));
 	/* The processor finds tables and kernel by private addresses. */
 	ck_assert_uint_eq(p.entry.tables.v & l.alias_bit, l.alias_bit);
 	tables = item_at(&p, p.entry.tables.v & ~l.alias_bit);
@@ -326,6 +340,7 @@ START_TEST(plain_elf_is_started_as_it_is)
 	elf(f.kernel.data);
 	ck_assert_msg(plan(&f, &l, &p, &e) == 0, "%s", e.msg);
 	ck_assert_uint_eq(p.entry.pc.v, TEXT + 0x10);
+	ck_assert_ptr_null(p.unpacked.data);
 	ck_assert_ptr_eq(item_at(&p, TEXT)->data, f.kernel.data + 4096);
 	boot_plan_free(&p);
 	blob_free(&f.kernel);

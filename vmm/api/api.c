@@ -31,7 +31,7 @@ static void on_signal(void *arg, int signo, short events)
 	loop_stop(a->loop);
 }
 
-/* There are no numbers before the start; but it must not end us either. */
+/* There are no numbers before the start, and no button; but it must not end us either. */
 static void on_asked(void *arg, int signo, short events)
 {
 	(void)arg;
@@ -55,6 +55,7 @@ static int catch_signals(struct api *a, struct err *e)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	for (i = 0; i < ARRAY_SIZE(end_signals) && !r; i++) {
 		sigaddset(&set, end_signals[i]);
 		if (!is_ignored(end_signals[i]))
@@ -63,6 +64,8 @@ static int catch_signals(struct api *a, struct err *e)
 	}
 	if (!r)
 		r = loop_add_signal(a->loop, SIGUSR1, on_asked, a, &a->asked, e);
+	if (!r)
+		r = loop_add_signal(a->loop, SIGUSR2, on_asked, a, &a->pressed, e);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	return r;
 }
@@ -122,6 +125,7 @@ void api_free(struct api *a)
 	for (i = 0; i < ARRAY_SIZE(a->signals); i++)
 		loop_event_free(a->signals[i]);
 	loop_event_free(a->asked);
+	loop_event_free(a->pressed);
 	loop_free(a->loop);
 	config_free(&a->config);
 	free(a);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_CLI_IMPL_H
+#define NACRE_CLI_IMPL_H
+
+#include <stddef.h>
+
+#include "vmm/cli.h"
+#include "vmm/options.h"
+
+/* The commands, for cli.c (the command line) and completion.c (what shells know of it). */
+
+#define CLI_TABLES 2
+
+struct command_def {
+	const char *name;
+	const char *operands; /* of the usage line */
+	const char *summary;
+	/* Those of --help first; then perhaps run's, which it need not list again. */
+	struct {
+		const struct option_table *options; /* NULL: takes none */
+		size_t base;			    /* offset in struct cli that it counts from */
+	} tables[CLI_TABLES];
+	unsigned int max_operands; /* beside options; they end in cli.words */
+};
+
+extern const struct command_def cli_commands[COMMANDS];
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/ctl_http.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include "vmm/util/fd.h"
+#include "vmm/util/text.h"
+
+#define PATIENCE_S 60
+/* Far more than any answer has, for who points us at something else. */
+#define ANSWER_MAX ((size_t)16 << 20)
+#define HEAD_MAX   ((size_t)16 << 10)
+
+/* ---- connecting ---- */
+
+/* Why nobody is there, in words for who has typed the path. */
+static int connect_failed(const char *path, struct err *e)
+{
+	char shown[TEXT_SHOWN];
+	int code = errno;
+	struct stat st;
+	int r = err_sys(e, "connect to %s", text_show_end(shown, sizeof(shown), path));
+
+	if (code == ENOENT)
+		return err_hint(e, r,
+			"no machine has made this socket; --api-sock names the one of nacre api");
+	if (code == ECONNREFUSED && !stat(path, &st) && !S_ISSOCK(st.st_mode))
+		return err_hint(e, r, "it is no socket");
+	if (code == ECONNREFUSED)
+		return err_hint(
+			e, r, "it was left behind by a process that has ended, and may be removed");
+	if (code == EACCES)
+		return err_hint(e, r, "only its owner, and root, may command the machine");
+	return r;
+}
+
+static int connect_to(const char *path, struct err *e)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct timeval patience = { .tv_sec = PATIENCE_S };
+	_close int fd = -1;
+	char shown[TEXT_SHOWN];
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		return err_set(e, -ENAMETOOLONG,
+			"%s: longer than %zu bytes, no socket can be there",
+			text_show_end(shown, sizeof(shown), path), sizeof(a.sun_path) - 1);
+	strcpy(a.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return err_sys(e, "make a socket");
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)))
+		return connect_failed(path, e);
+	return fd_steal(&fd);
+}
+
+/* ---- asking ---- */
+
+static int send_all(int fd, const char *text, size_t len, struct err *e)
+{
+	ssize_t n;
+
+	for (; len; text += n, len -= (size_t)n) {
+		n = send(fd, text, len, MSG_NOSIGNAL);
+		/* It may have answered already, that it will not have so much. */
+		if (n < 0 && errno == EPIPE)
+			return 0;
+		if (n < 0)
+			return err_sys(e, "send the request");
+	}
+	return 0;
+}
+
+static int send_request(
+	int fd, const char *method, const char *path, const char *body, struct err *e)
+{
+	size_t body_len = body ? strlen(body) : 0;
+	_free char *head = NULL;
+	int len = asprintf(&head,
+		"%s %s HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nConnection: close\r\n"
+		"Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+		method, path, body_len);
+	int r;
+
+	if (len < 0) {
+		head = NULL;
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	r = send_all(fd, head, (size_t)len, e);
+	return r || !body ? r : send_all(fd, body, body_len, e);
+}
+
+/* ---- the answer ---- */
+
+static int no_http(struct err *e)
+{
+	return err_set(
+		e, -EPROTO, "the answer is not HTTP (is this the socket of a machine's API?)");
+}
+
+/* Reads what comes until the peer closes or len bytes are there; one NUL is put behind them. */
+static int read_more(int fd, struct blob *b, size_t *room, size_t len, struct err *e)
+{
+	ssize_t n = 1;
+	int r;
+
+	while (n && b->len < len) {
+		if (b->len == *room) {
+			r = blob_extend(b, room, HEAD_MAX, ANSWER_MAX);
+			if (r)
+				return err_set(e, r, "the answer: %s", strerror(-r));
+		}
+		n = recv(fd, b->data + b->len, *room - b->len, 0);
+		if (n < 0 && errno == EAGAIN)
+			return err_set(e, -ETIMEDOUT, "no answer within %d s", PATIENCE_S);
+		if (n < 0)
+			return err_sys(e, "read the answer");
+		b->len += (size_t)n;
+		b->data[b->len] = '\0';
+		if (len == SIZE_MAX && strstr((char *)b->data, "\r\n\r\n"))
+			return 0;
+		if (len == SIZE_MAX && b->len >= HEAD_MAX)
+			return no_http(e);
+	}
+	return 0;
+}
+
+/* The value of Content-Length in the head, or SIZE_MAX. */
+static size_t length_of(const char *head)
+{
+	const char *p = head;
+
+	while ((p = strstr(p, "\r\n")) != NULL) {
+		p += 2;
+		if (strncasecmp(p, "Content-Length:", 15) == 0)
+			return strtoul(p + 15, NULL, 10);
+	}
+	return SIZE_MAX;
+}
+
+static int read_answer(int fd, struct ctl_answer *out, struct err *e)
+{
+	struct blob b = { NULL, 0 };
+	size_t room = 0, head_len, len;
+	char *end;
+	int r = read_more(fd, &b, &room, SIZE_MAX, e);
+
+	if (!r && (!b.data || sscanf((char *)b.data, "HTTP/1.%*1d %3d", &out->status) != 1))
+		r = no_http(e);
+	end = r ? NULL : strstr((char *)b.data, "\r\n\r\n");
+	if (!r && !end)
+		r = no_http(e);
+	if (r) {
+		blob_free(&b);
+		return r;
+	}
+	head_len = (size_t)(end + 4 - (char *)b.data);
+	end[2] = '\0';
+	len = length_of((char *)b.data);
+	/* 204 has none (RFC 9110, 15.3.5). */
+	if (len == SIZE_MAX || out->status == 204)
+		len = 0;
+	if (len > ANSWER_MAX)
+		r = err_set(e, -EFBIG, "the answer is longer than %zu MiB", ANSWER_MAX >> 20);
+	else
+		r = read_more(fd, &b, &room, head_len + len, e);
+	if (!r && b.len < head_len + len)
+		r = err_set(e, -EPROTO, "the answer was cut short");
+	if (!r) {
+		out->body = strndup((char *)b.data + head_len, len);
+		out->len = out->body ? strlen(out->body) : 0;
+		if (!out->body)
+			r = err_set(e, -ENOMEM, "out of memory");
+	}
+	blob_free(&b);
+	return r;
+}
+
+int ctl_request(const char *sock, const char *method, const char *path, const char *body,
+	struct ctl_answer *out, struct err *e)
+{
+	_close int fd = connect_to(sock, e);
+	int r;
+
+	*out = (struct ctl_answer){ 0 };
+	if (fd < 0)
+		return fd;
+	r = send_request(fd, method, path, body, e);
+	return r ? r : read_answer(fd, out, e);
+}
+
+void ctl_answer_free(struct ctl_answer *a)
+{
+	free(a->body);
+	*a = (struct ctl_answer){ 0 };
+}

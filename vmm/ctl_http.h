@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_CTL_HTTP_H
+#define NACRE_CTL_HTTP_H
+
+#include <stddef.h>
+
+#include "vmm/util/err.h"
+
+/* A client's side of HTTP/1.1 on a Unix socket: one request, one answer, and the end. */
+struct ctl_answer {
+	int status;
+	char *body; /* ends with a NUL that is not counted; free with ctl_answer_free */
+	size_t len;
+};
+
+/*
+ * Asks and waits for the answer, at most a minute for each step. body: JSON, or NULL. 0 whatever the
+ * status; -errno and a sentence when nobody answers, or not in HTTP.
+ */
+int ctl_request(const char *sock, const char *method, const char *path, const char *body,
+	struct ctl_answer *out, struct err *e);
+
+/* Accepts a zeroed one. */
+void ctl_answer_free(struct ctl_answer *a);
+
+#endif
