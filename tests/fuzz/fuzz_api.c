@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NACRE_VERSION		    "fuzz"
 #define machine_build		    fake_build
 #define machine_start		    fake_start
 #define machine_finish		    fake_finish
