@@ -518,6 +518,8 @@ START_TEST(network_interfaces_change)
 		"{\"iface_id\":\"a\",\"host_dev_name\":\"tap0\",\"rx_rate_limiter\":{\"ops\":{"
 		"\"size\":3,\"refill_time\":10}}}");
 	begin();
+	/* By us, lest a limit come too late. */
+	ck_assert_int_eq(((const struct net_config *)api->config.nets.items)->vhost, NET_VHOST_OFF);
 	refused("PATCH", "/network-interfaces/b", "{\"iface_id\":\"b\"}",
 		"There is no network interface \"b\".");
 	refused("PATCH", "/network-interfaces/a",

@@ -131,11 +131,26 @@ void api_free(struct api *a)
 	free(a);
 }
 
+/*
+ * The host's kernel would be quicker with the queues of an interface; but it knows no limits, which a
+ * request may set at any time, and does not stop when the machine is paused.
+ */
+static void serve_nets_here(struct config *c)
+{
+	struct net_config *nets = c->nets.items;
+	uint32_t i;
+
+	for (i = 0; i < c->nets.count; i++)
+		if (nets[i].id && nets[i].vhost == NET_VHOST_AUTO)
+			nets[i].vhost = NET_VHOST_OFF;
+}
+
 int api_start(struct api *a, struct err *e)
 {
 	struct machine *m;
 	int r = config_check(&a->config, e);
 
+	serve_nets_here(&a->config);
 	if (!r)
 		r = machine_build(&m, &a->config, a->loop, e);
 	if (r)
