@@ -237,14 +237,14 @@ install: $(NACRE) ## install to PREFIX (/usr/local)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/nacre.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/nacre-api.7 man/nacre-firmware.7 \
 		man/nacre-measure.7
-	install -D -m 644 etc/nacre.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nacre
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions etc/_nacre
+	install -D -m 644 examples/system/nacre.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nacre
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions examples/system/_nacre
 	install -d $(DESTDIR)$(UNITDIR)
-	sed 's|@PREFIX@|$(PREFIX)|' etc/nacre@.service.in >$(DESTDIR)$(UNITDIR)/nacre@.service
+	sed 's|@PREFIX@|$(PREFIX)|' examples/system/nacre@.service.in >$(DESTDIR)$(UNITDIR)/nacre@.service
 
-completion: $(NACRE) ## make etc/nacre.bash and etc/_nacre anew, after a change of options
-	$(Q)$(NACRE) completion bash >etc/nacre.bash
-	$(Q)$(NACRE) completion zsh >etc/_nacre
+completion: $(NACRE) ## make examples/system/nacre.bash and examples/system/_nacre anew, after a change of options
+	$(Q)$(NACRE) completion bash >examples/system/nacre.bash
+	$(Q)$(NACRE) completion zsh >examples/system/_nacre
 
 clean: ## remove all that was built (packages stay in the cache)
 	rm -rf build compile_commands.json tags
