@@ -212,7 +212,7 @@ void metrics_set_source(struct metrics *m, metrics_read_fn read, void *arg)
 /* Groups that are there whether the machine has such a device or not: readers count on them. */
 static const char *const always[] = { "balloon", "block", "net", "vsock", "entropy" };
 
-static json_t *to_json(struct metrics *m, const struct metrics_set *before)
+static json_t *line_json(struct metrics *m)
 {
 	json_t *groups, *all = json_object(), *ours;
 	struct timespec t;
@@ -224,7 +224,7 @@ static json_t *to_json(struct metrics *m, const struct metrics_set *before)
 		json_integer((json_int_t)t.tv_sec * 1000 + t.tv_nsec / 1000000));
 	if (m->id[0])
 		json_object_set_new(all, "id", json_string(m->id));
-	groups = metrics_set_json(&m->now, before);
+	groups = metrics_set_json(&m->now, &m->before);
 	for (i = 0; i < ARRAY_SIZE(always); i++)
 		if (groups && !json_object_get(groups, always[i]))
 			json_object_set_new(groups, always[i], json_object());
@@ -235,11 +235,6 @@ static json_t *to_json(struct metrics *m, const struct metrics_set *before)
 	json_object_update(all, groups);
 	json_decref(groups);
 	return all;
-}
-
-json_t *metrics_json(struct metrics *m)
-{
-	return to_json(m, NULL);
 }
 
 char *metrics_prometheus(struct metrics *m, size_t *len)
@@ -274,7 +269,7 @@ int metrics_flush(struct metrics *m, struct err *e)
 
 	if (!m->sink)
 		return 0;
-	line = to_json(m, &m->before);
+	line = line_json(m);
 	text = line ? json_dumps(line, JSON_COMPACT) : NULL;
 	json_decref(line);
 	if (!text) {

@@ -2,7 +2,6 @@
 #ifndef NACRE_METRICS_H
 #define NACRE_METRICS_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,9 +37,6 @@ int metrics_flush(struct metrics *m, struct err *e);
 
 /* For GET /metrics: text for Prometheus, the caller's to free. NULL: out of memory. */
 char *metrics_prometheus(struct metrics *m, size_t *len);
-
-/* All numbers since the start, in the layout of the lines; the caller's. NULL: out of memory. */
-json_t *metrics_json(struct metrics *m);
 
 /* ---- what is told from outside ---- */
 

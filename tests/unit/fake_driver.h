@@ -116,6 +116,9 @@ struct driver {
 	struct virtio_mmio mmio;
 };
 
+/* What the device has counted under that name, for metrics. */
+uint64_t device_count(const struct virtio_dev *d, const char *name);
+
 /* Puts the device on a bus of its own. */
 void driver_new(struct driver *v, struct virtio_dev *d);
 uint32_t driver_get(struct driver *v, uint64_t reg);

@@ -67,6 +67,7 @@ START_TEST(inflated_pages_are_given_back)
 	ck_assert(ring_take(&blt.rings[0], &head, &len));
 	ck_assert_uint_eq(len, 0);
 	ck_assert_uint_eq(blt_given_back(), 6);
+	ck_assert_uint_eq(device_count(virtio_balloon_dev(blt.balloon), "inflate_count"), 1);
 	for (unsigned int i = 0; i < 6; i++) {
 		bool named = i == 0 || i == 2 || i == 3;
 

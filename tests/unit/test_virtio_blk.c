@@ -246,6 +246,29 @@ START_TEST(flush_reaches_the_host)
 }
 END_TEST
 
+START_TEST(requests_are_counted)
+{
+	const struct virtio_dev *d;
+
+	if (!blk_start(&blk_modes[_i]))
+		return;
+	d = virtio_blk_dev(bt.disk);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_OUT, 0, GUEST_DATA, 0x30000), 0);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 8, GUEST_DATA, 512), 0);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 8, GUEST_DATA, 1024), 0);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_FLUSH, 0, 0, 0), 0);
+	ck_assert_uint_ne(blk_do(VIRTIO_BLK_T_IN, DISK_SECTORS, GUEST_DATA, 512), 0);
+	ck_assert_uint_eq(device_count(d, "write_count"), 1);
+	ck_assert_uint_eq(device_count(d, "write_bytes"), 0x30000);
+	ck_assert_uint_eq(device_count(d, "read_count"), 2);
+	ck_assert_uint_eq(device_count(d, "read_bytes"), 1536);
+	ck_assert_uint_eq(device_count(d, "flush_count"), 1);
+	ck_assert_uint_eq(device_count(d, "invalid_reqs_count"), 1);
+	ck_assert_uint_eq(device_count(d, "execute_fails"), 0);
+	ck_assert_uint_ge(device_count(d, "queue_event_count"), 1);
+}
+END_TEST
+
 START_TEST(flush_works_everywhere)
 {
 	if (!blk_start(&blk_modes[_i]))
@@ -291,6 +314,7 @@ Suite *virtio_blk_suite(void)
 	tcase_add_loop_test(t, many_requests_at_once, 0, BLK_MODES);
 	tcase_add_test(t, tells_its_id);
 	tcase_add_test(t, flush_reaches_the_host);
+	tcase_add_loop_test(t, requests_are_counted, 0, BLK_MODES);
 	tcase_add_loop_test(t, flush_works_everywhere, 0, BLK_MODES);
 	tcase_add_loop_test(t, writes_are_stable_for_a_driver_without_flush, 0, 4);
 	tcase_set_timeout(t, BLK_TIMEOUT);

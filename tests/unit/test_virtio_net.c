@@ -101,6 +101,9 @@ START_TEST(frames_go_out)
 		ck_assert_uint_eq(head, i);
 		ck_assert_uint_eq(len, 0);
 	}
+	ck_assert_uint_eq(device_count(virtio_net_dev(nt.nic), "tx_packets_count"), 5);
+	ck_assert_uint_eq(device_count(virtio_net_dev(nt.nic), "tx_bytes_count"), 76152);
+	ck_assert_uint_eq(device_count(virtio_net_dev(nt.nic), "tx_malformed_frames"), 0);
 }
 END_TEST
 
@@ -215,6 +218,7 @@ START_TEST(wrong_frame_is_dropped)
 	ck_assert_uint_eq(ring_used_idx(&nt.tx), 2);
 	ck_assert_int_eq(net_take(buf, sizeof(buf)), HDR + 60);
 	ck_assert_int_eq(net_take(buf, sizeof(buf)), -1);
+	ck_assert_uint_eq(device_count(virtio_net_dev(nt.nic), "tx_malformed_frames"), 1);
 }
 END_TEST
 

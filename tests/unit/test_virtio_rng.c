@@ -139,6 +139,8 @@ START_TEST(two_answers_differ)
 	pump(1);
 	ck_assert_uint_eq(ring_used_idx(&ring), 2);
 	ck_assert_mem_ne(p, p + 32, 32);
+	ck_assert_uint_eq(device_count(virtio_rng_dev(rng), "entropy_event_count"), 2);
+	ck_assert_uint_eq(device_count(virtio_rng_dev(rng), "entropy_bytes"), 64);
 }
 END_TEST
 

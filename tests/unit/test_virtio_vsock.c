@@ -126,6 +126,8 @@ START_TEST(data_from_the_guest)
 	vs_fill(bytes, sizeof(bytes));
 	guest_sends(&c, sizes[_i], sizes[_i] % 2 ? 65536 : 4052);
 	ck_assert(!vs_broken());
+	ck_assert_uint_eq(device_count(virtio_vsock_dev(vt.dev), "tx_bytes_count"), sizes[_i]);
+	ck_assert_uint_eq(device_count(virtio_vsock_dev(vt.dev), "conns_added"), 1);
 	close(c.fd);
 	close(listener);
 }
