@@ -518,6 +518,8 @@ START_TEST(network_interfaces_change)
 		"{\"iface_id\":\"a\",\"host_dev_name\":\"tap0\",\"rx_rate_limiter\":{\"ops\":{"
 		"\"size\":3,\"refill_time\":10}}}");
 	begin();
+	/* By us, lest a limit come too late. */
+	ck_assert_int_eq(((const struct net_config *)api->config.nets.items)->vhost, NET_VHOST_OFF);
 	refused("PATCH", "/network-interfaces/b", "{\"iface_id\":\"b\"}",
 		"There is no network interface \"b\".");
 	refused("PATCH", "/network-interfaces/a",
@@ -571,7 +573,7 @@ static void *signal_soon(void *arg)
 	return NULL;
 }
 
-/* Nothing was started: the loop still ends, and the signal is told; USR1 alone ends nothing. */
+/* Nothing was started: the loop still ends, and the signal is told; USR1 and USR2 end nothing. */
 START_TEST(signal_ends_the_wait)
 {
 	int signo = end_signals[_i], told = 0;
@@ -579,6 +581,7 @@ START_TEST(signal_ends_the_wait)
 	pthread_t thread;
 
 	kill(getpid(), SIGUSR1);
+	kill(getpid(), SIGUSR2);
 	ck_assert_int_eq(pthread_create(&thread, NULL, signal_soon, &signo), 0);
 	api_run(api);
 	pthread_join(thread, NULL);
