@@ -103,20 +103,22 @@ static int set_trap(struct alias_range *a, uint32_t i, int gmem, uint64_t offset
 	return slot_add(a->table, &a->blocks[i].id, d, e);
 }
 
-/* Closed it is as soon as its slot is gone, whatever else fails. */
+/*
+ * What the guest wrote there without sharing it goes first: a block that holds memory stays open, and
+ * counts. Closed it is as soon as its slot is gone, whatever else fails.
+ */
 static int close_block(struct alias_range *a, uint32_t i, struct err *e)
 {
 	const struct slot_ops *ops = a->table->ops;
-	int r = slot_remove(a->table, &a->blocks[i].id, block_slot(a, i), e);
 	_close int gmem = -1;
+	int r = ops->discard(a->table->ctx, a->shared, block_start(a, i), block_len(a, i));
 
+	if (r < 0)
+		return err_set(e, r, "give back shared memory: error %d", -r);
+	r = slot_remove(a->table, &a->blocks[i].id, block_slot(a, i), e);
 	if (r)
 		return r;
 	a->blocks[i].open = false;
-	/* What the guest wrote there without sharing it goes along. */
-	r = ops->discard(a->table->ctx, a->shared, block_start(a, i), block_len(a, i));
-	if (r < 0)
-		return err_set(e, r, "give back shared memory: error %d", -r);
 	if (!a->nowhere)
 		return 0;
 	gmem = ops->new_gmem(a->table->ctx, block_len(a, i), e);

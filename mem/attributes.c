@@ -28,7 +28,7 @@ static int set_attribute(const struct attribute_range *a, uint64_t first, uint64
 		t->ctx, gpa_add(a->base, first * PAGE_SIZE), pages * PAGE_SIZE, private, e);
 }
 
-/* Lets KVM and us access the shared side of these pages, or nobody. */
+/* Lets KVM and us access the shared side of these pages; or nobody, and then it is given back. */
 static int allow(
 	const struct attribute_range *a, uint64_t first, uint64_t pages, bool access, struct err *e)
 {
@@ -37,7 +37,7 @@ static int allow(
 
 	if (r == -EINVAL)
 		return err_set(e, -ENOTSUP,
-			"conversion attributes: this kernel cannot guard shared memory (Linux 6.15 "
+			"conversion attributes: this kernel cannot guard shared memory (Linux 6.13 "
 			"or later can; --conversion swap does without)");
 	return r < 0 ? err_set(e, r, "guard guest memory: %s", strerror(-r)) : 0;
 }

@@ -14,9 +14,10 @@
  * by KVM as by us, all else gives SIGSEGV or EFAULT. The private side has no mapping at all.
  *
  * That is done by guards in the page tables (backing_protect), which unlike mprotect do not cut the
- * mapping into pieces, of which Linux allows a process some 65,000: any pattern of pages will do. KVM
- * for its part keeps an entry for each private page. So a start costs time and some 17 bytes for every
- * page of the guest's memory.
+ * mapping into pieces, of which Linux allows a process some 65,000: any pattern of pages will do. In
+ * anonymous memory a guard frees the page that was there, so this one call does for the shared side
+ * what discarding does elsewhere. KVM for its part keeps an entry for each private page. So a start
+ * costs time and some 17 bytes for every page of the guest's memory.
  */
 
 #include "mem/share.h"
@@ -34,8 +35,10 @@ void attribute_range_free(
 
 /*
  * Moves pages, counted from the region's start, to one side; those that are there already keep their
- * content. The world must be stopped. On failure the old state, which share still tells, is put
- * back; -ENOTRECOVERABLE when that fails.
+ * content. The shared side of what becomes private is given back, the private side of what becomes
+ * shared is for the caller to discard. The world must be stopped. On failure the old state, which
+ * share still tells, is put back, with zeroes where something had been given back already;
+ * -ENOTRECOVERABLE when that fails.
  */
 int attribute_set(struct attribute_range *a, const struct share_map *share, uint64_t first,
 	uint64_t pages, bool to_private, struct err *e);

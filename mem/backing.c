@@ -87,6 +87,16 @@ int backing_anon(struct backing *b, uint64_t size, struct err *e)
 	return r;
 }
 
+int backing_guarded(struct backing *b, uint64_t size, struct err *e)
+{
+	int r = backing_anon(b, size, e);
+
+	/* As for a memfd below: one page shared shall not bring 2 MiB. */
+	if (!r)
+		madvise(b->hva, size, MADV_NOHUGEPAGE);
+	return r;
+}
+
 static int fill_memfd(struct backing *b, struct err *e)
 {
 	if (b->fd < 0)

@@ -42,6 +42,8 @@ struct backing_options {
 /* Each returns 0 or -errno. The caller owns the backing and releases it with backing_free. */
 int backing_anon(struct backing *b, uint64_t size, struct err *e);
 int backing_memfd(struct backing *b, const char *name, uint64_t size, struct err *e);
+/* Anonymous too, in single pages, for backing_protect. */
+int backing_guarded(struct backing *b, uint64_t size, struct err *e);
 /* Takes over fd, also when it fails. */
 int backing_gmem(struct backing *b, int fd, uint64_t size, struct err *e);
 /* The same without a mapping: hva is NULL. Takes over fd. */
@@ -74,9 +76,9 @@ int backing_prefault(const struct backing *b, struct err *e);
 int backing_discard(const struct backing *b, uint64_t off, uint64_t len);
 
 /*
- * Lets our process, and the kernel on its behalf, access the mapping of [off, off + len), or gives
- * whoever tries SIGSEGV and EFAULT (guard regions, Linux 6.15 for shared memory). What is there stays.
- * 0 or -errno, and then some of the range may have changed; -EINVAL on older kernels.
+ * Lets our process, and the kernel on its behalf, access the mapping of [off, off + len) of a guarded
+ * backing; or gives whoever tries SIGSEGV and EFAULT, and the memory back to the host (guard regions,
+ * Linux 6.13). 0 or -errno, and then some of the range may have changed; -EINVAL on older kernels.
  */
 int backing_protect(const struct backing *b, uint64_t off, uint64_t len, bool access);
 

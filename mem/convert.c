@@ -96,6 +96,9 @@ static int discard_left_side(
 	const struct slot_ops *ops;
 	void *ctx;
 
+	/* The guards have done it. */
+	if (r->attributes && to_private)
+		return 0;
 	ops = slot_table_ops(m->table, &ctx);
 	while (page < end) {
 		bool shared;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
 
 /*
@@ -51,12 +52,35 @@ bool mem_can_hold(const struct mem *m)
 	return true;
 }
 
+/* With the bit that tells a page's two addresses apart left out: see mem/alias.h. */
+static uint64_t first_byte(const struct mem *m, const struct mem_hold *h, unsigned int i)
+{
+	return h->gpa[i].v & ~m->alias.bit;
+}
+
+static uint64_t last_byte(const struct mem *m, const struct mem_hold *h, unsigned int i)
+{
+	return first_byte(m, h, i) + (h->iov[i].iov_len - 1);
+}
+
+static void note_extent(const struct mem *m, struct mem_hold *h)
+{
+	unsigned int i;
+
+	h->low = UINT64_MAX;
+	for (i = 0; i < h->count; i++) {
+		h->low = min_u64(h->low, first_byte(m, h, i));
+		h->high = max_u64(h->high, last_byte(m, h, i));
+	}
+}
+
 void mem_hold(const struct mem *m, struct mem_hold *h, const gpa_t *gpa, const struct iovec *iov,
 	unsigned int count)
 {
 	struct mem_holds *l = m->holds;
 
 	*h = (struct mem_hold){ .mem = m, .gpa = gpa, .iov = iov, .count = count };
+	note_extent(m, h);
 	pthread_mutex_lock(&l->lock);
 	h->next = l->first;
 	if (h->next)
@@ -84,20 +108,16 @@ void mem_drop_hold(struct mem_hold *h)
 	h->mem = NULL;
 }
 
-/*
- * With the bit that tells a page's two addresses apart left out: see mem/alias.h. The range is whole
- * pages, so that it meets a buffer's pages just where it meets the buffer.
- */
+/* The range is whole pages, so that it meets a buffer's pages just where it meets the buffer. */
 static bool overlaps(const struct mem *m, const struct mem_hold *h, uint64_t first, uint64_t last)
 {
 	unsigned int i;
 
-	for (i = 0; i < h->count; i++) {
-		uint64_t a = h->gpa[i].v & ~m->alias.bit;
-
-		if (a <= last && first <= a + (h->iov[i].iov_len - 1))
+	if (h->low > last || first > h->high)
+		return false;
+	for (i = 0; i < h->count; i++)
+		if (first_byte(m, h, i) <= last && first <= last_byte(m, h, i))
 			return true;
-	}
 	return false;
 }
 

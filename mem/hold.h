@@ -27,6 +27,7 @@ struct mem_hold {
 	const gpa_t *gpa;	 /* the buffers' addresses, */
 	const struct iovec *iov; /* of which only the lengths count here; both borrowed */
 	unsigned int count;
+	uint64_t low, high; /* first and last address of any of them, for a quick no */
 };
 
 /*

@@ -116,6 +116,13 @@ static int add_private_side(struct mem *m, struct mem_region *r, struct err *e)
 	return r->share ? 0 : err_set(e, -ENOMEM, "share map: out of memory");
 }
 
+static int add_shared_side(struct mem_region *r, struct err *e)
+{
+	if (r->kind == MEM_ATTRIBUTES)
+		return backing_guarded(&r->shared, r->size, e);
+	return backing_memfd(&r->shared, "nacre-shared", r->size, e);
+}
+
 static int make_region(struct mem *m, struct mem_region *r, const struct mem_region_desc *d,
 	const struct backing_options *o, struct err *e)
 {
@@ -129,7 +136,7 @@ static int make_region(struct mem *m, struct mem_region *r, const struct mem_reg
 		.shared = { .fd = -1 },
 		.private = { .fd = -1 } };
 	if (two_sides)
-		ret = backing_memfd(&r->shared, "nacre-shared", r->size, e);
+		ret = add_shared_side(r, e);
 	else
 		ret = backing_ram(&r->shared, r->size, o, e);
 	if (!ret && two_sides)

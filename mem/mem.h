@@ -19,7 +19,7 @@
  *   MEM_SPLIT   two backings: a guest_memfd for private pages, a memfd for shared ones; the share
  *               map says which of the two a page is, convert.h moves pages between them
  *   MEM_ALIAS   the same two, each at addresses of its own, which differ in one bit (alias.h)
- *   MEM_ATTRIBUTES  the same two as MEM_SPLIT, behind one slot that stays (attributes.h)
+ *   MEM_ATTRIBUTES  a guest_memfd and anonymous memory, behind one slot that stays (attributes.h)
  *   MEM_BOTH    one backing, ours to read, that such guests find at both addresses: a page's state
  *               is nothing there, and so is its conversion
  *   MEM_NATIVE  one backing that a hypervisor below us takes away page by page (pKVM); it never

@@ -48,7 +48,7 @@ struct slot_ops {
 	/*
 	 * For regions of kind MEM_ATTRIBUTES only, else NULL. set_private: whether the guest gets
 	 * this range from the guest_memfd of its slot or from the slot's host address; on failure
-	 * nothing has changed. protect: usually backing_protect.
+	 * nothing has changed. protect: usually backing_protect; what nobody can access is discarded.
 	 */
 	int (*set_private)(void *ctx, gpa_t a, uint64_t len, bool private, struct err *e);
 	int (*protect)(void *ctx, const struct backing *b, uint64_t off, uint64_t len, bool access);

@@ -11,6 +11,7 @@
 /* Below this not even a bare test guest has room next to the boot blocks. */
 #define MEM_MIB_MIN 4
 /* A small guest may share all it has: Linux alone takes 64 MiB for its buffers. */
+#define SWIOTLB_MIB    64u
 #define SHARED_MIN_MIB 128
 
 const char *const private_memory_names[PRIVATE_MEMORY_KINDS] = {
@@ -284,7 +285,7 @@ void config_init(struct config *c)
 	*c = (struct config){
 		.cpus = 1,
 		.mem_mib = 256,
-		.swiotlb_mib = 64,
+		.swiotlb_mib = SWIOTLB_MIB,
 		.protection = PROTECTION_NONE,
 		.private_memory = PRIVATE_MEMORY_STRICT,
 		.log_level = LOG_WARN,
@@ -377,6 +378,25 @@ static int check_shared_limit(const struct config *c, struct err *e)
 		(unsigned long long)c->shared_limit_mib, (unsigned long long)wanted);
 }
 
+/* Refused, not ignored: who asks for a limit counts on it. A default that is spelled out is no wish. */
+static int check_shares(const struct config *c, struct err *e)
+{
+	bool is_auto = c->protection == PROTECTION_AUTO;
+
+	if (c->shared_limit_mib && !protection_is_alias(c->protection) && !is_auto)
+		return err_set(e, -EINVAL,
+			"shared-limit %llu does not fit protection %s: it is for soft-realm and "
+			"soft-sev (leave it out)",
+			(unsigned long long)c->shared_limit_mib, protection_name(c->protection));
+	if (c->swiotlb_mib != SWIOTLB_MIB &&
+		(c->protection == PROTECTION_NONE || c->protection == PROTECTION_SOFT_SEV))
+		return err_set(e, -EINVAL,
+			"swiotlb %llu does not fit protection %s: it is for protected guests of "
+			"arm64 (leave it out; a parameter swiotlb= tells other kernels)",
+			(unsigned long long)c->swiotlb_mib, protection_name(c->protection));
+	return check_shared_limit(c, e);
+}
+
 /* Refused, not ignored: these are wishes about pages that change sides. */
 static int check_conversion(const struct config *c, struct err *e)
 {
@@ -446,7 +466,7 @@ int config_check(const struct config *c, struct err *e)
 	if (!r)
 		r = config_check_memory(c, e);
 	if (!r)
-		r = check_shared_limit(c, e);
+		r = check_shares(c, e);
 	if (!r)
 		r = config_check_devices(c, e);
 	return r ? r : config_hidden(c, &ignored, e);

@@ -159,6 +159,14 @@ static void on_stats(void *arg, int signo, short events)
 		log_raw(text, len);
 }
 
+static void on_press(void *arg, int signo, short events)
+{
+	(void)signo;
+	(void)events;
+	if (!machine_press_button(arg))
+		log_warn("this machine has no power button (only those of x86-64 have one)");
+}
+
 /* True when all is written. What virtio devices still have of the output follows as there is room. */
 static bool output_is_out(struct machine *m)
 {
@@ -234,6 +242,7 @@ static int catch_signals(struct machine *m, struct err *e)
 	sigemptyset(&set);
 	sigaddset(&set, SIGABRT);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	for (i = 0; i < ARRAY_SIZE(end_signals); i++)
 		sigaddset(&set, end_signals[i]);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -243,6 +252,8 @@ static int catch_signals(struct machine *m, struct err *e)
 				m->control, end_signals[i], on_signal, m, &m->signals[i], e);
 	if (!r)
 		r = loop_add_signal(m->control, SIGUSR1, on_stats, m, &m->asked, e);
+	if (!r)
+		r = loop_add_signal(m->control, SIGUSR2, on_press, m, &m->pressed, e);
 	return r ? r : loop_add_signal(m->control, SIGCONT, on_resumed, m, &m->resumed, e);
 }
 
@@ -309,8 +320,10 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 		r = protect_resolve(&ac, files, e);
 	if (!r)
 		r = vm_new(&m->vm, &ac, e);
-	if (!r)
+	if (!r) {
+		protect_warn(&m->vm->config, files);
 		r = make_loops(m, e);
+	}
 	if (!r)
 		r = vm_add_vcpus(m->vm, e);
 	if (!r)
@@ -367,6 +380,7 @@ void machine_free(struct machine *m)
 	for (i = 0; i < ARRAY_SIZE(m->signals); i++)
 		loop_event_free(m->signals[i]);
 	loop_event_free(m->asked);
+	loop_event_free(m->pressed);
 	loop_event_free(m->resumed);
 	loop_event_free(m->resized);
 	loop_event_free(m->drain_tick);

@@ -51,7 +51,7 @@ void machine_resume(struct machine *m);
 
 /*
  * Presses the power button that ACPI tells the guest of; what comes of it is the guest's to decide, and
- * most shut down. False where there is none. Like machine_pause.
+ * most shut down. False where there is none. Like machine_pause. SIGUSR2 does it too.
  */
 bool machine_press_button(struct machine *m);
 

@@ -23,8 +23,9 @@ struct machine {
 	struct loop *own_control; /* or NULL */
 	struct loop *console;
 	struct loop_event *signals[MACHINE_END_SIGNALS];
-	struct loop_event *asked; /* SIGUSR1 */
-	struct metrics *metrics;  /* or NULL */
+	struct loop_event *asked;   /* SIGUSR1 */
+	struct loop_event *pressed; /* SIGUSR2 */
+	struct metrics *metrics;    /* or NULL */
 	struct loop_event *resumed;
 	uint64_t started_ms; /* clock_ms */
 	struct loop_event *resized;

@@ -201,6 +201,13 @@ int protect_resolve(struct arch_config *c, const struct boot_files *files, struc
 	}
 	if (c->protection == PROTECTION_SOFT_SEV && files->kernel.data && !c->open_memory)
 		return check_sev_kernel(c, e);
+	return 0;
+}
+
+void protect_warn(const struct arch_config *c, const struct boot_files *files)
+{
+	if (!protection_has_gmem(c->protection))
+		return;
 	if (c->open_memory)
 		log_warn("private-memory open: NOTHING IS PROTECTED, this process can read all of "
 			 "the guest's memory");
@@ -208,5 +215,4 @@ int protect_resolve(struct arch_config *c, const struct boot_files *files, struc
 		log_warn("KVM on this CPU reads guest instructions through this process, which "
 			 "private memory forbids: a kernel may fail (--private-memory open runs it "
 			 "without protection)");
-	return 0;
 }

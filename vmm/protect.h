@@ -6,10 +6,12 @@
 
 /*
  * Settles the protection mode before anything is built: replaces PROTECTION_AUTO by the strongest
- * mode that this host and the kernel image allow and says which, refuses what cannot work on this
- * host and warns of what protects nothing.
+ * mode that this host and the kernel image allow and says which, and refuses what cannot work on this
+ * host.
  */
 int protect_resolve(struct arch_config *c, const struct boot_files *files, struct err *e);
+/* Warns of what protects nothing or may not work, once there is such a VM: else its error is enough. */
+void protect_warn(const struct arch_config *c, const struct boot_files *files);
 
 /* Can this host run the mode at all? 0, or -ENOTSUP with what is missing and how to get it. */
 int protect_possible(enum protection mode, bool open_memory, struct err *e);

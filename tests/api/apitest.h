@@ -14,7 +14,7 @@
 struct suite {
 	const char *nacre, *guest;
 	const json_t *doc;
-	bool must_start; /* no guest can be started: a failure, or reasons to skip */
+	bool no_skip, has_kvm; /* is it a failure when no guest can be started? */
 	int passed, failed, skipped;
 };
 

@@ -302,9 +302,9 @@ static void try_value(struct run *r, const json_t *field, const char *name, cons
 	char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
 	const char *fault = json_string_value(json_object_get(field, "fault"));
 	struct expected x = { .status = good ? 204 : 400,
-		.fault = good		  ? NULL
-			 : fault && value ? fault
-					  : last_of(name) };
+		.fault = good				 ? NULL
+			 : fault && !strcmp(kind, "bad") ? fault
+							 : last_of(name) };
 	char label[256];
 
 	snprintf(label, sizeof(label), "%s %s %.80s", name, kind, text ? text : "");
@@ -539,7 +539,7 @@ static void run_session(struct run *r, bool start)
 		end(r);
 	} else {
 		/* Without KVM, or what a file's own setup needs of the host. */
-		if (r->t->must_start && !json_object_get(r->file, "may_skip"))
+		if (r->t->no_skip || (r->t->has_kvm && !json_object_get(r->file, "may_skip")))
 			r->t->failed++;
 		else
 			r->t->skipped++;

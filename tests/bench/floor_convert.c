@@ -12,8 +12,9 @@
  *   ... floor SHARE UNSHARE plan PLAN slots DELETED CREATED
  *
  * in nanoseconds a call; and of slot calls, the mean for a conversion to shared. With `attributes`
- * pages change sides by KVM_SET_MEMORY_ATTRIBUTES; that our mapping follows (mem/attributes.h) is
- * Nacre's own wish, so it is done but not timed.
+ * pages change sides by KVM_SET_MEMORY_ATTRIBUTES, and those that are not shared any more are given
+ * back by MADV_DONTNEED; that our mapping follows (mem/attributes.h) is Nacre's own wish, so it is done
+ * but not timed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,14 @@ static int do_call(struct floor *f, const struct call *c, struct err *e)
 	if (c->kind == CALL_ATTRIBUTE)
 		return kvm_set_private(f->vm, c->off, c->len, c->flag, e);
 	return set_slot(f, &c->slot, c->kind == CALL_SET, e);
+}
+
+/* The part of it that is timed. */
+static int do_floor(struct floor *f, const struct call *c, struct err *e)
+{
+	if (c->kind != CALL_PROTECT)
+		return do_call(f, c, e);
+	return c->flag ? 0 : backing_discard(c->backing, c->off, c->len);
 }
 
 static int record(struct floor *f, const struct call *c, struct err *e)
@@ -189,8 +198,7 @@ static int convert(struct floor *f, const struct arch_convert *c)
 	f->recording = false;
 	planned = now_ns();
 	for (i = 0; i < f->count && !r; i++)
-		if (f->calls[i].kind != CALL_PROTECT)
-			r = do_call(f, &f->calls[i], &e);
+		r = do_floor(f, &f->calls[i], &e);
 	keep(c->to_private ? &f->to_private : &f->to_shared, now_ns() - planned);
 	for (i = 0; i < f->count && !r; i++)
 		if (f->calls[i].kind == CALL_PROTECT)

@@ -140,8 +140,9 @@ static int fake_protect(void *ctx, const struct backing *b, uint64_t off, uint64
 	for (i = first; i < first + len / PAGE_SIZE; i++)
 		k->is_open[i] = access;
 	/* What backing_protect does the test's host may be too old for, and it does not show in maps. */
-	return mprotect(b->hva + off, len, access ? PROT_READ | PROT_WRITE : PROT_NONE) ? -errno
-											: 0;
+	if (mprotect(b->hva + off, len, access ? PROT_READ | PROT_WRITE : PROT_NONE))
+		return -errno;
+	return !access && madvise(b->hva + off, len, MADV_DONTNEED) ? -errno : 0;
 }
 
 const struct slot_ops fake_attribute_ops = {

@@ -19,6 +19,7 @@ static const struct {
 	{ "alias", alias_suite },
 	{ "api", api_suite },
 	{ "arm64_boot", arm64_boot_suite },
+	{ "arm64_image", arm64_image_suite },
 	{ "backing", backing_suite },
 	{ "bus", bus_suite },
 	{ "config", config_suite },

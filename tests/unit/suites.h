@@ -9,6 +9,7 @@ Suite *acpi_suite(void);
 Suite *api_suite(void);
 Suite *alias_suite(void);
 Suite *arm64_boot_suite(void);
+Suite *arm64_image_suite(void);
 Suite *backing_suite(void);
 Suite *bus_suite(void);
 Suite *config_suite(void);

@@ -308,6 +308,33 @@ START_TEST(the_gate_takes_shared_addresses)
 }
 END_TEST
 
+/* What could not be given back is not lost count of: the block stays open, and another try works. */
+START_TEST(a_block_that_cannot_be_emptied_counts)
+{
+	struct err e = { "" };
+	uint64_t v = 42, before;
+	unsigned int b;
+
+	setup_with(_i & 1, _i & 2, LIMIT);
+	for (b = 0; b < 4; b++)
+		ck_assert_int_eq(
+			mem_alias_touch(mem, gpa(shared_address(b * BLOCK_PAGES)), 1, &e), 0);
+	ck_assert_int_eq(mem_alias_access(mem, gpa(shared_address(7)), &v, 8, true, &e), 0);
+	before = mem_alias_bytes(mem);
+	/* The discard, or the slot. */
+	kvm.fail_at = kvm.calls + (_i & 4 ? 2 : 1);
+	ck_assert_int_eq(convert(4 * BLOCK_PAGES, 1, false), -EIO);
+	kvm.fail_at = 0;
+	ck_assert_uint_eq(mem_alias_bytes(mem), before);
+	ck_assert_uint_eq(held(&ram()->shared), _i & 4 ? 0 : PAGE_SIZE);
+	check_all();
+	ck_assert_int_eq(convert(4 * BLOCK_PAGES, 1, false), 0);
+	ck_assert_uint_eq(held(&ram()->shared), 0);
+	check_all();
+	teardown();
+}
+END_TEST
+
 START_TEST(a_failed_call_leaves_the_old_state)
 {
 	/* Three blocks, each of them a trap before, and a discard. */
@@ -465,6 +492,7 @@ Suite *alias_suite(void)
 	tcase_add_loop_test(tc, a_guest_without_calls_loses_nothing, 0, 2);
 	tcase_add_loop_test(tc, only_shared_addresses_of_ram_can_be_touched, 0, 4);
 	tcase_add_loop_test(tc, the_gate_takes_shared_addresses, 0, 4);
+	tcase_add_loop_test(tc, a_block_that_cannot_be_emptied_counts, 0, 8);
 	tcase_add_loop_test(tc, a_failed_call_leaves_the_old_state, 0, 4);
 	tcase_add_loop_test(tc, random_steps, 0, 16);
 	tcase_add_loop_test(tc, bases_with_the_bit_are_refused, 0, 4);

@@ -644,7 +644,6 @@ Suite *api_suite(void)
 {
 	Suite *s = suite_create("api");
 
-	suite_add_tcase(s, api_http_case());
 	suite_add_tcase(s, api_server_case());
 	suite_add_tcase(s, api_sock_case());
 	suite_add_tcase(s, api_route_case());

@@ -4,8 +4,7 @@
 
 #include <check.h>
 
-/* The cases of the suite: what is read, the server and its socket, and what requests do. */
-TCase *api_http_case(void);
+/* The cases of the suite: the server and its socket, and what requests do. */
 TCase *api_server_case(void);
 TCase *api_sock_case(void);
 TCase *api_route_case(void);

@@ -25,19 +25,8 @@ static struct {
 	struct loop *loop;
 	struct server *server;
 	unsigned int request_ms;
-	bool late;    /* answers come by another turn of the loop */
-	bool verbose; /* and are long */
-	struct server_request *pending;
+	bool verbose; /* answers are long */
 } st;
-
-static void reply_late(void *arg)
-{
-	struct server_request *rq = arg;
-	char text[128];
-
-	snprintf(text, sizeof(text), "late %s", rq->path);
-	server_reply(rq, 200, "text/plain", text, strlen(text));
-}
 
 /* Tells what it got: METHOD PATH BODY. */
 static void echo(void *ctx, struct server_request *rq)
@@ -46,10 +35,6 @@ static void echo(void *ctx, struct server_request *rq)
 	int n;
 
 	(void)ctx;
-	if (st.late) {
-		ck_assert_int_eq(loop_post(st.loop, reply_late, rq), 0);
-		return;
-	}
 	if (rq->body_len == 1 && *rq->body == '-') {
 		server_reply(rq, 204, NULL, NULL, 0);
 		return;
@@ -195,15 +180,14 @@ START_TEST(slow_client_delays_nobody)
 }
 END_TEST
 
-/* With answers at once (0), later (1), and so long that the client has to read meanwhile (2). */
+/* With answers that are short (0), and so long that the client has to read meanwhile (1). */
 START_TEST(pipelined_requests_are_answered_in_order)
 {
 	/* As many as the kernel takes of who does not read. */
-	int fd, i, count = _i == 2 ? 150 : 500;
+	int fd, i, count = _i == 1 ? 150 : 500;
 	char text[64];
 
-	st.late = _i == 1;
-	st.verbose = _i == 2;
+	st.verbose = _i == 1;
 	start();
 	fd = dial();
 	for (i = 0; i < count; i++) {
@@ -213,7 +197,7 @@ START_TEST(pipelined_requests_are_answered_in_order)
 	for (i = 0; i < count; i++) {
 		char want[32];
 
-		snprintf(want, sizeof(want), st.late ? "late /%d" : "GET /%d ", i);
+		snprintf(want, sizeof(want), "GET /%d ", i);
 		if (hear(fd, body, sizeof(body)) != 200 || strncmp(body, want, strlen(want)) != 0)
 			ck_abort_msg("answer %d: %.40s", i, body);
 	}
@@ -253,16 +237,15 @@ END_TEST
 static const struct {
 	const char *text;
 	int status;
-	const char *says;
 } refused[] = {
-	{ "GARBAGE\r\n\r\n", 400, "{\"fault_message\":\"The request line" },
-	{ "PUT / HTTP/1.1\r\nContent-Length: 51201\r\n\r\n", 413,
-		"{\"fault_message\":\"Request payload with size 51201 is larger than the limit of "
-		"51200" },
-	{ "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", 400,
-		"{\"fault_message\":\"Transfer-Encoding" },
+	{ "GARBAGE\r\n\r\n", 400 },
+	{ "GET / SPDY/3\r\n\r\n", 400 },
+	{ "GET /\r\nno header\r\n\r\n", 400 },
+	{ "PUT / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400 },
+	{ "PUT / HTTP/1.1\r\nContent-Length: 0x10\r\n\r\n", 400 },
 };
 
+/* Nobody knows where the next request would begin. */
 START_TEST(error_ends_the_connection)
 {
 	int fd;
@@ -270,9 +253,41 @@ START_TEST(error_ends_the_connection)
 	start();
 	fd = dial();
 	say(fd, refused[_i].text);
+	shutdown(fd, SHUT_WR);
 	ck_assert_int_eq(hear(fd, body, sizeof(body)), refused[_i].status);
-	ck_assert_ptr_nonnull(strstr(body, refused[_i].says));
 	ck_assert_uint_eq(hear_all(fd, body, sizeof(body)), 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(head_has_a_largest_size)
+{
+	static const char line[] = "X: 12345678901234567890123456789012345678901234567890\r\n";
+	char head[SERVER_HEAD_MAX + 1000] = "GET / HTTP/1.1\r\n";
+	int fd;
+
+	start();
+	fd = dial();
+	if (_i)
+		memset(head, 'x', sizeof(head) - 1);
+	while (strlen(head) < SERVER_HEAD_MAX + 600)
+		strcat(head, line);
+	say(fd, head);
+	ck_assert_int_eq(hear(fd, body, sizeof(body)), 400);
+	close(fd);
+}
+END_TEST
+
+START_TEST(body_may_come_in_chunks)
+{
+	int fd;
+
+	start();
+	fd = dial();
+	say(fd, "PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+	say(fd, "1\r\n!\r\n0\r\n\r\n");
+	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
+	ck_assert_str_eq(body, "PUT /c hello!");
 	close(fd);
 }
 END_TEST
@@ -294,6 +309,12 @@ START_TEST(body_has_a_largest_size)
 	ck_assert_int_eq(send(fd, large, 51200, MSG_NOSIGNAL), 51200);
 	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
 	ck_assert_uint_eq(strlen(body), strlen("PUT /large ") + 51200);
+	/* A byte more is answered like other mistakes; then the connection still serves. */
+	say(fd, "PUT /large HTTP/1.1\r\nContent-Length: 51201\r\n\r\n");
+	ck_assert_int_eq(send(fd, large, 51201, MSG_NOSIGNAL), 51201);
+	ck_assert_int_eq(hear(fd, body, sizeof(body)), 413);
+	ck_assert_str_eq(body, "{\"fault_message\":\"Request payload with size 51201 is larger "
+			       "than the limit of 51200 allowed by server.\"}");
 	snprintf(
 		head, sizeof(head), "PUT / HTTP/1.1\r\nContent-Length: %zu\r\n\r\n", sizeof(large));
 	say(fd, head);
@@ -317,8 +338,15 @@ START_TEST(half_a_request_is_not_waited_for)
 	start();
 	fd = dial();
 	say(fd, _i ? "PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\n1234" : "GET / HT");
-	ck_assert_int_eq(hear(fd, body, sizeof(body)), 408);
-	ck_assert_ptr_nonnull(strstr(body, "fault_message"));
+	ck_assert_uint_eq(hear_all(fd, body, sizeof(body)), 0);
+	close(fd);
+	/* One that is complete was in time, and its connection may stay. */
+	fd = dial();
+	say(fd, "GET / HTTP/1.1\r\n\r\n");
+	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
+	usleep(1500000);
+	say(fd, "GET / HTTP/1.1\r\n\r\n");
+	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
 	close(fd);
 }
 END_TEST
@@ -386,7 +414,6 @@ START_TEST(clients_may_go_at_any_time)
 	size_t i;
 	int fd;
 
-	st.late = _i;
 	start();
 	for (i = 0; i < sizeof(text); i++) {
 		fd = dial();
@@ -408,14 +435,16 @@ TCase *api_server_case(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, request_is_answered);
 	tcase_add_test(t, slow_client_delays_nobody);
-	tcase_add_loop_test(t, pipelined_requests_are_answered_in_order, 0, 3);
+	tcase_add_loop_test(t, pipelined_requests_are_answered_in_order, 0, 2);
 	tcase_add_test(t, client_that_does_not_read_is_left_alone);
 	tcase_add_loop_test(t, error_ends_the_connection, 0, (int)ARRAY_SIZE(refused));
+	tcase_add_loop_test(t, head_has_a_largest_size, 0, 2);
+	tcase_add_test(t, body_may_come_in_chunks);
 	tcase_add_test(t, body_has_a_largest_size);
 	tcase_add_loop_test(t, half_a_request_is_not_waited_for, 0, 2);
 	tcase_add_test(t, connections_are_bounded);
 	tcase_add_test(t, idle_connections_stay);
-	tcase_add_loop_test(t, clients_may_go_at_any_time, 0, 2);
+	tcase_add_test(t, clients_may_go_at_any_time);
 	return t;
 }
 

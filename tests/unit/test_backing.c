@@ -180,7 +180,10 @@ END_TEST
 /* A guest that shares one page of 2 MiB must not make the host hold the others too. */
 START_TEST(shared_side_has_small_pages)
 {
-	ck_assert_int_eq(backing_memfd(&b, "test", MIB(4), &e), 0);
+	if (_i)
+		ck_assert_int_eq(backing_guarded(&b, MIB(4), &e), 0);
+	else
+		ck_assert_int_eq(backing_memfd(&b, "test", MIB(4), &e), 0);
 	ck_assert_int_eq(has_flag("nh"), kernel_has(HUGE_SYSFS "/transparent_hugepage/enabled"));
 }
 END_TEST
@@ -433,7 +436,7 @@ static TCase *memory_case(void)
 	tcase_add_test(t, no_room_is_an_error);
 	tcase_add_test(t, hints_reach_the_kernel);
 	tcase_add_test(t, mergeable_reaches_the_kernel);
-	tcase_add_test(t, shared_side_has_small_pages);
+	tcase_add_loop_test(t, shared_side_has_small_pages, 0, 2);
 	tcase_add_test(t, pages_are_reserved_at_the_start);
 	tcase_add_loop_test(t, prefault_fills_all, 0, n);
 	tcase_add_loop_test(t, prefault_that_fails_says_so, 0, n);

@@ -32,6 +32,7 @@
 #define vcpu_current	     fake_vcpu_current
 #define vm_add_irq	     fake_vm_add_irq
 #define protect_resolve	     fake_protect_resolve
+#define protect_warn	     fake_protect_warn
 #define memlock_allow	     fake_memlock_allow
 #define config_virtio_count  fake_config_virtio_count
 #define virtio_set_new	     fake_virtio_set_new
@@ -139,9 +140,11 @@ void fake_virtio_set_free(struct virtio_set *s)
 int fake_vm_new(struct vm **out, const struct arch_config *c, struct err *e)
 {
 	static const struct platform_dev row = { PLATFORM_SERIAL, false, SERIAL, 8, 4 };
-	struct vm *vm = calloc(1, sizeof(*vm));
+	struct vm *vm;
 
-	(void)e;
+	if (machine_fake.impossible)
+		return err_set(e, -ENOTSUP, "no such mode");
+	vm = calloc(1, sizeof(*vm));
 	vm->config = *c;
 	vm->layout.staging = (gpa_t){ STAGING };
 	vm->layout.platform = (struct platform){ &row, 1 };
@@ -239,6 +242,13 @@ int fake_protect_resolve(struct arch_config *c, const struct boot_files *files, 
 	(void)files;
 	(void)e;
 	return 0;
+}
+
+void fake_protect_warn(const struct arch_config *c, const struct boot_files *files)
+{
+	(void)c;
+	(void)files;
+	machine_fake.warned = true;
 }
 
 int fake_memlock_allow(uint64_t guest_bytes, struct err *e)
@@ -652,6 +662,21 @@ END_TEST
 
 /* ---- building ---- */
 
+/* Of a VM that there will not be, one sentence is enough. */
+START_TEST(impossible_modes_are_not_warned_of)
+{
+	struct err e = { "" };
+
+	machine_fake.impossible = true;
+	ck_assert_int_eq(machine_build(&test_machine, &machine_config, &e), -ENOTSUP);
+	ck_assert(!machine_fake.warned);
+	machine_fake.impossible = false;
+	machine_ready();
+	ck_assert(machine_fake.warned);
+	machine_free(test_machine);
+}
+END_TEST
+
 START_TEST(staging_area_counts_as_pinned)
 {
 	struct err e = { "" };
@@ -691,6 +716,7 @@ Suite *machine_suite(void)
 	tcase_add_test(t, nobody_looks_at_a_paused_guest);
 	tcase_add_loop_test(t, machine_runs_on_a_loop_of_others, 0, 2);
 	tcase_add_loop_test(t, abort_restores_the_terminal, 0, 2);
+	tcase_add_test(t, impossible_modes_are_not_warned_of);
 	tcase_add_test(t, staging_area_counts_as_pinned);
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, machine_said_case());

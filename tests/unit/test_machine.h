@@ -14,6 +14,8 @@ struct machine_fake {
 	unsigned int prints;
 	bool powers_off;
 	bool asked_measurement, told_arch;
+	bool impossible; /* there can be no such VM */
+	bool warned;
 	bool no_threads;	  /* from the guest's first instruction on */
 	uint64_t staging_bytes;	  /* 0: nothing is staged */
 	uint64_t allowed;	  /* the last that memlock_allow was asked for */

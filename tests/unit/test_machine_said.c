@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "tests/unit/test_machine.h"
@@ -100,6 +101,40 @@ START_TEST(signal_for_statistics_ends_nothing)
 }
 END_TEST
 
+/* Where ACPI tells of a button, the signal raises its line, once; elsewhere somebody hears why not. */
+START_TEST(signal_presses_the_power_button)
+{
+	struct irq_line *line;
+	uint64_t edges = 0;
+	char said[200] = "";
+	bool has;
+	int p[2];
+
+	machine_ready();
+	line = &test_machine->button;
+	has = platform_find(&test_machine->vm->layout.platform, PLATFORM_ACPI);
+	ck_assert_int_eq(line->fd >= 0, has);
+	ck_assert_int_eq(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+	dup2(p[1], STDERR_FILENO);
+	log_set_level(LOG_WARN);
+	fd_close(&line->fd);
+	if (_i)
+		line->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	raise(SIGUSR2);
+	machine_run_until(SIGTERM);
+	ck_assert_int_eq(machine_end(test_machine, NULL, NULL), VM_STOPPED);
+	if (_i)
+		ck_assert_int_eq(read(line->fd, &edges, sizeof(edges)), sizeof(edges));
+	ck_assert_uint_eq(edges, (unsigned int)_i);
+	machine_free(test_machine);
+	/* Nothing, or why. */
+	ck_assert_int_eq(read(p[0], said, sizeof(said) - 1) > 0, !_i);
+	ck_assert_int_eq(strstr(said, "this machine has no power button") != NULL, !_i);
+	fd_close(&p[0]);
+	fd_close(&p[1]);
+}
+END_TEST
+
 TCase *machine_said_case(void)
 {
 	TCase *t = tcase_create("said");
@@ -109,5 +144,6 @@ TCase *machine_said_case(void)
 	tcase_add_loop_test(t, measurement_is_told, 0, (int)ARRAY_SIZE(measures));
 	tcase_add_test(t, signal_prints_statistics);
 	tcase_add_test(t, signal_for_statistics_ends_nothing);
+	tcase_add_loop_test(t, signal_presses_the_power_button, 0, 2);
 	return t;
 }

@@ -192,6 +192,8 @@ START_TEST(drives)
 				 "\"one_time_burst\":9}}") "]");
 	ck_assert_int_eq(put("drives", "a", DRIVE("a", "true", "")), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(e.msg, "drive \"root\" is the root device already"));
+	/* It may be put again, and then be none any more. */
+	put_ok("drives", "root", DRIVE("root", "true", ""));
 	put_ok("drives", "root", DRIVE("root", "false", ""));
 	put_ok("drives", "b", DRIVE("b", "true", ""));
 	ck_assert_int_eq(resource_find(&c, "drives", "b"), 0);
@@ -285,6 +287,8 @@ static const struct {
 	{ "boot-source", NULL, "{\"kernel_image_path\":\"k\",\"boot_arg\":\"\"}",
 		"unknown field \"boot_arg\" (did you mean \"boot_args\"?)" },
 	{ "machine-config", NULL, "{\"vcpu_count\":1}", "\"mem_size_mib\" is missing" },
+	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":null}",
+		"\"mem_size_mib\" is missing" },
 	{ "machine-config", NULL, "{\"vcpu_count\":0,\"mem_size_mib\":128}",
 		"\"vcpu_count\": 0 is out of range" },
 	{ "machine-config", NULL, "{\"vcpu_count\":513,\"mem_size_mib\":128}", "from 1 to 512" },

@@ -319,6 +319,7 @@ Suite *virtio_blk_suite(void)
 	tcase_add_loop_test(t, writes_are_stable_for_a_driver_without_flush, 0, 4);
 	tcase_set_timeout(t, BLK_TIMEOUT);
 	suite_add_tcase(s, t);
+	blk_add_change_tests(s);
 	blk_add_error_tests(s);
 	blk_add_host_tests(s);
 	blk_add_reset_tests(s);

@@ -110,6 +110,7 @@ struct blk_calls {
 };
 extern struct blk_calls blk_calls;
 
+void blk_add_change_tests(Suite *s);
 void blk_add_error_tests(Suite *s);
 void blk_add_host_tests(Suite *s);
 void blk_add_reset_tests(Suite *s);

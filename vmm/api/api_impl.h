@@ -42,9 +42,6 @@ struct api_call {
 	const char *type; /* of text */
 };
 
-/* What a handler returns when it answers later, by route_answer; its call is copied for that. */
-#define API_LATER 1
-
 /* ---- api.c ---- */
 
 const char *api_state(const struct api *a);
@@ -60,8 +57,6 @@ void watch_machine(struct api *a);
 
 /* server_config.handle; ctx is a struct api. */
 void route_request(void *ctx, struct server_request *rq);
-/* Sends what the call holds, or the error: r is what its handler returned, or would have. */
-void route_answer(struct api_call *call, int r, const struct err *e);
 
 /* ---- handlers.c ---- */
 
@@ -71,7 +66,7 @@ void route_answer(struct api_call *call, int r, const struct err *e);
  */
 int api_only_fields(const json_t *body, const char *const *names, struct err *e);
 
-/* ---- handlers: 0, API_LATER, or -errno and a sentence ---- */
+/* ---- handlers: 0, or -errno and a sentence ---- */
 
 typedef int (*api_handler)(struct api_call *call, struct err *e);
 

@@ -28,6 +28,23 @@ static int check_id(const struct api_call *call, const char *name, struct err *e
 	return 0;
 }
 
+/* A field that is not null. */
+static const json_t *given(const json_t *body, const char *name)
+{
+	const json_t *v = json_object_get(body, name);
+
+	return json_is_null(v) ? NULL : v;
+}
+
+static int read_limit(
+	const struct api_call *call, const char *name, struct ratelimit_config *l, struct err *e)
+{
+	const json_t *v = given(call->body, name);
+	int r = v ? resource_limit(l, v, e) : 0;
+
+	return r ? err_prefix(e, r, "\"%s\"", name) : 0;
+}
+
 /* ---- drives ---- */
 
 static int set_path(struct disk_config *d, struct virtio_blk *blk, const json_t *v, struct err *e)
@@ -37,14 +54,14 @@ static int set_path(struct disk_config *d, struct virtio_blk *blk, const json_t 
 	int r;
 
 	if (!path)
-		return err_set(e, -EINVAL, "path_on_host: expected a string");
+		return err_set(e, -EINVAL, "\"path_on_host\": expected a string");
 	copy = strdup(path);
 	if (!copy)
 		return err_set(e, -ENOMEM, "Out of memory.");
 	r = virtio_blk_set_path(blk, path, e);
 	if (r) {
 		free(copy);
-		return r;
+		return err_prefix(e, r, "\"path_on_host\"");
 	}
 	free(d->path);
 	d->path = copy;
@@ -55,8 +72,8 @@ int api_patch_drive(struct api_call *call, struct err *e)
 {
 	static const char *const names[] = { "drive_id", "path_on_host", "rate_limiter", NULL };
 	struct config *c = &call->api->config;
-	const json_t *path = json_object_get(call->body, "path_on_host");
-	const json_t *limits = json_object_get(call->body, "rate_limiter");
+	const json_t *path = given(call->body, "path_on_host");
+	const json_t *limits = given(call->body, "rate_limiter");
 	struct ratelimit_config limit;
 	struct disk_config *d;
 	struct virtio_blk *blk;
@@ -74,7 +91,7 @@ int api_patch_drive(struct api_call *call, struct err *e)
 	limit = d->limit;
 	/* Checked first, since the file is what cannot be taken back. */
 	if (limits)
-		r = resource_limit(&limit, limits, e);
+		r = read_limit(call, "rate_limiter", &limit, e);
 	if (!r && limits)
 		r = ratelimit_check(&limit, e);
 	if (!r && path)
@@ -87,15 +104,6 @@ int api_patch_drive(struct api_call *call, struct err *e)
 }
 
 /* ---- network interfaces ---- */
-
-static int read_limit(
-	const struct api_call *call, const char *name, struct ratelimit_config *l, struct err *e)
-{
-	const json_t *v = json_object_get(call->body, name);
-	int r = v ? resource_limit(l, v, e) : 0;
-
-	return r ? err_prefix(e, r, "%s", name) : 0;
-}
 
 int api_patch_net(struct api_call *call, struct err *e)
 {

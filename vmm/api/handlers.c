@@ -145,7 +145,7 @@ static const struct {
 	int (*act)(struct api *a, struct err *e);
 } actions[] = {
 	{ "InstanceStart", true, false, start_instance },
-	{ "FlushMetrics", true, true, api_flush_metrics },
+	{ "FlushMetrics", false, true, api_flush_metrics },
 	{ "SendCtrlAltDel", false, true, send_ctrl_alt_del },
 };
 

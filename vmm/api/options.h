@@ -26,10 +26,9 @@ struct api_options {
 	bool boot_timer;
 	/* Accepted and not looked at. */
 	char *start_us, *start_cpu_us, *parent_cpu_us, *mmds_limit;
-	bool no_seccomp;
+	bool no_seccomp, enable_pci;
 	/* What there is no equivalent of: refused by api_options_check. */
 	char *seccomp_filter, *metadata;
-	bool enable_pci;
 };
 
 /* Where Firecracker's clients look when nobody tells them. */

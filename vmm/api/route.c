@@ -196,17 +196,8 @@ static int dispatch(struct api_call *call, struct err *e)
 	return route->handle(call, e);
 }
 
-void route_request(void *ctx, struct server_request *rq)
-{
-	struct api_call call = { .api = ctx, .rq = rq };
-	struct err e = { "" };
-	int r = dispatch(&call, &e);
-
-	if (r != API_LATER)
-		route_answer(&call, r, &e);
-}
-
-void route_answer(struct api_call *call, int r, const struct err *e)
+/* Sends what the handler left, or why it could not. */
+static void answer(struct api_call *call, int r, const struct err *e)
 {
 	_free char *text = call->text;
 
@@ -228,4 +219,13 @@ void route_answer(struct api_call *call, int r, const struct err *e)
 	else
 		server_reply(call->rq, 204, NULL, NULL, 0);
 	json_decref(call->json);
+}
+
+void route_request(void *ctx, struct server_request *rq)
+{
+	struct api_call call = { .api = ctx, .rq = rq };
+	struct err e = { "" };
+	int r = dispatch(&call, &e);
+
+	answer(&call, r, &e);
 }

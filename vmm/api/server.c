@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Theory of operation. A connection goes round in four steps, and is in one of them at a time:
+ * Theory of operation. evhttp has a connection for each client and tells of it when a request is
+ * complete; not when it comes, or goes. But it asks for the bufferevent of each. So each is made here,
+ * with a reference of ours, and what comes in is seen by a callback of its input buffer: from when on a
+ * request is under way, and how large it is. One that evhttp is done with has no callbacks any more,
+ * and is let go when we look the next time.
  *
- *   reading    until its buffer has a whole request; at least one read() for each turn of the loop
- *   handling   the request is with cfg.handle, and nothing is read
- *   writing    what of the answer the socket did not take at once; nothing is read either
- *   leaving    after an error: the other side is told that no more will come, and what it still sends
- *              is thrown away for a while, since closing at once could take the answer from it
- *
- * Nothing frees a connection while its own functions are on the stack: they mark it dead, and the
- * outermost (enter, leave) frees it.
+ * A connection that has to go is shut down; evhttp finds it at its end.
  */
 #include "vmm/api/server.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,50 +30,47 @@
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 
-/* Most requests fit. */
-#define READ_ROOM ((size_t)4096)
-/* How often deadlines are looked at, while there are any. */
+/* evhttp answers for bodies that long; see server.h. */
+#define BODY_FACTOR 2u
+/* How often deadlines are looked at, while there are connections. */
 #define SWEEP_US 1000000u
 /* No more new connections for a while after accept() failed for want of descriptors or memory. */
 #define PAUSE_US 100000u
-/* How many are accepted at once before others have their turn. */
-#define ACCEPT_TURN 64u
-
-enum step { READING, HANDLING, WRITING, LEAVING };
 
 struct conn {
-	struct server_request rq; /* first: a request is its connection */
 	struct server *server;
-	struct conn *prev, *next; /* of all, those of which was heard last in front */
-	int fd;
-	enum step step;
-	unsigned int depth; /* of our functions on the stack */
-	bool dead;
-	bool keep_alive;
-	bool told_continue;
-	bool is_deaf; /* not told of what comes in */
-	struct loop_event *readable, *writable;
-	uint64_t deadline_ms;  /* 0: none */
-	struct http_head head; /* complete when its len is not 0 */
-	char *in, *out;
-	size_t in_len, in_room, out_len, out_off;
+	struct conn *prev, *next;
+	struct bufferevent *bev; /* has a reference of ours */
+	bool leaving;
+	uint64_t since_ms; /* when the request began that is not answered yet, or 0 */
+	size_t bytes;	   /* of it */
 };
 
 struct server {
 	struct server_config cfg;
 	struct sock sock;
-	struct loop_event *acceptable;
+	struct evhttp *http;
+	struct evconnlistener *listener; /* http's */
 	struct loop_event *sweep;
 	bool sweeps, paused;
-	struct conn *first, *last;
+	struct conn *first, *last; /* the one that was heard last in front */
 	unsigned int count, max;
 	size_t buffered;
 };
 
-static void on_readable(void *arg, int fd, short events);
-static void on_writable(void *arg, int fd, short events);
+/* What server.h calls a request, and what evhttp does. */
+struct request {
+	struct server_request rq;
+	struct evhttp_request *ev;
+};
 
-/* ---- connections as such ---- */
+/* ---- connections ---- */
+
+/* What is kept of a client's bytes. */
+static size_t request_max(const struct server *s)
+{
+	return SERVER_HEAD_MAX + BODY_FACTOR * s->cfg.max_body;
+}
 
 static void unlink_conn(struct conn *c)
 {
@@ -90,458 +90,240 @@ static void link_first(struct conn *c)
 	s->first = c;
 }
 
-static void drop_in(struct conn *c)
+/* The request is over; what was sent behind it is another. */
+static void end_request(struct conn *c)
 {
-	c->server->buffered -= c->in_room;
-	free(c->in);
-	c->in = NULL;
-	c->in_len = c->in_room = 0;
+	c->server->buffered -= c->bytes;
+	c->bytes = evbuffer_get_length(bufferevent_get_input(c->bev));
+	if (c->bytes > request_max(c->server))
+		c->bytes = request_max(c->server);
+	c->server->buffered += c->bytes;
+	c->since_ms = c->bytes ? clock_ms() : 0;
 }
+
+static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *ctx);
 
 static void conn_free(struct conn *c)
 {
 	unlink_conn(c);
 	c->server->count--;
-	drop_in(c);
-	free(c->out);
-	loop_event_free(c->readable);
-	loop_event_free(c->writable);
-	fd_close(&c->fd);
+	c->server->buffered -= c->bytes;
+	evbuffer_remove_cb(bufferevent_get_input(c->bev), on_input, c);
+	bufferevent_decref(c->bev);
 	free(c);
 }
 
-static void enter(struct conn *c)
+/* Lets go of those that evhttp is done with. */
+static void reap(struct server *s)
 {
-	c->depth++;
-}
+	struct conn *c, *next;
+	bufferevent_event_cb cb;
 
-static void leave(struct conn *c)
-{
-	if (--c->depth == 0 && c->dead)
-		conn_free(c);
-}
-
-static void start_sweep(struct server *s)
-{
-	if (!s->sweeps)
-		loop_timer_set(s->sweep, SWEEP_US);
-	s->sweeps = true;
-}
-
-static void set_deadline(struct conn *c)
-{
-	c->deadline_ms = clock_ms() + c->server->cfg.request_ms;
-	start_sweep(c->server);
-}
-
-/* ---- answers ---- */
-
-static void listen_to(struct conn *c, bool on)
-{
-	if (c->is_deaf == on)
-		loop_event_enable(c->readable, on);
-	c->is_deaf = !on;
-}
-
-static void set_step(struct conn *c, enum step step)
-{
-	if (c->step == WRITING || step == WRITING)
-		loop_event_enable(c->writable, step == WRITING);
-	c->step = step;
-	/* Most are answered at once: handle() sees to the others. */
-	if (step != HANDLING)
-		listen_to(c, step != WRITING);
-}
-
-/* The request is answered, and its answer taken. */
-static void end_round(struct conn *c)
-{
-	free(c->out);
-	c->out = NULL;
-	if (c->keep_alive) {
-		c->deadline_ms = 0;
-		if (c->in_len)
-			set_deadline(c);
-		set_step(c, READING);
-		return;
+	for (c = s->first; c; c = next) {
+		next = c->next;
+		bufferevent_getcb(c->bev, NULL, NULL, &cb, NULL);
+		if (!cb)
+			conn_free(c);
 	}
-	drop_in(c);
-	if (shutdown(c->fd, SHUT_WR)) {
-		c->dead = true;
-		return;
-	}
-	set_deadline(c);
-	set_step(c, LEAVING);
 }
 
-static void flush(struct conn *c)
+static void hang_up(struct conn *c)
 {
-	struct err e;
-	ssize_t n = 0;
-
-	while (c->out_off < c->out_len) {
-		n = send(c->fd, c->out + c->out_off, c->out_len - c->out_off,
-			MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			break;
-		c->out_off += (size_t)n;
-	}
-	if (c->out_off == c->out_len) {
-		end_round(c);
-		return;
-	}
-	if (errno != EAGAIN && errno != EWOULDBLOCK) {
-		c->dead = true;
-		return;
-	}
-	if (!c->writable && loop_add_fd(c->server->cfg.loop, c->fd, LOOP_WRITE, on_writable, c,
-				    &c->writable, &e)) {
-		c->dead = true;
-		return;
-	}
-	set_step(c, WRITING);
+	c->leaving = true;
+	shutdown(bufferevent_getfd(c->bev), SHUT_RDWR);
 }
 
-static void answer(struct conn *c, int status, const char *type, const char *body, size_t len)
-{
-	size_t head;
-
-	c->out_off = 0;
-	c->out_len = 0;
-	c->out = malloc(HTTP_ANSWER_MAX + len);
-	if (!c->out) {
-		c->dead = true;
-		return;
-	}
-	head = http_answer(c->out, status, type, len, c->keep_alive);
-	if (len)
-		memcpy(c->out + head, body, len);
-	c->out_len = head + len;
-	set_deadline(c);
-	flush(c);
-}
-
-/* {"fault_message": text}; text may be anything. */
-static char *fault_text(const char *text)
-{
-	json_t *o = json_pack("{s:s}", "fault_message", text);
-	char *s;
-
-	if (!o)
-		o = json_pack("{s:s}", "fault_message", "The error cannot be told in UTF-8.");
-	s = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	json_decref(o);
-	return s;
-}
-
-static void answer_fault(struct conn *c, int status, const char *text)
-{
-	_free char *body = fault_text(text);
-
-	answer(c, status, "application/json", body, body ? strlen(body) : 0);
-}
-
-/* Nobody knows where the next request would begin, or nobody may know: the last answer. */
-static void refuse(struct conn *c, int status, const char *text)
-{
-	c->keep_alive = false;
-	answer_fault(c, status, text);
-}
-
-/* ---- requests ---- */
-
-/* The bytes of the request that is done with go; what was sent behind it stays. */
-static void consume(struct conn *c)
-{
-	size_t len = c->head.len + c->head.body_len;
-
-	memmove(c->in, c->in + len, c->in_len - len);
-	c->in_len -= len;
-	c->head = (struct http_head){ 0 };
-	c->told_continue = false;
-	/* A large one leaves no large buffer behind. */
-	if (c->in_len == 0)
-		drop_in(c);
-}
-
-/* The whole request is there: it is taken care of. */
-static void handle(struct conn *c)
-{
-	c->rq = (struct server_request){
-		.method = c->head.method,
-		.method_name = c->head.method_name,
-		.path = c->head.path,
-		.body = c->in + c->head.len,
-		.body_len = c->head.body_len,
-	};
-	c->keep_alive = c->head.keep_alive;
-	c->deadline_ms = 0;
-	set_step(c, HANDLING);
-	c->server->cfg.handle(c->server->cfg.ctx, &c->rq);
-	if (c->step == HANDLING)
-		listen_to(c, false);
-}
-
-static void tell_continue(struct conn *c)
-{
-	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-	/* It is a few bytes on a socket that nothing else waits in; who is not told sends anyway. */
-	if (!c->told_continue && c->in_len == c->head.len)
-		send(c->fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-	c->told_continue = true;
-}
-
-/* True when another request may follow in what is there already. */
-static bool take_request(struct conn *c)
-{
-	struct http_fault fault;
-
-	if (!c->head.len && !http_parse(c->in, c->in_len, &c->head, &fault)) {
-		c->head = (struct http_head){ 0 };
-		if (fault.status)
-			refuse(c, fault.status, fault.text);
-		return false;
-	}
-	if (c->head.body_len > c->server->cfg.max_body) {
-		char text[128];
-
-		snprintf(text, sizeof(text),
-			"Request payload with size %zu is larger than the limit of %zu allowed by "
-			"server.",
-			c->head.body_len, c->server->cfg.max_body);
-		refuse(c, 413, text);
-		return false;
-	}
-	if (c->in_len < c->head.len + c->head.body_len) {
-		if (c->head.expects_continue)
-			tell_continue(c);
-		return false;
-	}
-	handle(c);
-	return !c->dead && c->step == READING;
-}
-
-/* As many as are there: what a buffer holds bounds it. */
-static void take_requests(struct conn *c)
-{
-	while (c->step == READING && !c->dead && c->in_len)
-		if (!take_request(c))
-			break;
-}
-
-void server_reply(
-	struct server_request *rq, int status, const char *type, const char *body, size_t len)
-{
-	struct conn *c = (struct conn *)rq;
-	bool outermost = c->depth == 0;
-
-	enter(c);
-	consume(c);
-	answer(c, status, type, body, len);
-	/* Called by handle(), whose caller goes on with what follows. */
-	if (outermost)
-		take_requests(c);
-	leave(c);
-}
-
-void server_fault(struct server_request *rq, int status, const char *text)
-{
-	_free char *body = fault_text(text);
-
-	server_reply(rq, status, "application/json", body, body ? strlen(body) : 0);
-}
-
-/* ---- the sockets' events ---- */
-
-/* Room for what the request lacks. False: the connection is at its end. */
-static bool make_room(struct conn *c)
-{
-	struct server *s = c->server;
-	size_t want = c->head.len ? c->head.len + c->head.body_len : READ_ROOM;
-	size_t path = c->head.len ? (size_t)(c->head.path - c->in) : 0;
-	char *in;
-
-	if (!c->head.len && c->in_len >= READ_ROOM)
-		want = HTTP_HEAD_MAX;
-	if (want <= c->in_room)
-		return true;
-	if (s->buffered + (want - c->in_room) > SERVER_BUFFERED_MAX) {
-		refuse(c, 503, "Too many requests are under way.");
-		return false;
-	}
-	in = realloc(c->in, want);
-	if (!in) {
-		c->dead = true;
-		return false;
-	}
-	/* The path points into the buffer. */
-	if (c->head.len)
-		c->head.path = in + path;
-	c->in = in;
-	s->buffered += want - c->in_room;
-	c->in_room = want;
-	return true;
-}
-
-/* Throws away what still comes. */
-static void skim(struct conn *c)
-{
-	char buf[4096];
-	ssize_t n = recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT);
-
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		c->dead = true;
-}
-
-static void read_some(struct conn *c)
-{
-	ssize_t n;
-
-	if (!make_room(c))
-		return;
-	n = recv(c->fd, c->in + c->in_len, c->in_room - c->in_len, MSG_DONTWAIT);
-	if (n <= 0) {
-		if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			c->dead = true;
-		return;
-	}
-	if (!c->deadline_ms)
-		set_deadline(c);
-	c->in_len += (size_t)n;
-	unlink_conn(c);
-	link_first(c);
-	take_requests(c);
-}
-
-static void on_readable(void *arg, int fd, short events)
-{
-	struct conn *c = arg;
-
-	(void)fd;
-	(void)events;
-	enter(c);
-	if (c->step == LEAVING)
-		skim(c);
-	else if (c->step == READING)
-		read_some(c);
-	leave(c);
-}
-
-static void on_writable(void *arg, int fd, short events)
-{
-	struct conn *c = arg;
-
-	(void)fd;
-	(void)events;
-	enter(c);
-	if (c->step == WRITING) {
-		flush(c);
-		take_requests(c);
-	}
-	leave(c);
-}
-
-/* ---- new connections, and time ---- */
-
-/* The one of which nothing was heard for longest, of those that wait for nothing. */
-static bool drop_idlest(struct server *s)
+/* The one that was silent for longest. False when all are on their way already. */
+static bool hang_up_idlest(struct server *s)
 {
 	struct conn *c = s->last;
 
-	while (c && (c->step != READING || c->in_len || c->depth))
+	while (c && c->leaving)
 		c = c->prev;
 	if (c)
-		conn_free(c);
+		hang_up(c);
 	return c;
 }
 
-static void conn_new(struct server *s, int fd)
+static void start_sweep(struct server *s, uint64_t usec)
 {
-	struct conn *c = calloc(1, sizeof(*c));
-	struct err e;
-
-	if (!c) {
-		close(fd);
-		return;
-	}
-	c->server = s;
-	c->fd = fd;
-	if (loop_add_fd(s->cfg.loop, fd, LOOP_READ, on_readable, c, &c->readable, &e)) {
-		close(fd);
-		free(c);
-		return;
-	}
-	link_first(c);
-	s->count++;
-}
-
-/* Level-triggered, it would be called again and again for what it cannot do now. */
-static void pause_accepting(struct server *s)
-{
-	log_limited(LOG_WARN, "the API cannot take a connection: %s", strerror(errno));
-	loop_event_enable(s->acceptable, false);
-	s->paused = true;
+	if (!s->sweeps)
+		loop_timer_set(s->sweep, usec);
 	s->sweeps = true;
-	loop_timer_set(s->sweep, PAUSE_US);
 }
 
-static void on_acceptable(void *arg, int fd, short events)
+static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *ctx)
 {
-	struct server *s = arg;
-	unsigned int i;
-	int got;
+	struct conn *c = ctx;
+	size_t n = info->n_added;
 
-	(void)events;
-	for (i = 0; i < ACCEPT_TURN; i++) {
-		got = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (got < 0 && (errno == EMFILE || errno == ENFILE) && drop_idlest(s))
-			continue;
-		if (got < 0) {
-			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-				pause_accepting(s);
-			return;
-		}
-		if (s->count >= s->max && !drop_idlest(s))
-			close(got);
-		else
-			conn_new(s, got);
+	(void)in;
+	if (!n)
+		return;
+	/* What is beyond that, evhttp reads and throws away. */
+	if (n > request_max(c->server) - c->bytes)
+		n = request_max(c->server) - c->bytes;
+	c->bytes += n;
+	c->server->buffered += n;
+	if (c->server->buffered > SERVER_BUFFERED_MAX)
+		hang_up(c);
+	if (!c->since_ms)
+		c->since_ms = clock_ms();
+	unlink_conn(c);
+	link_first(c);
+}
+
+/* evhttp has a new connection, and wants something to talk to it by. NULL: it makes that itself. */
+static struct bufferevent *make_bev(struct event_base *base, void *ctx)
+{
+	struct server *s = ctx;
+	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	struct conn *c = calloc(1, sizeof(*c));
+
+	reap(s);
+	if (s->count >= s->max)
+		hang_up_idlest(s);
+	if (!c || !bev || !evbuffer_add_cb(bufferevent_get_input(bev), on_input, c)) {
+		free(c);
+		return bev;
 	}
+	/* evhttp takes a body when all of it is there. */
+	bufferevent_setwatermark(bev, EV_READ, 0, request_max(s));
+	bufferevent_incref(bev);
+	*c = (struct conn){ .server = s, .bev = bev };
+	s->count++;
+	link_first(c);
+	start_sweep(s, SWEEP_US);
+	return bev;
 }
 
-static void late(struct conn *c)
+/* Level-triggered, the listener would come again at once for what it cannot do now. */
+static void on_accept_error(struct evconnlistener *listener, void *ctx)
 {
-	enter(c);
-	if (c->step == READING)
-		refuse(c, 408, "The request did not arrive in time.");
-	else
-		c->dead = true;
-	leave(c);
+	struct server *s = ctx;
+
+	log_limited(LOG_WARN, "the API cannot take a connection: %s", strerror(errno));
+	hang_up_idlest(s);
+	evconnlistener_disable(listener);
+	s->paused = true;
+	start_sweep(s, PAUSE_US);
 }
 
 static void on_sweep(void *arg)
 {
 	struct server *s = arg;
-	struct conn *c, *next;
 	uint64_t now = clock_ms();
-	bool more = false;
+	struct conn *c;
 
 	s->sweeps = false;
+	reap(s);
 	if (s->paused)
-		loop_event_enable(s->acceptable, true);
+		evconnlistener_enable(s->listener);
 	s->paused = false;
-	for (c = s->first; c; c = next) {
-		next = c->next;
-		if (c->deadline_ms && now >= c->deadline_ms)
-			late(c);
-		else
-			more |= c->deadline_ms != 0;
-	}
-	if (more)
-		start_sweep(s);
+	for (c = s->first; c; c = c->next)
+		if (c->since_ms && now >= c->since_ms + s->cfg.request_ms)
+			hang_up(c);
+	if (s->first)
+		start_sweep(s, SWEEP_US);
 }
+
+/* ---- requests ---- */
+
+/* Near the front, since it has just been heard. */
+static struct conn *find_conn(const struct server *s, struct evhttp_request *ev)
+{
+	const struct bufferevent *bev =
+		evhttp_connection_get_bufferevent(evhttp_request_get_connection(ev));
+	struct conn *c = s->first;
+
+	while (c && c->bev != bev)
+		c = c->next;
+	return c;
+}
+
+static void on_answered(struct evhttp_request *ev, void *ctx)
+{
+	struct conn *c = find_conn(ctx, ev);
+
+	if (c)
+		end_request(c);
+}
+
+void server_reply(
+	struct server_request *rq, int status, const char *type, const char *body, size_t len)
+{
+	struct evhttp_request *ev = ((struct request *)rq)->ev;
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(ev);
+
+	evhttp_add_header(headers, "Server", "Nacre API");
+	if (type)
+		evhttp_add_header(headers, "Content-Type", type);
+	if (len)
+		evbuffer_add(evhttp_request_get_output_buffer(ev), body, len);
+	evhttp_send_reply(ev, status, NULL, NULL);
+}
+
+void server_fault(struct server_request *rq, int status, const char *text)
+{
+	json_t *o = json_pack("{s:s}", "fault_message", text);
+	_free char *body = NULL;
+
+	if (!o)
+		o = json_pack("{s:s}", "fault_message", "The error cannot be told in UTF-8.");
+	body = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_decref(o);
+	server_reply(rq, status, "application/json", body, body ? strlen(body) : 0);
+}
+
+static void set_method(struct server_request *rq, enum evhttp_cmd_type type)
+{
+	switch (type) {
+	case EVHTTP_REQ_GET:
+		rq->method = HTTP_GET;
+		rq->method_name = "GET";
+		break;
+	case EVHTTP_REQ_PUT:
+		rq->method = HTTP_PUT;
+		rq->method_name = "PUT";
+		break;
+	case EVHTTP_REQ_PATCH:
+		rq->method = HTTP_PATCH;
+		rq->method_name = "PATCH";
+		break;
+	default:
+		rq->method = HTTP_OTHER;
+		rq->method_name = type == EVHTTP_REQ_POST     ? "POST"
+				  : type == EVHTTP_REQ_DELETE ? "DELETE"
+							      : "OTHER";
+		break;
+	}
+}
+
+static void on_request(struct evhttp_request *ev, void *ctx)
+{
+	struct server *s = ctx;
+	struct evbuffer *in = evhttp_request_get_input_buffer(ev);
+	const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(ev));
+	struct request r = { .ev = ev };
+	char text[128];
+
+	evhttp_request_set_on_complete_cb(ev, on_answered, s);
+	set_method(&r.rq, evhttp_request_get_command(ev));
+	r.rq.path = path && *path == '/' ? path : "/";
+	r.rq.body_len = evbuffer_get_length(in);
+	r.rq.body = r.rq.body_len ? (const char *)evbuffer_pullup(in, -1) : "";
+	if (r.rq.body_len > s->cfg.max_body) {
+		snprintf(text, sizeof(text),
+			"Request payload with size %zu is larger than the limit of %zu allowed by "
+			"server.",
+			r.rq.body_len, s->cfg.max_body);
+		server_fault(&r.rq, 413, text);
+		return;
+	}
+	s->cfg.handle(s->cfg.ctx, &r.rq);
+}
+
+/* ---- life ---- */
 
 /* Guests' devices need descriptors too. */
 static unsigned int max_connections(void)
@@ -551,6 +333,32 @@ static unsigned int max_connections(void)
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur / 2 >= SERVER_CONNECTIONS)
 		return SERVER_CONNECTIONS;
 	return (unsigned int)limit.rlim_cur / 2;
+}
+
+static int start_http(struct server *s, struct err *e)
+{
+	struct evhttp_bound_socket *bound;
+
+	s->http = evhttp_new(loop_base(s->cfg.loop));
+	if (!s->http)
+		return err_set(e, -ENOMEM, "API socket: out of memory");
+	/* All methods, so that those we do not have are answered like other mistakes. */
+	evhttp_set_allowed_methods(s->http, 0xffff);
+	evhttp_set_max_headers_size(s->http, SERVER_HEAD_MAX);
+	evhttp_set_max_body_size(s->http, (ev_ssize_t)(BODY_FACTOR * s->cfg.max_body));
+	evhttp_set_timeout(s->http, SERVER_IDLE_S);
+	evhttp_set_flags(s->http, EVHTTP_SERVER_LINGERING_CLOSE);
+	evhttp_set_default_content_type(s->http, NULL);
+	evhttp_set_bevcb(s->http, make_bev, s);
+	evhttp_set_gencb(s->http, on_request, s);
+	bound = evhttp_accept_socket_with_handle(s->http, s->sock.fd);
+	if (!bound)
+		return err_set(e, -ENOMEM, "API socket: out of memory");
+	/* From here on it is closed by its new owner. */
+	fd_steal(&s->sock.fd);
+	s->listener = evhttp_bound_socket_get_listener(bound);
+	evconnlistener_set_error_cb(s->listener, on_accept_error);
+	return 0;
 }
 
 int server_new(struct server **out, const struct server_config *cfg, struct err *e)
@@ -569,8 +377,7 @@ int server_new(struct server **out, const struct server_config *cfg, struct err 
 	if (!r)
 		r = sock_listen(&s->sock, cfg->path, e);
 	if (!r)
-		r = loop_add_fd(
-			cfg->loop, s->sock.fd, LOOP_READ, on_acceptable, s, &s->acceptable, e);
+		r = start_http(s, e);
 	if (r) {
 		server_free(s);
 		return r;
@@ -583,9 +390,10 @@ void server_free(struct server *s)
 {
 	if (!s)
 		return;
+	if (s->http)
+		evhttp_free(s->http);
 	while (s->first)
 		conn_free(s->first);
-	loop_event_free(s->acceptable);
 	loop_event_free(s->sweep);
 	sock_close(&s->sock);
 	free(s);

@@ -106,6 +106,11 @@ void loop_free(struct loop *l)
 	free(l);
 }
 
+struct event_base *loop_base(struct loop *l)
+{
+	return l->base;
+}
+
 int loop_run(struct loop *l)
 {
 	return event_base_loop(l->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0 ? -EIO : 0;

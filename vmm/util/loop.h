@@ -16,6 +16,7 @@
  */
 struct loop;
 struct loop_event;
+struct event_base;
 
 typedef void (*loop_fd_fn)(void *arg, int fd, short events);
 typedef void (*loop_fn)(void *arg);
@@ -53,6 +54,9 @@ int loop_add_timer(struct loop *l, loop_fn fn, void *arg, struct loop_event **ou
 void loop_timer_set(struct loop_event *ev, uint64_t usec);
 void loop_event_enable(struct loop_event *ev, bool on);
 void loop_event_free(struct loop_event *ev);
+
+/* libevent's base under it, for a server of libevent's own (vmm/api/server.c), and for nothing else. */
+struct event_base *loop_base(struct loop *l);
 
 /* Runs fn(arg) soon on the loop's thread. Any thread. One that finds no memory returns -ENOMEM. */
 int loop_post(struct loop *l, loop_fn fn, void *arg);
