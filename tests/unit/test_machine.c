@@ -668,7 +668,7 @@ START_TEST(impossible_modes_are_not_warned_of)
 	struct err e = { "" };
 
 	machine_fake.impossible = true;
-	ck_assert_int_eq(machine_build(&test_machine, &machine_config, &e), -ENOTSUP);
+	ck_assert_int_eq(machine_build(&test_machine, &machine_config, NULL, &e), -ENOTSUP);
 	ck_assert(!machine_fake.warned);
 	machine_fake.impossible = false;
 	machine_ready();
