@@ -54,11 +54,6 @@ int blkfile_size(const struct blkfile *f, uint64_t *out, struct err *e)
 	if (S_ISBLK(st.st_mode) && ioctl(f->fd, BLKGETSIZE64, &size))
 		return err_sys(e, "size of disk %s", f->path);
 	*out = align_down(size, SECTOR_SIZE);
-	if (!*out)
-		return err_set(e, -EINVAL,
-			"disk %s is empty: %" PRIu64 " bytes, expected at least one sector of 512 "
-			"(truncate -s 1G %s would enlarge it)",
-			f->path, size, f->path);
 	if (*out != size)
 		log_warn("disk %s: %" PRIu64
 			 " bytes are not whole sectors of 512; the last %" PRIu64
@@ -67,7 +62,7 @@ int blkfile_size(const struct blkfile *f, uint64_t *out, struct err *e)
 	return 0;
 }
 
-/* A device that does not end, or a pipe, is refused here; so is what has no sector. */
+/* A device that does not end, or a pipe, is refused here. */
 static int look_at(struct blkfile *f, struct err *e)
 {
 	int sector = SECTOR_SIZE, r;

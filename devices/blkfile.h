@@ -33,8 +33,8 @@ struct blkfile {
 };
 
 /*
- * 0, or -errno with a sentence: missing, no permission, no disk, empty, in use. A size that is not
- * whole sectors is rounded down with a warning. After an error nothing is open.
+ * 0, or -errno with a sentence: missing, no permission, no disk, in use. A size that is not whole
+ * sectors is rounded down with a warning, be it to 0. After an error nothing is open.
  */
 int blkfile_open(struct blkfile *f, const char *path, bool read_only, bool direct, struct err *e);
 /* Others may have it from here on: nothing is under way, and nothing will be. */
@@ -44,7 +44,7 @@ void blkfile_close(struct blkfile *f);
 
 /* Is this the file at that path? */
 bool blkfile_is(const struct blkfile *f, const char *path);
-/* Its size by now, in whole sectors; f->size stays. -EINVAL when there is none. */
+/* Its size by now, in whole sectors; f->size stays. */
 int blkfile_size(const struct blkfile *f, uint64_t *size, struct err *e);
 
 /* The size and place in the file suit direct I/O. */

@@ -26,6 +26,7 @@ struct virtio_blk;
 struct blk_config {
 	const char *path; /* a raw file or a block device; opened and locked by virtio_blk_new */
 	bool read_only;
+	bool may_be_empty; /* a place that virtio_blk_set_path fills later */
 	enum blk_cache cache;
 	enum blk_engine engine;
 	const char *id;		       /* up to 20 bytes, the guest's "serial"; NULL or "": none */

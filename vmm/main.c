@@ -174,6 +174,20 @@ static int control(const struct cli *cli)
 	return check_printed(EXIT_OK);
 }
 
+/*
+ * Who starts us by Firecracker's name, as a link of that name has it, reads its version from the first
+ * line, and wants one that is new enough: Kata Containers is such a one.
+ */
+static void print_version(const char *program)
+{
+	const char *slash = program ? strrchr(program, '/') : NULL;
+	const char *name = slash ? slash + 1 : program;
+
+	if (name && strncmp(name, "firecracker", strlen("firecracker")) == 0)
+		printf("Firecracker v%s\n", API_INTERFACE_VERSION);
+	printf("nacre %s\n", NACRE_VERSION);
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = { "" };
@@ -209,7 +223,7 @@ int main(int argc, char **argv)
 		status = check_printed(doctor_run(cli.json, stdout));
 		break;
 	case CMD_VERSION:
-		printf("nacre %s\n", NACRE_VERSION);
+		print_version(argv[0]);
 		status = check_printed(EXIT_OK);
 		break;
 	default:

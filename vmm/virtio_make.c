@@ -46,6 +46,8 @@ int virtio_make_disk(
 	const struct blk_config cfg = {
 		.path = d->path,
 		.read_only = d->read_only,
+		/* With a name it can be exchanged by the API: some begin with a file of no size. */
+		.may_be_empty = d->id != NULL,
 		.cache = d->cache,
 		.engine = d->engine,
 		.id = d->serial,

@@ -16,6 +16,9 @@
  */
 struct api;
 
+/* The version of Firecracker's interface that this is made after. */
+#define API_INTERFACE_VERSION "1.13.0"
+
 /*
  * Makes the socket, if one is wanted, and takes over what the config holds (*c is left empty). Both
  * options and config must have been checked; the options are borrowed.

@@ -13,9 +13,6 @@
 #include "vmm/util/clock.h"
 #include "vmm/util/text.h"
 
-/* The version of Firecracker's interface that this is made after. */
-#define INTERFACE_VERSION "1.13.0"
-
 static int no_memory(struct err *e)
 {
 	return err_set(e, -ENOMEM, "Out of memory.");
@@ -41,7 +38,7 @@ int api_get_instance(struct api_call *call, struct err *e)
 int api_get_version(struct api_call *call, struct err *e)
 {
 	return give(call,
-		json_pack("{s:s, s:s}", "firecracker_version", INTERFACE_VERSION, "nacre_version",
+		json_pack("{s:s, s:s}", "firecracker_version", API_INTERFACE_VERSION, "nacre_version",
 			NACRE_VERSION),
 		e);
 }
