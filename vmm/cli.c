@@ -59,7 +59,7 @@ const struct command_def cli_commands[COMMANDS] = {
 		{ { &api_table, offsetof(struct cli, api) } } },
 	[CMD_CTL] = { "ctl", "[OPTION]... VERB [OPERAND]...",
 		"Command a machine by its socket: pause it, ask how it does",
-		{ { &ctl_table, offsetof(struct cli, ctl) } }, CTL_OPERANDS },
+		{ { &ctl_table, offsetof(struct cli, ctl) } } },
 	[CMD_DOCTOR] = { "doctor", "[OPTION]...",
 		"Say what this host offers, and what is missing for each mode",
 		{ { &doctor_table, 0 } } },
@@ -196,7 +196,8 @@ static int unexpected_argument(const struct args *a, const char *arg, struct err
 
 static int take_word(const struct args *a, const char *arg, struct cli *c, struct err *e)
 {
-	if (c->word_count == a->command->max_operands)
+	/* No other command with options has any. */
+	if (c->command != CMD_CTL || c->word_count == CTL_OPERANDS)
 		return unexpected_argument(a, arg, e);
 	c->words[c->word_count++] = arg;
 	return 0;

@@ -20,7 +20,6 @@ struct command_def {
 		const struct option_table *options; /* NULL: takes none */
 		size_t base;			    /* offset in struct cli that it counts from */
 	} tables[CLI_TABLES];
-	unsigned int max_operands; /* beside options; they end in cli.words */
 };
 
 extern const struct command_def cli_commands[COMMANDS];

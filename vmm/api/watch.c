@@ -3,10 +3,10 @@
 /* What the machine says of itself: the log and the metrics. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vmm/api/api_impl.h"
 #include "vmm/api/resource.h"
-#include "vmm/util/bits.h"
 #include "vmm/util/log.h"
 
 #define PROMETHEUS_TYPE "text/plain; version=0.0.4"
@@ -35,29 +35,35 @@ void watch_machine(struct api *a)
 
 /* ---- handlers ---- */
 
+static int apply_logger(void *ctx, const struct config *c, struct err *e)
+{
+	const struct api *a = ctx;
+	struct log_config log = config_log(c, a->options->id);
+
+	return log_setup(&log, e);
+}
+
+static int apply_metrics(void *ctx, const struct config *c, struct err *e)
+{
+	struct api *a = ctx;
+
+	return metrics_open(a->metrics, c->metrics_path, e);
+}
+
 /* What a request leaves out stays; a path that is given again is opened again. */
 int api_put_logger(struct api_call *call, struct err *e)
 {
-	struct config *c = &call->api->config;
-	struct log_config log;
-	int r = resource_put(c, "logger", NULL, call->body, e);
-
-	if (r)
-		return r;
-	log = config_log(c, call->api->options->id);
-	return log_setup(&log, e);
+	return resource_apply(&call->api->config, "logger", call->body, apply_logger, call->api, e);
 }
 
 int api_put_metrics(struct api_call *call, struct err *e)
 {
 	struct api *a = call->api;
-	int r;
 
 	if (metrics_is_open(a->metrics))
 		return err_set(e, -EBUSY,
 			"Metrics are written already; another metrics_path needs another start.");
-	r = resource_put(&a->config, "metrics", NULL, call->body, e);
-	return r ? r : metrics_open(a->metrics, a->config.metrics_path, e);
+	return resource_apply(&a->config, "metrics", call->body, apply_metrics, a, e);
 }
 
 int api_get_metrics(struct api_call *call, struct err *e)
