@@ -96,14 +96,15 @@ void blk_is_all(const uint8_t *p, uint8_t value, size_t len);
 
 /* What reached the host: counted by functions that stand before libc's. */
 struct blk_calls {
-	unsigned int syncs;  /* fdatasync */
-	unsigned int reads;  /* preadv */
-	unsigned int writes; /* pwritev2 */
-	unsigned int stable; /* ... with RWF_DSYNC */
-	bool tiny;	     /* transfers are cut short to 100 bytes */
-	_Atomic bool hold;   /* preadv and pwritev2 wait until it is false */
-	bool no_direct;	     /* direct I/O is impossible, says statx */
-	uint32_t align;	     /* what direct I/O wants, if not 0 */
+	/* Two files at once have a thread each. */
+	_Atomic unsigned int syncs;  /* fdatasync */
+	_Atomic unsigned int reads;  /* preadv */
+	_Atomic unsigned int writes; /* pwritev2 */
+	_Atomic unsigned int stable; /* ... with RWF_DSYNC */
+	bool tiny;		     /* transfers are cut short to 100 bytes */
+	_Atomic bool hold;	     /* preadv and pwritev2 wait until it is false */
+	bool no_direct;		     /* direct I/O is impossible, says statx */
+	uint32_t align;		     /* what direct I/O wants, if not 0 */
 	/* Prefaulting calls it too, on several threads. */
 	_Atomic int last_mode;	   /* of fallocate */
 	_Atomic bool no_fallocate; /* the file system cannot */
