@@ -54,6 +54,8 @@ override CPPFLAGS += -I. -D_GNU_SOURCE -DNACRE_VERSION='"$(VERSION)"'
 CFLAGS   ?= -O2 -g
 override CFLAGS  += -std=gnu11 -pthread -fno-common -fstack-protector-strong $(WARN)
 override LDFLAGS += -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(if $(STATIC),-static)
+# evhttp is a client too, and glibc warns of the look-ups of names that a server never makes.
+override LDFLAGS += $(if $(STATIC),-Wl$(comma)--no-warnings)
 LIBS     := -levent_extra -levent_core -levent_pthreads -ljansson -lfdt -lz -lzstd -luring -laio -lnettle
 ifeq ($(SAN),address)
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -69,6 +71,7 @@ LINK     = $(CC) $(LDFLAGS) $(SYSLIB) $(LIBS)
 
 # $(call stamp,TEXT...) makes the target hold these lines, and leaves it alone when it does so already.
 # Objects depend on such files of flags, and follow when a flag changes.
+comma    := ,
 quote    = '$(subst ','\'',$1)'
 stamp    = @mkdir -p $(@D); printf '%s\n' $1 | cmp -s - $@ || printf '%s\n' $1 >$@
 

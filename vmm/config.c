@@ -158,7 +158,8 @@ static const struct option_def defs[] = {
 		.arg = "DISK",
 		.help = "Add a disk, PATH[,KEY=VALUE]...: a raw image or a block device; keys: "
 			"readonly, "
-			"cache, engine, serial, bandwidth, iops. May be given several times" },
+			"cache, engine, serial, bandwidth, iops, root, partuuid, id. May be given "
+			"several times" },
 	{ .name = "vsock",
 		FIELD(vsock),
 		.type = OPTION_LIST,
@@ -180,7 +181,7 @@ static const struct option_def defs[] = {
 		.help = "Add a network device, tap=NAME[,KEY=VALUE]... on an interface of the "
 			"host, "
 			"or user[,KEY=VALUE]... by passt; keys: mac, mtu, rx-bandwidth, "
-			"tx-bandwidth, rx-pps, tx-pps, vhost. May be given several times" },
+			"tx-bandwidth, rx-pps, tx-pps, vhost, id. May be given several times" },
 	{ .name = "entropy",
 		FIELD(entropy),
 		.type = OPTION_FLAG,

@@ -512,12 +512,26 @@ START_TEST(drives_change)
 }
 END_TEST
 
+/* What has no effect is not told, and does not spoil the next request. */
+START_TEST(files_that_cannot_be_opened_leave_no_trace)
+{
+	refused("PUT", "/logger", "{\"log_path\":\"/nacre-no/such\"}", "/nacre-no/such");
+	refused("PUT", "/metrics", "{\"metrics_path\":\"/nacre-no/such\"}", "/nacre-no/such");
+	ck_assert_int_eq(ask("GET", "/vm/config", NULL), 200);
+	ck_assert_ptr_null(strstr(fake.text, "/nacre-no/such"));
+	done("PUT", "/logger", "{\"level\":\"Error\"}");
+	done("PUT", "/metrics", "{\"metrics_path\":\"/dev/null\"}");
+}
+END_TEST
+
 START_TEST(network_interfaces_change)
 {
 	done("PUT", "/network-interfaces/a",
 		"{\"iface_id\":\"a\",\"host_dev_name\":\"tap0\",\"rx_rate_limiter\":{\"ops\":{"
 		"\"size\":3,\"refill_time\":10}}}");
 	begin();
+	/* By us, lest a limit come too late. */
+	ck_assert_int_eq(((const struct net_config *)api->config.nets.items)->vhost, NET_VHOST_OFF);
 	refused("PATCH", "/network-interfaces/b", "{\"iface_id\":\"b\"}",
 		"There is no network interface \"b\".");
 	refused("PATCH", "/network-interfaces/a",
@@ -571,7 +585,7 @@ static void *signal_soon(void *arg)
 	return NULL;
 }
 
-/* Nothing was started: the loop still ends, and the signal is told; USR1 alone ends nothing. */
+/* Nothing was started: the loop still ends, and the signal is told; USR1 and USR2 end nothing. */
 START_TEST(signal_ends_the_wait)
 {
 	int signo = end_signals[_i], told = 0;
@@ -579,6 +593,7 @@ START_TEST(signal_ends_the_wait)
 	pthread_t thread;
 
 	kill(getpid(), SIGUSR1);
+	kill(getpid(), SIGUSR2);
 	ck_assert_int_eq(pthread_create(&thread, NULL, signal_soon, &signo), 0);
 	api_run(api);
 	pthread_join(thread, NULL);
@@ -632,6 +647,7 @@ TCase *api_route_case(void)
 	tcase_add_loop_test(t, some_is_for_running_machines, 0, (int)ARRAY_SIZE(only_after));
 	tcase_add_test(t, answers_that_are_always_there);
 	tcase_add_test(t, drives_change);
+	tcase_add_test(t, files_that_cannot_be_opened_leave_no_trace);
 	tcase_add_test(t, network_interfaces_change);
 	tcase_add_test(t, balloon_changes);
 	tcase_add_test(t, statistics_are_as_the_balloon_was_made);

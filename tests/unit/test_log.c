@@ -86,6 +86,10 @@ START_TEST(text_in_a_file)
 		"2026-11-21T12:00:00.000012345 [vm-1:vcpu3:WARN:vmm/vm.c:12] a disk\n");
 	look.show_level = false;
 	looks(&look, "a disk", "2026-11-21T12:00:00.000012345 [vm-1:vcpu3:vmm/vm.c:12] a disk\n");
+	look.show_origin = false;
+	looks(&look, "x\n2026-11-21T12:00:00.000000000 [vm-1] all is well",
+		"2026-11-21T12:00:00.000012345 [vm-1:vcpu3] x\n"
+		"    2026-11-21T12:00:00.000000000 [vm-1] all is well\n");
 }
 END_TEST
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Free pages that a driver reports, and what it says of its memory. */
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -280,6 +281,28 @@ START_TEST(reset_takes_the_buffer_back)
 }
 END_TEST
 
+/* From a day to a second, with the buffer here already; and not to or from none. */
+START_TEST(interval_may_change)
+{
+	struct balloon_config cfg = blt_config();
+	struct err e = { "" };
+
+	cfg.stats_seconds = _i ? 86400 : 0;
+	blt_begin(&cfg, _i ? F_STATS : 0, _i ? STATS : 0);
+	if (!_i) {
+		ck_assert_int_eq(virtio_balloon_set_interval(blt.balloon, 1, &e), -EINVAL);
+		ck_assert_ptr_nonnull(strstr(e.msg, "without statistics"));
+		ck_assert_int_eq(virtio_balloon_set_interval(blt.balloon, 0, &e), 0);
+		return;
+	}
+	offer_stats(0, 10);
+	blt_pump(20);
+	ck_assert_int_eq(virtio_balloon_set_interval(blt.balloon, 0, &e), -EINVAL);
+	ck_assert_int_eq(virtio_balloon_set_interval(blt.balloon, 1, &e), 0);
+	blt_expect_used(2, 1);
+}
+END_TEST
+
 TCase *virtio_balloon_reports_case(void)
 {
 	TCase *t = tcase_create("reports");
@@ -293,6 +316,7 @@ TCase *virtio_balloon_reports_case(void)
 	tcase_add_test(t, slow_kernel_leaves_time_to_others);
 	tcase_add_loop_test(t, statistics_come_again_and_again, 0, 2);
 	tcase_add_test(t, more_statistics_than_there_are);
+	tcase_add_loop_test(t, interval_may_change, 0, 2);
 	tcase_add_loop_test(t, broken_statistics_break_the_device, 0, 2);
 	tcase_add_loop_test(t, reset_takes_the_buffer_back, 0, 2);
 	tcase_set_timeout(t, 120);

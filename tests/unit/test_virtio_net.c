@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* What a driver sees of a network device, and what it sends: virtio 1.2, 5.1. */
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -400,6 +401,31 @@ START_TEST(sending_is_limited)
 }
 END_TEST
 
+/* What waits for tokens goes on at once when there are more; both directions change, or neither. */
+START_TEST(limits_may_be_raised)
+{
+	const struct ratelimit_config few = { { 0 }, { 1, 0, 1000000 } }, none = { { 0 }, { 0 } };
+	const struct ratelimit_config endless = { { 0 }, { 1, 0, UINT64_MAX } };
+	struct err e = { "" };
+
+	nt.cfg.tx_limit = few;
+	net_start();
+	for (uint16_t k = 0; k < 20; k++)
+		net_put(k, GUEST_DATA + 256ull * k, &plain, 100);
+	net_kick(TXQ);
+	net_pump(50);
+	ck_assert_uint_lt(ring_used_idx(&nt.tx), 5);
+	ck_assert_int_eq(virtio_net_set_limits(nt.nic, &endless, &none, &e), -EINVAL);
+	ck_assert_int_eq(virtio_net_set_limits(nt.nic, &none, &endless, &e), -EINVAL);
+	net_pump(50);
+	ck_assert_uint_lt(ring_used_idx(&nt.tx), 5);
+	ck_assert_int_eq(virtio_net_set_limits(nt.nic, &none, &none, &e), 0);
+	for (int i = 0; i < 1000 && ring_used_idx(&nt.tx) < 20; i++)
+		net_pump(5);
+	ck_assert_uint_eq(ring_used_idx(&nt.tx), 20);
+}
+END_TEST
+
 /* Tokens of a frame that the backend did not take come back. */
 START_TEST(waiting_costs_no_tokens)
 {
@@ -502,6 +528,7 @@ Suite *virtio_net_suite(void)
 	tcase_add_test(t, reset_while_the_backend_is_full);
 	tcase_add_loop_test(t, link_goes_down_with_the_backend, 0, 2);
 	tcase_add_loop_test(t, sending_is_limited, 0, 2);
+	tcase_add_test(t, limits_may_be_raised);
 	tcase_add_test(t, waiting_costs_no_tokens);
 	tcase_add_test(t, others_get_their_turn);
 	tcase_add_test(t, may_go_away_while_the_loop_runs);

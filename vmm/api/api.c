@@ -31,7 +31,7 @@ static void on_signal(void *arg, int signo, short events)
 	loop_stop(a->loop);
 }
 
-/* There are no numbers before the start; but it must not end us either. */
+/* There are no numbers before the start, and no button; but it must not end us either. */
 static void on_asked(void *arg, int signo, short events)
 {
 	(void)arg;
@@ -55,6 +55,7 @@ static int catch_signals(struct api *a, struct err *e)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	for (i = 0; i < ARRAY_SIZE(end_signals) && !r; i++) {
 		sigaddset(&set, end_signals[i]);
 		if (!is_ignored(end_signals[i]))
@@ -63,6 +64,8 @@ static int catch_signals(struct api *a, struct err *e)
 	}
 	if (!r)
 		r = loop_add_signal(a->loop, SIGUSR1, on_asked, a, &a->asked, e);
+	if (!r)
+		r = loop_add_signal(a->loop, SIGUSR2, on_asked, a, &a->pressed, e);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	return r;
 }
@@ -122,9 +125,24 @@ void api_free(struct api *a)
 	for (i = 0; i < ARRAY_SIZE(a->signals); i++)
 		loop_event_free(a->signals[i]);
 	loop_event_free(a->asked);
+	loop_event_free(a->pressed);
 	loop_free(a->loop);
 	config_free(&a->config);
 	free(a);
+}
+
+/*
+ * The host's kernel would be quicker with the queues of an interface; but it knows no limits, which a
+ * request may set at any time, and does not stop when the machine is paused.
+ */
+static void serve_nets_here(struct config *c)
+{
+	struct net_config *nets = c->nets.items;
+	uint32_t i;
+
+	for (i = 0; i < c->nets.count; i++)
+		if (nets[i].id && nets[i].vhost == NET_VHOST_AUTO)
+			nets[i].vhost = NET_VHOST_OFF;
 }
 
 int api_start(struct api *a, struct err *e)
@@ -132,6 +150,7 @@ int api_start(struct api *a, struct err *e)
 	struct machine *m;
 	int r = config_check(&a->config, e);
 
+	serve_nets_here(&a->config);
 	if (!r)
 		r = machine_build(&m, &a->config, a->loop, e);
 	if (r)

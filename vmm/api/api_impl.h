@@ -20,7 +20,7 @@ struct api {
 	struct config config;
 	struct loop *loop;
 	struct server *server; /* NULL: no socket is wanted */
-	struct loop_event *signals[API_END_SIGNALS], *asked;
+	struct loop_event *signals[API_END_SIGNALS], *asked, *pressed;
 	struct machine *machine; /* NULL before the start */
 	struct metrics *metrics;
 	int signo; /* that stopped us before the start */
