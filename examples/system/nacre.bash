@@ -75,6 +75,7 @@ _nacre()
 	'api --http-api-max-payload-size') kind=word words='' ;;
 	'api --log-path') kind=file ;;
 	'api --level') kind=word words='' ;;
+	'api --log-format') kind=word words='text json' ;;
 	'api --module') kind=word words='' ;;
 	'api --metrics-path') kind=file ;;
 	'api --start-time-us') kind=word words='' ;;
@@ -91,7 +92,7 @@ _nacre()
 		case ${COMP_WORDS[1]} in
 		run) words='--help --kernel --initrd --params --firmware --cpus --smt --mem --hugepages --prefault --mergeable --protection --private-memory --swiotlb --shared-limit --conversion --implicit-conversion --console --disk --vsock --net --entropy --entropy-bandwidth --entropy-ops --hide-cpu-features --balloon --probe --log-level --log-format --log-path --show-level --show-log-origin --module --metrics-path --serial-path --serial-bandwidth --config-file --dump-config' ;;
 		measure) words='--help --json --text --kernel --initrd --params --firmware --cpus --smt --mem --hugepages --prefault --mergeable --protection --private-memory --swiotlb --shared-limit --conversion --implicit-conversion --console --disk --vsock --net --entropy --entropy-bandwidth --entropy-ops --hide-cpu-features --balloon --probe --log-level --log-format --log-path --show-level --show-log-origin --module --metrics-path --serial-path --serial-bandwidth --config-file --dump-config' ;;
-		api) words='--help --api-sock --config-file --no-api --id --http-api-max-payload-size --log-path --level --show-level --show-log-origin --module --metrics-path --boot-timer --start-time-us --start-time-cpu-us --parent-cpu-time-us --no-seccomp --seccomp-filter --metadata --mmds-size-limit --enable-pci' ;;
+		api) words='--help --api-sock --config-file --no-api --id --http-api-max-payload-size --log-path --level --log-format --show-level --show-log-origin --module --metrics-path --boot-timer --start-time-us --start-time-cpu-us --parent-cpu-time-us --no-seccomp --seccomp-filter --metadata --mmds-size-limit --enable-pci' ;;
 		ctl) words='--help --api-sock --json start pause resume stop info metrics balloon get put patch' ;;
 		doctor) words='--help --json' ;;
 		help) words='--help run measure api ctl doctor help completion --version' ;;

@@ -59,6 +59,13 @@ static const struct option_def defs[] = {
 		.max = 16,
 		.arg = "LEVEL",
 		.help = "How much to log: Off, Error, Warning, Info, Debug or Trace" },
+	{ .name = "log-format",
+		FIELD(log_format),
+		.type = OPTION_ENUM,
+		.values = log_format_names,
+		.value_count = LOG_FORMATS,
+		.arg = "FORMAT",
+		.help = "What a log line looks like; a line of json is an object" },
 	{ .name = "show-level",
 		FIELD(show_level),
 		.type = OPTION_FLAG,
@@ -190,6 +197,8 @@ int api_options_apply(const struct api_options *o, struct config *c, struct err 
 			"--level: \"%s\" is not known, expected one of Off, Error, Warning, Info, "
 			"Debug, Trace",
 			text_show(shown, sizeof(shown), o->level));
+	if (o->log_format != LOG_TEXT)
+		c->log_format = o->log_format;
 	c->show_level = c->show_level || o->show_level;
 	c->show_log_origin = c->show_log_origin || o->show_log_origin;
 	r = apply("log-path", o->log_path, c, e);

@@ -20,6 +20,7 @@ struct api_options {
 	uint32_t max_payload; /* bytes of a request's body */
 	char *log_path;
 	char *level;
+	enum log_format log_format; /* ours */
 	bool show_level, show_log_origin;
 	char *module;
 	char *metrics_path;
