@@ -42,9 +42,10 @@ int machine_start(struct machine *m, struct err *e);
 void machine_finish(struct machine *m);
 
 /*
- * Holds everything that touches the guest: its vCPUs, and the loop of its devices. When the first
- * returns nobody runs it or looks at its memory any more, until the second. The control loop goes on,
- * and signals end a paused machine like another. Between machine_start and machine_finish.
+ * Holds the guest's vCPUs and the loop of its devices, from when the first returns until the second.
+ * What was begun before may still end: disk requests that are under way, and queues that the host's
+ * kernel serves (vhost), go on to write into its memory. The control loop goes on, and signals end a
+ * paused machine like another. Between machine_start and machine_finish.
  */
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
