@@ -159,6 +159,34 @@ static void free_medium(struct blk_medium *m)
 	free(m);
 }
 
+/*
+ * Those that wait for their last request, or for a loop that stands still with its guest. Each has
+ * descriptors and a thread, so there is an end to them.
+ */
+#define RETIRED_MAX 8u
+
+static unsigned int count_retired(struct virtio_blk *b)
+{
+	const struct blk_medium *m;
+	unsigned int n = 0;
+
+	pthread_mutex_lock(&b->dev.lock);
+	for (m = b->retired; m; m = m->next)
+		n++;
+	pthread_mutex_unlock(&b->dev.lock);
+	return n;
+}
+
+static void free_media(struct blk_medium *list)
+{
+	struct blk_medium *next;
+
+	for (; list; list = next) {
+		next = list->next;
+		free_medium(list);
+	}
+}
+
 static int open_medium(struct blk_medium **out, struct virtio_blk *b, const char *path,
 	bool read_only, struct err *e)
 {
@@ -200,11 +228,7 @@ static void on_reap(void *arg)
 		done = m;
 	}
 	pthread_mutex_unlock(&b->dev.lock);
-	while (done) {
-		m = done;
-		done = m->next;
-		free_medium(m);
-	}
+	free_media(done);
 }
 
 static int set_up(struct virtio_blk *b, const struct blk_config *cfg, struct err *e)
@@ -270,6 +294,7 @@ int virtio_blk_new(struct virtio_blk **out, const struct blk_config *cfg, struct
 
 void virtio_blk_free(struct virtio_blk *b)
 {
+	struct blk_medium *retired;
 	unsigned int i;
 
 	if (!b)
@@ -277,13 +302,13 @@ void virtio_blk_free(struct virtio_blk *b)
 	/* Serving the queue starts I/O and arms the timer; both kick the queue. */
 	virtio_leave(&b->dev);
 	ratelimit_free(&b->limit);
+	/* What ends on them arms the reaper, which must therefore go after them, and not take them. */
+	pthread_mutex_lock(&b->dev.lock);
+	retired = b->retired;
+	b->retired = NULL;
+	pthread_mutex_unlock(&b->dev.lock);
+	free_media(retired);
 	loop_event_free(b->reaper);
-	while (b->retired) {
-		struct blk_medium *m = b->retired;
-
-		b->retired = m->next;
-		free_medium(m);
-	}
 	free_medium(b->medium);
 	virtio_fini(&b->dev);
 	for (i = 0; b->requests && i < QUEUE_SIZE; i++) {
@@ -320,6 +345,11 @@ int virtio_blk_set_path(struct virtio_blk *b, const char *path, struct err *e)
 
 	if (blkfile_is(&old->file, path))
 		return resize(b, e);
+	if (count_retired(b) >= RETIRED_MAX)
+		return err_set(e, -EBUSY,
+			"disk %s: the %u files before it are still in use (resume the guest if it "
+			"is paused, or wait for their storage)",
+			old->path, RETIRED_MAX);
 	r = open_medium(&m, b, path, old->file.read_only, e);
 	if (r)
 		return r;

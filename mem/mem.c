@@ -12,6 +12,9 @@
 #include "mem/hold.h"
 #include "vmm/util/bits.h"
 
+/* What a device may be handed at once of memory that has to be tried. */
+#define NATIVE_MAX MIB(16)
+
 int mem_new(struct mem **out, struct slot_table *table, struct err *e)
 {
 	*out = calloc(1, sizeof(**out));
@@ -282,6 +285,12 @@ static void *mem_guarded(const struct mem *m, gpa_t a, uint64_t len)
 	return r ? r->shared.hva + (a.v - r->base.v) : NULL;
 }
 
+/* Each page is tried, so a guest must not choose how long that takes; no driver has such buffers. */
+static bool too_long(const struct mem_region *r, uint64_t len)
+{
+	return r->kind == MEM_NATIVE && len > NATIVE_MAX;
+}
+
 void *mem_host(const struct mem *m, gpa_t a, uint64_t len)
 {
 	struct guard_fault f;
@@ -290,7 +299,7 @@ void *mem_host(const struct mem *m, gpa_t a, uint64_t len)
 
 	a = plain(m, a);
 	r = gate(m, a, len);
-	if (!r)
+	if (!r || too_long(r, len))
 		return NULL;
 	p = r->shared.hva + (a.v - r->base.v);
 	return r->kind != MEM_NATIVE || guard_touch(p, len, &f) ? p : NULL;
@@ -298,9 +307,14 @@ void *mem_host(const struct mem *m, gpa_t a, uint64_t len)
 
 const char *mem_refusal(const struct mem *m, gpa_t a, uint64_t len)
 {
+	const struct mem_region *r;
+
 	a = plain(m, a);
-	if (!mem_find(m, a, len))
+	r = mem_find(m, a, len);
+	if (!r)
 		return "not guest memory";
+	if (too_long(r, len))
+		return "a buffer of more than 16 MiB";
 	return in_limit(m, a, len) ? "private page" : "outside the pool that devices may use";
 }
 

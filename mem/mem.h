@@ -111,7 +111,8 @@ struct mem_region *mem_find(const struct mem *m, gpa_t a, uint64_t len);
  *
  * Of MEM_NATIVE memory each page is read once, under the guard: who hands the pointer to a system
  * call must not have the host's kernel meet a page that is the guest's alone, which it might take
- * away from the guest by force (Documentation/virt/kvm/arm/pkvm.rst).
+ * away from the guest by force (Documentation/virt/kvm/arm/pkvm.rst). More than 16 MiB at once is
+ * refused there, since a guest may name all of its memory in each of its descriptors.
  */
 void *mem_host(const struct mem *m, gpa_t a, uint64_t len);
 /* Why mem_host refused, or would have: "private page", "not guest memory", ... */

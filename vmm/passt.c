@@ -16,7 +16,12 @@
 #include <unistd.h>
 
 #include "vmm/nofile.h"
+#include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
+#include "vmm/util/log.h"
+
+/* A few frames for each of some connections. The kernel takes the double, and counts its own with it. */
+#define SOCKET_ROOM ((int)MIB(2))
 
 /* What the child has besides the standard descriptors. */
 enum { CHILD_SOCKET = 3, CHILD_REPORT, CHILD_FDS };
@@ -139,6 +144,21 @@ static int start(struct passt *p, int sock, unsigned int mtu, struct err *e)
 			     : "or use a tap interface: --net tap=NAME");
 }
 
+/*
+ * What does not fit in the socket passt drops, and sends again when two seconds have passed without an
+ * acknowledgement; the third time it resets the connection. Three frames of the longest would fill a
+ * socket of the usual size. So it gets as much as we may give: beyond net.core.wmem_max that is for
+ * CAP_NET_ADMIN.
+ */
+static void widen(int theirs)
+{
+	const int room = SOCKET_ROOM;
+
+	if (setsockopt(theirs, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) &&
+		setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)))
+		log_debug("passt: SO_SNDBUF: %s", strerror(errno));
+}
+
 int passt_start(struct passt **out, int *fd, unsigned int mtu, struct err *e)
 {
 	struct passt *p = calloc(1, sizeof(*p));
@@ -153,6 +173,7 @@ int passt_start(struct passt **out, int *fd, unsigned int mtu, struct err *e)
 	}
 	ours = pair[0];
 	theirs = pair[1];
+	widen(theirs);
 	r = start(p, theirs, mtu, e);
 	if (r) {
 		passt_free(p);

@@ -3,12 +3,14 @@
 /*
  * vsockpeer serve ADDRESS - answers connections until one of them says to quit
  * vsockpeer test ADDRESS  - is such a server's client, and says whether all went well
+ * vsockpeer echo ADDRESS MIB - sends the server so much, and compares what comes back meanwhile
  * vsockpeer quit ADDRESS  - ends the server
  *
- * The same program on both sides of a vsock device. ADDRESS is vsock:CID:PORT in the guest, and with
- * vhost on the host too; else there unix:PATH, or unix:PATH:PORT with the CONNECT line. The first
- * byte of a connection says what the server shall do with it: E echo; H read to the end, then answer
- * with the number and the sum of the bytes; S read nothing; Q quit.
+ * The same program on both sides of a vsock device, or of a network. ADDRESS is vsock:CID:PORT in the
+ * guest, and with vhost on the host too; else there unix:PATH, or unix:PATH:PORT with the CONNECT line;
+ * for TCP it is inet:ADDRESS:PORT. The first byte of a connection says what the server shall do with
+ * it: E echo; H read to the end, then answer with the number and the sum of the bytes; S read nothing;
+ * Q quit.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +21,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -52,6 +56,7 @@ struct where {
 		struct sockaddr any;
 		struct sockaddr_vm vm;
 		struct sockaddr_un un;
+		struct sockaddr_in in;
 	} a;
 	socklen_t len;
 	char line[32]; /* to write first, or empty */
@@ -73,6 +78,14 @@ static struct where parse(char *text)
 		w.a.vm.svm_cid = (unsigned int)strtol(rest, NULL, 10);
 		w.a.vm.svm_port = (unsigned int)strtoul(port, NULL, 10);
 		w.len = sizeof(w.a.vm);
+		return w;
+	}
+	if (!strcmp(text, "inet") && port) {
+		w.a.in.sin_family = AF_INET;
+		w.a.in.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
+		if (inet_pton(AF_INET, rest, &w.a.in.sin_addr) != 1)
+			die("%s is no address", rest);
+		w.len = sizeof(w.a.in);
 		return w;
 	}
 	w.a.un.sun_family = AF_UNIX;
@@ -173,9 +186,10 @@ static void answer(int fd)
 
 static int serve(const struct where *w)
 {
-	int fd = socket(w->a.any.sa_family, SOCK_STREAM, 0);
+	int fd = socket(w->a.any.sa_family, SOCK_STREAM, 0), on = 1;
 
 	signal(SIGCHLD, SIG_IGN);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (fd < 0 || bind(fd, &w->a.any, w->len) || listen(fd, 2 * MANY))
 		die("listen");
 	for (;;) {
@@ -194,29 +208,35 @@ static int serve(const struct where *w)
 
 /* ---- the client ---- */
 
-static void echo(int fd, size_t n)
+/* More than there is data is sent as the same over again. */
+static void echo(int fd, uint64_t n)
 {
-	size_t sent = 0, got = 0;
+	uint64_t sent = 0, got = 0;
 
 	while (got < n) {
 		struct pollfd p = { fd, (short)(POLLIN | (sent < n ? POLLOUT : 0)), 0 };
+		size_t from = sent % sizeof(data), to = got % sizeof(data), some;
 		ssize_t r;
 
 		if (poll(&p, 1, PATIENCE_MS) != 1)
-			die("echo of %zu: %zu sent, %zu back", n, sent, got);
+			die("echo of %llu: %llu sent, %llu back", (unsigned long long)n,
+				(unsigned long long)sent, (unsigned long long)got);
 		if (p.revents & POLLOUT && sent < n) {
-			r = send(fd, data + sent, n - sent, MSG_DONTWAIT);
+			some = n - sent < sizeof(data) - from ? n - sent : sizeof(data) - from;
+			r = send(fd, data + from, some, MSG_DONTWAIT);
 			sent += r > 0 ? (size_t)r : 0;
 		}
 		if (p.revents & (POLLIN | POLLHUP)) {
-			r = recv(fd, back + got, n - got, MSG_DONTWAIT);
+			r = recv(fd, back, sizeof(data) - to, MSG_DONTWAIT);
 			if (!r)
-				die("echo of %zu ends after %zu", n, got);
+				die("echo of %llu ends after %llu", (unsigned long long)n,
+					(unsigned long long)got);
+			if (r > 0 && memcmp(data + to, back, (size_t)r))
+				die("echo of %llu differs after %llu", (unsigned long long)n,
+					(unsigned long long)got);
 			got += r > 0 ? (size_t)r : 0;
 		}
 	}
-	if (memcmp(data, back, n))
-		die("echo of %zu differs", n);
 }
 
 static void test_echo(const struct where *w)
@@ -304,19 +324,34 @@ static void test_refused(struct where w)
 	printf("refused ok\n");
 }
 
-static int test(const struct where *w)
+/* The other side may not be there yet. */
+static void wait_for(const struct where *w)
 {
 	int fd = -1;
 
-	for (size_t i = 0; i < sizeof(data); i++)
-		data[i] = (uint8_t)(i * 31 + (i >> 8));
-	/* The other side may not be there yet. */
 	for (int tries = 0; fd < 0 && tries < PATIENCE_MS / 200; tries++) {
 		fd = reach(w);
 		if (fd < 0)
 			usleep(200000);
 	}
 	close(fd);
+}
+
+static int echo_mib(const struct where *w, unsigned int mib)
+{
+	int fd;
+
+	wait_for(w);
+	fd = must_reach(w, 'E');
+	echo(fd, (uint64_t)mib << 20);
+	close(fd);
+	printf("%u MiB each way ok\n", mib);
+	return 0;
+}
+
+static int test(const struct where *w)
+{
+	wait_for(w);
 	test_echo(w);
 	test_half_close(w);
 	test_many(w);
@@ -331,15 +366,19 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGPIPE, SIG_IGN);
-	if (argc != 3) {
-		fprintf(stderr, "usage: vsockpeer serve|test|quit ADDRESS\n");
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: vsockpeer serve|test|quit|echo ADDRESS [MIB]\n");
 		return 2;
 	}
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 31 + (i >> 8));
 	w = parse(argv[2]);
 	if (!strcmp(argv[1], "serve"))
 		return serve(&w);
 	if (!strcmp(argv[1], "test"))
 		return test(&w);
+	if (!strcmp(argv[1], "echo") && argc == 4)
+		return echo_mib(&w, (unsigned int)strtoul(argv[3], NULL, 10));
 	close(must_reach(&w, 'Q'));
 	return 0;
 }

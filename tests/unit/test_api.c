@@ -512,6 +512,18 @@ START_TEST(drives_change)
 }
 END_TEST
 
+/* What has no effect is not told, and does not spoil the next request. */
+START_TEST(files_that_cannot_be_opened_leave_no_trace)
+{
+	refused("PUT", "/logger", "{\"log_path\":\"/nacre-no/such\"}", "/nacre-no/such");
+	refused("PUT", "/metrics", "{\"metrics_path\":\"/nacre-no/such\"}", "/nacre-no/such");
+	ck_assert_int_eq(ask("GET", "/vm/config", NULL), 200);
+	ck_assert_ptr_null(strstr(fake.text, "/nacre-no/such"));
+	done("PUT", "/logger", "{\"level\":\"Error\"}");
+	done("PUT", "/metrics", "{\"metrics_path\":\"/dev/null\"}");
+}
+END_TEST
+
 START_TEST(network_interfaces_change)
 {
 	done("PUT", "/network-interfaces/a",
@@ -635,6 +647,7 @@ TCase *api_route_case(void)
 	tcase_add_loop_test(t, some_is_for_running_machines, 0, (int)ARRAY_SIZE(only_after));
 	tcase_add_test(t, answers_that_are_always_there);
 	tcase_add_test(t, drives_change);
+	tcase_add_test(t, files_that_cannot_be_opened_leave_no_trace);
 	tcase_add_test(t, network_interfaces_change);
 	tcase_add_test(t, balloon_changes);
 	tcase_add_test(t, statistics_are_as_the_balloon_was_made);

@@ -86,6 +86,10 @@ START_TEST(text_in_a_file)
 		"2026-11-21T12:00:00.000012345 [vm-1:vcpu3:WARN:vmm/vm.c:12] a disk\n");
 	look.show_level = false;
 	looks(&look, "a disk", "2026-11-21T12:00:00.000012345 [vm-1:vcpu3:vmm/vm.c:12] a disk\n");
+	look.show_origin = false;
+	looks(&look, "x\n2026-11-21T12:00:00.000000000 [vm-1] all is well",
+		"2026-11-21T12:00:00.000012345 [vm-1:vcpu3] x\n"
+		"    2026-11-21T12:00:00.000000000 [vm-1] all is well\n");
 }
 END_TEST
 
@@ -179,7 +183,7 @@ START_TEST(what_is_no_file_is_refused)
 {
 	struct log_config c = { .path = dir };
 	struct err e = { "" };
-	char link[80];
+	char link[80], by_way[96];
 
 	ck_assert_int_lt(log_setup(&c, &e), 0);
 	ck_assert_msg(strstr(e.msg, "Is a directory") != NULL, "%s", e.msg);
@@ -188,6 +192,10 @@ START_TEST(what_is_no_file_is_refused)
 	c.path = link;
 	ck_assert_int_eq(log_setup(&c, &e), -ELOOP);
 	ck_assert_msg(strstr(e.msg, "symbolic link") != NULL, "%s", e.msg);
+	/* Only the system's own links are followed, and /dev/shm is everybody's. */
+	snprintf(by_way, sizeof(by_way), "/dev/..%s", link);
+	c.path = by_way;
+	ck_assert_int_eq(log_setup(&c, &e), -ELOOP);
 	c.path = "/nonexistent/log";
 	ck_assert_int_eq(log_setup(&c, &e), -ENOENT);
 	ck_assert(!log_has_file());

@@ -470,6 +470,21 @@ START_TEST(fault_in_open_memory_says_so)
 }
 END_TEST
 
+/* A chain of buffers that are all of RAM would keep a device's thread busy for minutes. */
+START_TEST(native_memory_is_tried_in_bounds)
+{
+	const struct mem_region_desc d = { MEM_NATIVE, "ram", { NATIVE }, MIB(64) };
+	struct err e = { "" };
+
+	ck_assert_int_eq(mem_add(mem, &d, &e), 0);
+	ck_assert_ptr_nonnull(mem_host(mem, gpa(NATIVE), MIB(16)));
+	ck_assert_ptr_null(mem_host(mem, gpa(NATIVE), MIB(16) + 1));
+	ck_assert_str_eq(
+		mem_refusal(mem, gpa(NATIVE), MIB(16) + 1), "a buffer of more than 16 MiB");
+	ck_assert_ptr_nonnull(mem_host(mem, gpa(OPEN), MIB(1)));
+}
+END_TEST
+
 /* A page that a hypervisor keeps from us is found before a pointer to it goes anywhere. */
 START_TEST(native_memory_is_tried)
 {
@@ -528,6 +543,7 @@ Suite *mem_suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, the_gate, 0, (int)ARRAY_SIZE(gate));
 	tcase_add_test(t, native_memory_is_tried);
+	tcase_add_test(t, native_memory_is_tried_in_bounds);
 	tcase_add_test(t, devices_are_limited_to_a_range);
 	tcase_add_test(t, bytes_arrive);
 	tcase_add_test(t, two_bytes_at_once);

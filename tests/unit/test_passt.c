@@ -96,6 +96,22 @@ START_TEST(gets_its_end_of_the_socket)
 }
 END_TEST
 
+/* More frames than a socket of the usual size takes, while nobody reads. */
+START_TEST(has_room_for_frames)
+{
+	char done[sizeof(script) + 8];
+	int tries = 100;
+
+	write_script("dd if=/dev/zero bs=1500 count=140 >&3 2>/dev/null; : >\"$0.done\"", 0700);
+	snprintf(done, sizeof(done), "%s.done", script);
+	start(0);
+	while (access(done, F_OK) && tries--)
+		usleep(100000);
+	ck_assert_int_ge(tries, 0);
+	unlink(done);
+}
+END_TEST
+
 /* Nothing of ours: not memory, not KVM, not the other end of the socket, which would keep it alive. */
 START_TEST(gets_nothing_else)
 {
@@ -318,6 +334,7 @@ Suite *passt_suite(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, gets_its_end_of_the_socket, 0, 2);
+	tcase_add_test(t, has_room_for_frames);
 	tcase_add_test(t, gets_nothing_else);
 	tcase_add_test(t, limit_of_open_files_is_raised_for_us_alone);
 	tcase_add_test(t, gets_no_signals_of_ours);

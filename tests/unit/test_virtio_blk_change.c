@@ -3,6 +3,7 @@
 /* A disk that becomes another while its guest uses it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -135,6 +136,56 @@ START_TEST(may_go_away_with_two_files)
 }
 END_TEST
 
+static void *let_go(void *arg)
+{
+	(void)arg;
+	usleep(1000);
+	blk_calls.hold = false;
+	return NULL;
+}
+
+/* The last request on the first ends while all is being freed: for the sanitizers. */
+START_TEST(may_go_away_while_requests_end)
+{
+	struct err e = { "" };
+	pthread_t thread;
+
+	ck_assert(blk_start(&blk_modes[0]));
+	make_other(0x5a, DISK_SIZE);
+	blk_calls.hold = true;
+	blk_put(0, VIRTIO_BLK_T_IN, 0, GUEST_DATA, 65536);
+	blk_serve();
+	change(other);
+	ck_assert_int_eq(loop_start_thread(bt.loop, "loop", &e), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, let_go, NULL), 0);
+	usleep(1000);
+	virtio_blk_free(bt.disk);
+	bt.disk = NULL;
+	pthread_join(thread, NULL);
+}
+END_TEST
+
+/* While the loop stands still, as that of a paused guest, nobody lets go of what was before. */
+START_TEST(files_that_wait_are_few)
+{
+	struct err e = { "" };
+	int r = 0, i;
+
+	if (!blk_start(&blk_modes[_i]))
+		return;
+	make_other(0x5a, DISK_SIZE);
+	for (i = 0; i < 100 && !r; i++)
+		r = virtio_blk_set_path(bt.disk, i % 2 ? bt.path : other, &e);
+	ck_assert_int_eq(r, -EBUSY);
+	ck_assert_int_eq(i, 9);
+	ck_assert_ptr_nonnull(strstr(e.msg, "resume the guest"));
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 8, GUEST_DATA, 4096), 0);
+	blk_is_disk(blk_data(0), 8, 4096);
+	blk_pump(20);
+	change(other);
+}
+END_TEST
+
 START_TEST(same_file_has_another_size)
 {
 	ck_assert(blk_start(&blk_modes[0]));
@@ -200,6 +251,8 @@ void blk_add_change_tests(Suite *s)
 	tcase_add_loop_test(t, another_file_takes_its_place, 0, BLK_MODES);
 	tcase_add_loop_test(t, requests_under_way_end_where_they_began, 0, BLK_MODES);
 	tcase_add_loop_test(t, may_go_away_with_two_files, 0, BLK_MODES);
+	tcase_add_loop_test(t, may_go_away_while_requests_end, 0, 20);
+	tcase_add_loop_test(t, files_that_wait_are_few, 0, BLK_MODES);
 	tcase_add_test(t, same_file_has_another_size);
 	tcase_add_test(t, what_is_no_disk_changes_nothing);
 	tcase_add_test(t, limit_may_be_raised);

@@ -494,22 +494,30 @@ static void exchange(const struct object *o, struct config *a, struct config *b)
 	}
 }
 
-static int put_object(const struct object *o, struct config *c,
-	void (*start)(struct config *s, const struct config *c), const struct field *fields,
+struct put {
+	void (*start)(struct config *s, const struct config *c);
+	const struct field *fields;
+	resource_apply_fn apply; /* or NULL */
+	void *ctx;
+};
+
+static int put_object(const struct object *o, struct config *c, const struct put *put,
 	const json_t *body, struct err *e)
 {
 	struct config s;
 	int r;
 
 	resource_init(&s);
-	if (start)
-		start(&s, c);
-	r = fields_set(fields, o->count, &s, body, e);
+	if (put->start)
+		put->start(&s, c);
+	r = fields_set(put->fields, o->count, &s, body, e);
 	if (!r && o->finish)
 		r = o->finish(&s, e);
 	if (!r) {
 		exchange(o, c, &s);
 		r = o->check ? o->check(c, e) : 0;
+		if (!r && put->apply)
+			r = put->apply(put->ctx, c, e);
 		if (r)
 			exchange(o, c, &s);
 	}
@@ -534,7 +542,18 @@ int resource_put(
 		return drive_put(c, id, body, e);
 	if (o->get == ifaces_get)
 		return iface_put(c, id, body, e);
-	return put_object(o, c, o->start, o->fields, body, e);
+	return put_object(o, c, &(struct put){ .start = o->start, .fields = o->fields }, body, e);
+}
+
+int resource_apply(struct config *c, const char *name, const json_t *body, resource_apply_fn apply,
+	void *ctx, struct err *e)
+{
+	const struct object *o = find(name);
+	const struct put put = {
+		.start = o->start, .fields = o->fields, .apply = apply, .ctx = ctx
+	};
+
+	return put_object(o, c, &put, body, e);
 }
 
 int resource_patch(
@@ -553,7 +572,8 @@ int resource_patch(
 		optional[i] = machine_fields[i];
 		optional[i].required = false;
 	}
-	return put_object(o, c, start_machine_patch, optional, body, e);
+	return put_object(
+		o, c, &(struct put){ .start = start_machine_patch, .fields = optional }, body, e);
 }
 
 json_t *resource_get(const struct config *c, const char *name)

@@ -44,6 +44,14 @@ bool resource_exists(const char *name);
 int resource_put(
 	struct config *c, const char *name, const char *id, const json_t *body, struct err *e);
 
+/*
+ * resource_put of what takes effect at once: when c holds all of it, apply makes it so. On its error c
+ * is as it was.
+ */
+typedef int (*resource_apply_fn)(void *ctx, const struct config *c, struct err *e);
+int resource_apply(struct config *c, const char *name, const json_t *body, resource_apply_fn apply,
+	void *ctx, struct err *e);
+
 /* The same for some of the fields: PATCH /machine-config before boot. */
 int resource_patch(
 	struct config *c, const char *name, const char *id, const json_t *body, struct err *e);

@@ -7,7 +7,6 @@
 
 #include "vmm/api/api_impl.h"
 #include "vmm/api/resource.h"
-#include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 
 #define PROMETHEUS_TYPE "text/plain; version=0.0.4"
@@ -36,57 +35,35 @@ void watch_machine(struct api *a)
 
 /* ---- handlers ---- */
 
-static char *copy(const char *s)
+static int apply_logger(void *ctx, const struct config *c, struct err *e)
 {
-	return s ? strdup(s) : NULL;
+	const struct api *a = ctx;
+	struct log_config log = config_log(c, a->options->id);
+
+	return log_setup(&log, e);
 }
 
-static void swap(char **a, char **b)
+static int apply_metrics(void *ctx, const struct config *c, struct err *e)
 {
-	char *was = *a;
+	struct api *a = ctx;
 
-	*a = *b;
-	*b = was;
+	return metrics_open(a->metrics, c->metrics_path, e);
 }
 
 /* What a request leaves out stays; a path that is given again is opened again. */
 int api_put_logger(struct api_call *call, struct err *e)
 {
-	struct config *c = &call->api->config, was = *c;
-	_free char *path = copy(c->log_path), *module = copy(c->log_module);
-	struct log_config log;
-	int r = resource_put(c, "logger", NULL, call->body, e);
-
-	if (r)
-		return r;
-	log = config_log(c, call->api->options->id);
-	r = log_setup(&log, e);
-	if (!r)
-		return 0;
-	swap(&c->log_path, &path);
-	swap(&c->log_module, &module);
-	c->log_level = was.log_level;
-	c->show_level = was.show_level;
-	c->show_log_origin = was.show_log_origin;
-	return r;
+	return resource_apply(&call->api->config, "logger", call->body, apply_logger, call->api, e);
 }
 
 int api_put_metrics(struct api_call *call, struct err *e)
 {
 	struct api *a = call->api;
-	int r;
 
 	if (metrics_is_open(a->metrics))
 		return err_set(e, -EBUSY,
 			"Metrics are written already; another metrics_path needs another start.");
-	r = resource_put(&a->config, "metrics", NULL, call->body, e);
-	if (!r)
-		r = metrics_open(a->metrics, a->config.metrics_path, e);
-	if (r) {
-		free(a->config.metrics_path);
-		a->config.metrics_path = NULL;
-	}
-	return r;
+	return resource_apply(&a->config, "metrics", call->body, apply_metrics, a, e);
 }
 
 int api_get_metrics(struct api_call *call, struct err *e)

@@ -85,6 +85,16 @@ static const char *thread_name(char name[16])
 	return name;
 }
 
+/* Further lines of a text are set in: what somebody else has said cannot look like a line of ours. */
+static void add_text(struct line *l, const char *text)
+{
+	const char *end;
+
+	for (; (end = strchr(text, '\n')) != NULL; text = end + 1)
+		add(l, "%.*s\n    ", (int)(end - text), text);
+	add(l, "%s", text);
+}
+
 static void add_object(struct line *l, const struct log_look *look, const struct timespec *now,
 	const struct log_origin *from, enum log_level level, const char *text)
 {
@@ -127,7 +137,8 @@ static void add_record(struct line *l, const struct log_look *look, const struct
 		add(l, ":%s", tags[level]);
 	if (look->show_origin)
 		add(l, ":%s:%u", from->file, from->line);
-	add(l, "] %s", text);
+	add(l, "] ");
+	add_text(l, text);
 }
 
 size_t log_format_line(char line[LOG_LINE_MAX], const struct log_look *look,
@@ -144,7 +155,7 @@ size_t log_format_line(char line[LOG_LINE_MAX], const struct log_look *look,
 		add(&l, "nacre: %s: ", log_level_names[level]);
 		if (look->show_origin)
 			add(&l, "%s:%u: ", from->file, from->line);
-		add(&l, "%s", text);
+		add_text(&l, text);
 	}
 	line[l.used++] = '\n';
 	return l.used;

@@ -127,11 +127,17 @@ static bool leave_to_thread(struct sink *s, const char *text, size_t len)
 
 /* ---- opening ---- */
 
+/* A name that only the system gives, and that may be a link, such as /dev/stderr; not one in /dev/shm. */
+static bool is_device_name(const char *path)
+{
+	return strncmp(path, "/dev/fd/", 8) == 0 ||
+	       (strncmp(path, "/dev/", 5) == 0 && !strchr(path + 5, '/'));
+}
+
 static int open_path(const char *path)
 {
-	/* What is there may be a link of the system's own, such as /dev/stderr. */
 	int flags = O_CLOEXEC | O_APPEND | O_NONBLOCK | O_NOCTTY |
-		    (strncmp(path, "/dev/", 5) ? O_NOFOLLOW | O_CREAT : 0);
+		    (is_device_name(path) ? 0 : O_NOFOLLOW | O_CREAT);
 	/* For reading too: a FIFO without a reader is one that we may open, and that keeps lines. */
 	int fd = open(path, O_RDWR | flags, 0600);
 
