@@ -302,8 +302,6 @@ static const struct {
 		"smt does not fit 3 CPUs" },
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"smt\":1}",
 		"\"smt\": got an integer, expected true or false" },
-	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"cpu_template\":\"C3\"}",
-		"templates are not supported yet" },
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"cpu_template\":\"C4\"}",
 		"\"cpu_template\": \"C4\" is not known, expected one of None, C3" },
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":129,\"huge_pages\":\"2M\"}",

@@ -271,11 +271,23 @@ static int set_tx_limit(void *base, const json_t *v, struct err *e)
 	return limit_set(&((struct net_config *)base)->tx_limit, v, e);
 }
 
+/* A field of years ago, which some still send. */
+static int set_mmds(void *base, const json_t *v, struct err *e)
+{
+	(void)base;
+	if (!json_is_boolean(v))
+		return field_refuse(v, "true or false", e);
+	return json_is_true(v) ? err_set(e, -EINVAL,
+					 "the metadata service is not supported yet (leave it out)")
+			       : 0;
+}
+
 static const struct field iface_fields[] = {
 	{ "iface_id", .required = true, .set = set_iface_id },
 	{ "host_dev_name", .required = true, .set = set_host_dev },
 	{ "guest_mac", .set = set_mac },
 	{ "mtu", .set = set_mtu },
+	{ "allow_mmds_requests", .set = set_mmds },
 	{ "rx_rate_limiter", .set = set_rx_limit },
 	{ "tx_rate_limiter", .set = set_tx_limit },
 };
