@@ -38,8 +38,8 @@ int api_get_instance(struct api_call *call, struct err *e)
 int api_get_version(struct api_call *call, struct err *e)
 {
 	return give(call,
-		json_pack("{s:s, s:s}", "firecracker_version", API_INTERFACE_VERSION, "nacre_version",
-			NACRE_VERSION),
+		json_pack("{s:s, s:s}", "firecracker_version", API_INTERFACE_VERSION,
+			"nacre_version", NACRE_VERSION),
 		e);
 }
 
