@@ -388,9 +388,6 @@ int virtio_blk_set_limit(struct virtio_blk *b, const struct ratelimit_config *li
 	pthread_mutex_lock(&b->dev.lock);
 	r = ratelimit_set(&b->limit, limit, e);
 	pthread_mutex_unlock(&b->dev.lock);
-	/* What waits for tokens may have them now. */
-	if (!r)
-		virtio_kick(&b->dev, 0);
 	return r;
 }
 

@@ -439,12 +439,7 @@ int virtio_net_set_limits(struct virtio_net *n, const struct ratelimit_config *r
 	if (!r)
 		r = ratelimit_set(&n->tx_limit, tx, e);
 	pthread_mutex_unlock(&n->dev.lock);
-	if (r)
-		return r;
-	/* What waits for tokens may have them now. */
-	virtio_kick(&n->dev, NET_RX);
-	virtio_kick(&n->dev, NET_TX);
-	return 0;
+	return r;
 }
 
 struct virtio_dev *virtio_net_dev(struct virtio_net *n)

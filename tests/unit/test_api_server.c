@@ -102,10 +102,12 @@ static void say(int fd, const char *text)
 static size_t hear_all(int fd, char *buf, size_t size)
 {
 	size_t len = 0;
-	ssize_t n;
+	ssize_t n = 0;
 
 	while (len < size - 1 && (n = recv(fd, buf + len, size - 1 - len, 0)) > 0)
 		len += (size_t)n;
+	/* The end, and not the end of our patience. */
+	ck_assert_int_eq(n, 0);
 	buf[len] = '\0';
 	return len;
 }

@@ -408,7 +408,8 @@ START_TEST(limits_may_be_raised)
 	const struct ratelimit_config endless = { { 0 }, { 1, 0, UINT64_MAX } };
 	struct err e = { "" };
 
-	nt.cfg.tx_limit = few;
+	nt.cfg.tx_limit = nt.cfg.rx_limit = few;
+	nt.hand_out = 40;
 	net_start();
 	for (uint16_t k = 0; k < 20; k++)
 		net_put(k, GUEST_DATA + 256ull * k, &plain, 100);
@@ -417,12 +418,16 @@ START_TEST(limits_may_be_raised)
 	ck_assert_uint_lt(ring_used_idx(&nt.tx), 5);
 	ck_assert_int_eq(virtio_net_set_limits(nt.nic, &endless, &none, &e), -EINVAL);
 	ck_assert_int_eq(virtio_net_set_limits(nt.nic, &none, &endless, &e), -EINVAL);
+	for (unsigned int k = 0; k < 20; k++)
+		net_feed(&plain, k, 100);
 	net_pump(50);
 	ck_assert_uint_lt(ring_used_idx(&nt.tx), 5);
+	ck_assert_uint_lt(ring_used_idx(&nt.rx), 5);
 	ck_assert_int_eq(virtio_net_set_limits(nt.nic, &none, &none, &e), 0);
-	for (int i = 0; i < 1000 && ring_used_idx(&nt.tx) < 20; i++)
+	for (int i = 0; i < 1000 && (ring_used_idx(&nt.tx) < 20 || ring_used_idx(&nt.rx) < 20); i++)
 		net_pump(5);
 	ck_assert_uint_eq(ring_used_idx(&nt.tx), 20);
+	ck_assert_uint_eq(ring_used_idx(&nt.rx), 20);
 }
 END_TEST
 
