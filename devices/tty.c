@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "devices/term.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 
@@ -109,8 +110,13 @@ static int open_own(int fd, int accmode)
 
 int tty_new(struct tty **out, const struct tty_config *cfg, struct err *e)
 {
-	struct tty *t = calloc(1, sizeof(*t));
+	struct ratelimit_config limit = { .bandwidth = cfg->limit };
+	int r = ratelimit_check(&limit, e);
+	struct tty *t;
 
+	if (r)
+		return r;
+	t = calloc(1, sizeof(*t));
 	if (!t)
 		return err_set(e, -ENOMEM, "console: out of memory");
 	pthread_mutex_init(&t->lock, NULL);
@@ -123,6 +129,9 @@ int tty_new(struct tty **out, const struct tty_config *cfg, struct err *e)
 	t->in_waits = t->in >= 0 && can_wait(t->in);
 	t->out_waits = t->out >= 0 && can_wait(t->out);
 	t->gone = t->out < 0;
+	t->drop_late = cfg->drop_late && t->out_waits;
+	t->limits = ratelimit_limits(&limit);
+	ratelimit_set_at(&t->limit, &limit, clock_ns());
 	*out = t;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "devices/ratelimit.h"
 #include "vmm/util/err.h"
 #include "vmm/util/loop.h"
 
@@ -17,7 +18,8 @@
  *
  * Nothing here waits for the other side. A full ring refuses bytes until the reader takes some; a
  * device that takes no more input makes us stop reading. When the reader of the output is gone,
- * output is thrown away from then on. The program must ignore SIGPIPE.
+ * output is thrown away from then on. The program must ignore SIGPIPE. Two kinds of output are dropped
+ * and counted instead: what exceeds the limit, and, if that was asked for, what a reader is too slow for.
  *
  * On a terminal, Ctrl-A is a key for us: x asks to quit, a sends one Ctrl-A, h prints help. It works
  * even when the guest reads nothing, until about 4 KiB of typing ahead.
@@ -33,9 +35,11 @@ struct tty_config {
 	 * stop meanwhile. Nothing here touches guest memory.
 	 */
 	struct loop *loop;
-	int in_fd;		 /* borrowed, -1 for none */
-	int out_fd;		 /* borrowed, -1 for none (output is thrown away) */
-	void (*quit)(void *ctx); /* Ctrl-A x; on the loop's thread; may be NULL */
+	int in_fd;		    /* borrowed, -1 for none */
+	int out_fd;		    /* borrowed, -1 for none (output is thrown away) */
+	bool drop_late;		    /* what a reader is too slow for is dropped; files have none */
+	struct bucket_config limit; /* of the bytes of output; what exceeds it is dropped */
+	void (*quit)(void *ctx);    /* Ctrl-A x; on the loop's thread; may be NULL */
 	void *ctx;
 };
 
@@ -76,10 +80,16 @@ void tty_leave_output(struct tty *t);
  */
 void tty_free(struct tty *t);
 
-/* Any thread. Puts bytes into the ring and returns how many fitted. */
+/* Any thread. Puts bytes into the ring and returns how many fitted; dropped ones count as such. */
 size_t tty_write(struct tty *t, const void *data, size_t n);
 /* Any thread. Whether n bytes would fit now; if not, the user's drained() comes later. */
 bool tty_can_take(struct tty *t, size_t n);
+
+/* Any thread. Bytes of output that were dropped: beyond the limit; for want of a reader (drop_late). */
+struct tty_dropped {
+	uint64_t limited, late;
+};
+struct tty_dropped tty_read_dropped(struct tty *t);
 
 /* Any thread. The size of the terminal that is written to; false if it is none, or has no size. */
 bool tty_size(const struct tty *t, uint16_t *cols, uint16_t *rows);
@@ -97,7 +107,7 @@ void tty_resume(struct tty *t);
  * At the end of the run, when nobody calls tty_write any more: writes what is left of the output
  * from the calling thread, whether or not the loop still runs. Waits up to timeout_ms for a
  * descriptor that takes nothing (0: writes what goes at once; -1: waits for ever). Returns 0 when
- * nothing is left, else -ETIMEDOUT.
+ * nothing is left, else -ETIMEDOUT; with drop_late, what is left then is dropped.
  */
 int tty_drain(struct tty *t, int timeout_ms);
 

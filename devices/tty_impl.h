@@ -26,6 +26,8 @@ struct tty {
 	int in, out; /* ours; -1: none */
 	bool in_waits, out_waits;
 	bool terminal; /* input comes from one */
+	bool drop_late;
+	bool limits;
 	void (*quit)(void *ctx);
 	void *ctx;
 	struct loop_event *wake, *in_ev, *out_ev;
@@ -47,6 +49,8 @@ struct tty {
 	bool writing; /* somebody writes from the ring, outside the lock */
 	bool gone;    /* nobody reads our output any more */
 	bool notify;  /* the device waits for drained() */
+	struct ratelimit limit;
+	struct tty_dropped dropped;
 	unsigned int head, tail;
 	uint8_t ring[TTY_RING_SIZE];
 };

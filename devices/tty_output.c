@@ -17,6 +17,14 @@
 
 /* ---- output ---- */
 
+/* With the lock held. After a no, all is refused for some 10 ms, so that gaps are not single bytes. */
+static bool within_limit(struct tty *t, size_t n)
+{
+	uint64_t wait;
+
+	return !t->limits || !n || ratelimit_take_at(&t->limit, 0, n, clock_ns(), &wait);
+}
+
 size_t tty_write(struct tty *t, const void *data, size_t n)
 {
 	const uint8_t *from = data;
@@ -26,12 +34,19 @@ size_t tty_write(struct tty *t, const void *data, size_t n)
 	pthread_mutex_lock(&t->lock);
 	used = t->head - t->tail;
 	took = t->gone ? 0 : min_u64(n, TTY_RING_SIZE - used);
+	if (!within_limit(t, took)) {
+		t->dropped.limited += n;
+		pthread_mutex_unlock(&t->lock);
+		return n;
+	}
 	for (size_t i = 0; i < took; i++)
 		t->ring[t->head++ % TTY_RING_SIZE] = from[i];
 	/* With bytes in the ring already, someone is at it or waits for the descriptor. */
 	if (used == 0 && took)
 		tty_wake_locked(t);
-	if (t->gone)
+	if (!t->gone && t->drop_late)
+		t->dropped.late += n - took;
+	if (t->gone || t->drop_late)
 		took = n;
 	pthread_mutex_unlock(&t->lock);
 	return took;
@@ -42,7 +57,7 @@ bool tty_can_take(struct tty *t, size_t n)
 	bool ok;
 
 	pthread_mutex_lock(&t->lock);
-	ok = t->gone || TTY_RING_SIZE - (t->head - t->tail) >= n;
+	ok = t->gone || t->drop_late || TTY_RING_SIZE - (t->head - t->tail) >= n;
 	if (!ok)
 		t->notify = true;
 	pthread_mutex_unlock(&t->lock);
@@ -131,6 +146,17 @@ void tty_output_turn(struct tty *t)
 	/* -EBUSY: tty_drain is at work and wakes us if it leaves something behind. */
 }
 
+/* The time for a late reader is over. What somebody is writing may still go. */
+static void drop_late(struct tty *t)
+{
+	pthread_mutex_lock(&t->lock);
+	if (t->drop_late && !t->writing) {
+		t->dropped.late += t->head - t->tail;
+		t->tail = t->head;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
 static bool output_pending(struct tty *t)
 {
 	bool pending;
@@ -157,10 +183,22 @@ int tty_drain(struct tty *t, int timeout_ms)
 		p.fd = r == -EBUSY ? -1 : t->out;
 		poll(&p, 1, r == -EBUSY ? 1 : POLL_MS);
 	}
+	if (r == -EAGAIN)
+		drop_late(t);
 	if (!output_pending(t))
 		return 0;
 	tty_wake(t);
 	return -ETIMEDOUT;
+}
+
+struct tty_dropped tty_read_dropped(struct tty *t)
+{
+	struct tty_dropped d;
+
+	pthread_mutex_lock(&t->lock);
+	d = t->dropped;
+	pthread_mutex_unlock(&t->lock);
+	return d;
 }
 
 bool tty_size(const struct tty *t, uint16_t *cols, uint16_t *rows)

@@ -106,7 +106,7 @@ struct config {
 	char *log_module; /* only what this part of the source says */
 	bool show_level, show_log_origin;
 	char *metrics_path;
-	char *serial_path; /* what the guest writes to the serial port; NULL: the terminal */
+	char *serial_path; /* what the guest writes to its consoles; NULL: standard output */
 	struct bucket_config serial_limit; /* bytes of it; what is too much is dropped */
 	bool probe;			   /* add the probe device, for tests and demonstrations */
 	bool dump_config;		   /* print this struct as JSON and stop */

@@ -101,15 +101,19 @@ static void on_resumed(void *arg, int signo, short events)
 static void read_parts(const struct machine *m, struct stats_report *out)
 {
 	struct serial_counts uart = { 0 };
+	struct tty_dropped dropped = { 0 };
 	uint32_t i;
 
 	for (i = 0; i < m->vm->vcpu_count; i++)
 		stats_add_vcpu(out, &m->vm->vcpus[i].stats);
 	if (m->serial)
 		serial_read_counts(m->serial, &uart);
+	if (m->tty)
+		dropped = tty_read_dropped(m->tty);
 	out->uart.reads = uart.reads;
 	out->uart.writes = uart.writes;
-	out->uart.dropped = uart.dropped;
+	out->uart.dropped = uart.dropped + dropped.late;
+	out->uart.limited = dropped.limited;
 	out->protection = m->vm->config.protection;
 }
 

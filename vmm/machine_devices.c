@@ -8,14 +8,34 @@
 #include "devices/tty.h"
 #include "vmm/machine_impl.h"
 #include "vmm/util/fd.h"
+#include "vmm/util/log_sink.h"
 #include "vmm/virtio_set.h"
+
+/* The host end of the consoles: standard input, and the file for the output, or standard output. */
+static int make_tty(struct machine *m, struct err *e)
+{
+	struct tty_config tc = { .loop = m->console,
+		.in_fd = STDIN_FILENO,
+		.out_fd = STDOUT_FILENO,
+		.drop_late = m->config->serial_path != NULL,
+		.limit = m->config->serial_limit,
+		.quit = machine_quit,
+		.ctx = m };
+
+	if (m->config->serial_path) {
+		m->serial_out = sink_open_path(m->config->serial_path, e);
+		if (m->serial_out < 0)
+			return err_prefix(e, m->serial_out, "serial-path");
+		tc.out_fd = m->serial_out;
+	}
+	return tty_new(&m->tty, &tc, e);
+}
 
 static int make_serial(
 	struct machine *m, const struct platform_dev *row, struct bus_dev *d, struct err *e)
 {
-	struct tty_config tc = { m->console, STDIN_FILENO, STDOUT_FILENO, machine_quit, m };
 	struct serial_config sc;
-	int r = tty_new(&m->tty, &tc, e);
+	int r = make_tty(m, e);
 
 	if (!r)
 		r = vm_add_irq(m->vm, row->irq, &m->serial_irq, e);
@@ -147,6 +167,7 @@ static int add_virtio(struct machine *m, struct err *e)
 
 void machine_init_devices(struct machine *m)
 {
+	m->serial_out = -1;
 	m->serial_irq.fd = -1;
 	m->rtc_irq.fd = -1;
 	m->button.fd = -1;
@@ -164,6 +185,7 @@ void machine_free_devices(struct machine *m)
 	virtio_set_free(m->virtio);
 	serial_free(m->serial);
 	tty_free(m->tty);
+	fd_close(&m->serial_out);
 	fd_close(&m->serial_irq.fd);
 	pl031_free(m->rtc);
 	fd_close(&m->rtc_irq.fd);

@@ -31,6 +31,7 @@ struct machine {
 	struct loop_event *resized;
 	struct loop_event *drain_tick;
 	struct tty *tty;
+	int serial_out; /* -1: standard output. Kept open: we are a FIFO's reader while none is there */
 	struct serial *serial;
 	struct irq_line serial_irq;
 	struct pl031 *rtc;

@@ -173,6 +173,7 @@ static void add_machine(const struct stats_report *r, struct metrics_set *s)
 	metrics_add(s, METRIC_COUNTER, "uart", "read_count", r->uart.reads);
 	metrics_add(s, METRIC_COUNTER, "uart", "write_count", r->uart.writes);
 	metrics_add(s, METRIC_COUNTER, "uart", "missed_write_count", r->uart.dropped);
+	metrics_add(s, METRIC_COUNTER, "uart", "rate_limiter_dropped_bytes", r->uart.limited);
 	metrics_add(s, METRIC_GAUGE, "nacre", "uptime_ms", r->uptime_ms);
 	metrics_add(s, METRIC_GAUGE, "nacre", "ram_bytes", r->ram_bytes);
 	metrics_add(s, METRIC_GAUGE, "nacre", "shared_bytes", r->shared_now);

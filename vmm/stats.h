@@ -106,9 +106,12 @@ struct stats_report {
 	struct {
 		uint64_t io_in, io_out, mmio_read, mmio_write, failures;
 	} vcpu;
-	/* Bytes at the serial port, of which dropped ones found the reader too slow. */
+	/*
+	 * Bytes at the serial port; of it and the virtio console together, those that found the
+	 * reader too slow, or were too many for the limit.
+	 */
 	struct {
-		uint64_t reads, writes, dropped;
+		uint64_t reads, writes, dropped, limited;
 	} uart;
 	enum protection protection;
 };

@@ -722,5 +722,6 @@ Suite *machine_suite(void)
 	suite_add_tcase(s, machine_said_case());
 	suite_add_tcase(s, machine_main_case());
 	suite_add_tcase(s, machine_fdt_case());
+	suite_add_tcase(s, machine_output_case());
 	return s;
 }

@@ -39,5 +39,6 @@ long machine_run_until(int signo);
 TCase *machine_main_case(void);
 TCase *machine_said_case(void);
 TCase *machine_fdt_case(void);
+TCase *machine_output_case(void);
 
 #endif

@@ -174,6 +174,121 @@ START_TEST(shared_description_gets_its_flags_back)
 }
 END_TEST
 
+/* A tty that no loop serves. */
+static void begin_alone(struct tty_config cfg)
+{
+	struct err e = { "" };
+
+	ck_assert_int_eq(loop_new(&loop, NULL, NULL), 0);
+	cfg.loop = loop;
+	cfg.in_fd = -1;
+	ck_assert_msg(tty_new(&tty, &cfg, &e) == 0, "%s", e.msg);
+}
+
+static void end_alone(void)
+{
+	tty_free(tty);
+	loop_free(loop);
+}
+
+/* All of a write or nothing; the bucket does not fill while we look. */
+START_TEST(beyond_the_limit_is_dropped)
+{
+	struct tty_config cfg = { .out_fd = temp_file(""), .limit = { 100, 50, 3600000 } };
+	uint8_t some[240], got[sizeof(some)];
+	static const size_t sizes[] = { 50, 60, 60, 1 };
+
+	begin_alone(cfg);
+	memset(some, 'a', sizeof(some));
+	for (size_t i = 0; i < 4; i++) {
+		ck_assert_uint_eq(tty_write(tty, some, sizes[i]), sizes[i]);
+		ck_assert(tty_can_take(tty, 65536 - 150));
+	}
+	ck_assert_int_eq(tty_drain(tty, 0), 0);
+	ck_assert_int_eq(pread(cfg.out_fd, got, sizeof(got), 0), 110);
+	ck_assert_uint_eq(tty_read_dropped(tty).limited, 61);
+	ck_assert_uint_eq(tty_read_dropped(tty).late, 0);
+	end_alone();
+	close(cfg.out_fd);
+}
+END_TEST
+
+/* What finds no room in the ring takes no tokens, since it is offered again. */
+START_TEST(what_does_not_fit_costs_nothing)
+{
+	struct tty_config cfg = { .out_fd = temp_file(""), .limit = { 65536 + 10, 0, 3600000 } };
+	static const uint8_t some[65536];
+
+	begin_alone(cfg);
+	ck_assert_uint_eq(tty_write(tty, some, 65536), 65536);
+	for (size_t i = 0; i < 20; i++)
+		ck_assert_uint_eq(tty_write(tty, some, 1), 0);
+	ck_assert_int_eq(tty_drain(tty, 0), 0);
+	ck_assert_uint_eq(tty_write(tty, some, 10), 10);
+	ck_assert_uint_eq(tty_read_dropped(tty).limited, 0);
+	ck_assert_uint_eq(tty_write(tty, some, 1), 1);
+	ck_assert_uint_eq(tty_read_dropped(tty).limited, 1);
+	end_alone();
+	close(cfg.out_fd);
+}
+END_TEST
+
+START_TEST(limit_that_cannot_be_counted)
+{
+	struct tty_config cfg = { .in_fd = -1, .out_fd = -1, .limit = { 1, 0, UINT64_MAX } };
+	struct err e = { "" };
+
+	ck_assert_int_eq(tty_new(&tty, &cfg, &e), -EINVAL);
+	ck_assert_msg(strstr(e.msg, "refill time") != NULL, "%s", e.msg);
+}
+END_TEST
+
+/* Nobody is asked to wait for a reader, not at the end either; what came in time is not touched. */
+START_TEST(late_output_is_dropped)
+{
+	struct tty_config cfg = { .out_fd = out_pipe[1], .drop_late = true };
+	size_t sent = 0, got = 0;
+	uint8_t some[4096];
+	ssize_t n;
+
+	memset(some, 'a', sizeof(some));
+	begin_alone(cfg);
+	for (; sent < 100 * sizeof(some); sent += sizeof(some)) {
+		ck_assert_uint_eq(tty_write(tty, some, sizeof(some)), sizeof(some));
+		ck_assert(tty_can_take(tty, 65536));
+		/* As far as the descriptor takes it, which empties the ring each time. */
+		ck_assert_int_eq(tty_drain(tty, 0), 0);
+	}
+	fcntl(out_pipe[0], F_SETFL, O_NONBLOCK);
+	while ((n = read(out_pipe[0], some, sizeof(some))) > 0)
+		got += (size_t)n;
+	ck_assert_uint_gt(got, 0);
+	ck_assert_uint_gt(tty_read_dropped(tty).late, 0);
+	ck_assert_uint_eq(got + tty_read_dropped(tty).late, sent);
+	for (sent = 0; sent < 65536; sent += sizeof(some))
+		ck_assert_uint_eq(tty_write(tty, some, sizeof(some)), sizeof(some));
+	got = tty_read_dropped(tty).late;
+	ck_assert_uint_eq(tty_write(tty, some, 9), 9);
+	ck_assert_uint_eq(tty_read_dropped(tty).late, got + 9);
+	end_alone();
+}
+END_TEST
+
+/* A disk goes on in the end: nothing of a file's is dropped. */
+START_TEST(files_are_never_late)
+{
+	struct tty_config cfg = { .out_fd = temp_file(""), .drop_late = true };
+	static const uint8_t some[65537];
+
+	begin_alone(cfg);
+	ck_assert_uint_eq(tty_write(tty, some, sizeof(some)), 65536);
+	ck_assert(!tty_can_take(tty, 1));
+	ck_assert_uint_eq(tty_read_dropped(tty).late, 0);
+	end_alone();
+	close(cfg.out_fd);
+}
+END_TEST
+
 TCase *tty_output_case(void)
 {
 	TCase *t = tcase_create("output");
@@ -187,5 +302,10 @@ TCase *tty_output_case(void)
 	tcase_add_test(t, drain_without_waiting_writes_all);
 	tcase_add_test(t, file_output_keeps_the_offset);
 	tcase_add_test(t, shared_description_gets_its_flags_back);
+	tcase_add_test(t, beyond_the_limit_is_dropped);
+	tcase_add_test(t, what_does_not_fit_costs_nothing);
+	tcase_add_test(t, limit_that_cannot_be_counted);
+	tcase_add_test(t, late_output_is_dropped);
+	tcase_add_test(t, files_are_never_late);
 	return t;
 }

@@ -134,7 +134,7 @@ static bool is_device_name(const char *path)
 	       (strncmp(path, "/dev/", 5) == 0 && !strchr(path + 5, '/'));
 }
 
-static int open_path(const char *path)
+static int try_open(const char *path)
 {
 	int flags = O_CLOEXEC | O_APPEND | O_NONBLOCK | O_NOCTTY |
 		    (is_device_name(path) ? 0 : O_NOFOLLOW | O_CREAT);
@@ -157,15 +157,22 @@ static int open_failed(const char *path, struct err *e)
 	return r;
 }
 
+int sink_open_path(const char *path, struct err *e)
+{
+	int fd = try_open(path);
+
+	return fd < 0 ? open_failed(path, e) : fd;
+}
+
 int sink_open(struct sink **out, const char *path, struct err *e)
 {
-	_close int fd = open_path(path);
+	_close int fd = sink_open_path(path, e);
 	struct stat st;
 	struct sink *s;
 	int r = 0;
 
 	if (fd < 0)
-		return open_failed(path, e);
+		return fd;
 	if (fstat(fd, &st))
 		return err_sys(e, "stat of the opened file");
 	s = calloc(1, sizeof(*s));

@@ -18,8 +18,12 @@ struct sink;
 
 /*
  * Opens the path for appending: a FIFO or device that is there, or a file, which is made (0600) where
- * it is missing. Symbolic links are refused but under /dev. 0, or -errno with a sentence.
+ * it is missing. Symbolic links are refused but under /dev. The descriptor, which does not block where
+ * that means anything, or -errno with a sentence.
  */
+int sink_open_path(const char *path, struct err *e);
+
+/* The same, for lines. 0, or -errno with a sentence. */
 int sink_open(struct sink **out, const char *path, struct err *e);
 
 /* One line or several, with their line ends. Any thread; false when they are lost. */
