@@ -149,7 +149,7 @@ static int stop(const struct ctl *c)
 
 static void print_field(const struct ctl *c, const char *label, const json_t *v)
 {
-	char shown[TEXT_SHOWN];
+	char shown[TEXT_SHOWN + 1]; /* a digest and an id fit as a whole */
 
 	if (json_is_string(v))
 		fprintf(c->out, "%-11s%s\n", label,

@@ -142,18 +142,24 @@ START_TEST(verbs_are_requests)
 }
 END_TEST
 
+/* As long as one of SHA-256: it is shown whole, else nobody could compare it. */
+#define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 START_TEST(info_for_people)
 {
 	static const char *const with[] = { "{\"id\":\"a-1\",\"state\":\"Running\","
 					    "\"vmm_version\":\"1\",\"app_name\":"
 					    "\"N\\u001B\"}\n",
 		"{\"vcpu_count\":2,\"mem_size_mib\":64}",
-		"{\"mode\":\"soft-realm\",\"shared_bytes\":67108864}", NULL };
+		"{\"mode\":\"soft-realm\",\"shared_bytes\":67108864,"
+		"\"measurement_sha256\":\"" DIGEST "\"}",
+		NULL };
 
 	ck_assert_msg(!run(with, "info", NULL, NULL), "%s", error.msg);
 	ck_assert_str_eq(said, "id         a-1\nstate      Running\nprogram    N?\n"
 			       "version    1\ncpus       2\nmemory     64 MiB\n"
-			       "protection soft-realm\nshared     64 MiB\n");
+			       "protection soft-realm\nshared     64 MiB\n"
+			       "measured   " DIGEST "\n");
 }
 END_TEST
 
