@@ -86,7 +86,8 @@ static int ask_json(const struct ctl *c, const char *path, json_t **out)
 
 static void print_json(const struct ctl *c, const json_t *j)
 {
-	json_dumpf(j, c->out, c->options->json ? JSON_COMPACT : JSON_INDENT(2));
+	json_dumpf(
+		j, c->out, JSON_ENSURE_ASCII | (c->options->json ? JSON_COMPACT : JSON_INDENT(2)));
 	fputc('\n', c->out);
 }
 

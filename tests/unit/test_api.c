@@ -384,7 +384,7 @@ START_TEST(life_of_a_machine)
 	ck_assert_int_eq(ask("GET", "/", NULL), 200);
 	says("\"state\":\"Not started\"");
 	says("\"id\":\"anonymous-instance\"");
-	refused("PUT", "/actions", START, "nothing to run");
+	refused("PUT", "/actions", START, "PUT /boot-source first");
 	begin();
 	ck_assert_uint_eq(fake.started, 1);
 	ck_assert_int_eq(ask("GET", "/", NULL), 200);

@@ -148,8 +148,15 @@ static void serve_nets_here(struct config *c)
 int api_start(struct api *a, struct err *e)
 {
 	struct machine *m;
-	int r = config_check(&a->config, e);
+	int r = 0;
 
+	/* config_check would speak of options. */
+	if (!a->config.kernel && !a->config.firmware)
+		r = err_set(e, -EINVAL,
+			"Nothing to start: there is no kernel (PUT /boot-source first, or give "
+			"\"boot-source\" in the config file).");
+	if (!r)
+		r = config_check(&a->config, e);
 	serve_nets_here(&a->config);
 	if (!r)
 		r = machine_build(&m, &a->config, a->loop, e);

@@ -183,13 +183,13 @@ int api_patch_vm(struct api_call *call, struct err *e)
 	if (!paused && strcmp(state, "Resumed") != 0)
 		return err_set(e, -EINVAL, "unknown variant `%s`, expected `Paused` or `Resumed`",
 			text_show(shown, sizeof(shown), state));
+	if (paused == a->is_paused)
+		return 0;
 	begun = clock_ns();
-	if (paused != a->is_paused) {
-		if (paused)
-			machine_pause(a->machine);
-		else
-			machine_resume(a->machine);
-	}
+	if (paused)
+		machine_pause(a->machine);
+	else
+		machine_resume(a->machine);
 	a->is_paused = paused;
 	metrics_took(
 		a->metrics, paused ? METRICS_PAUSE : METRICS_RESUME, (clock_ns() - begun) / 1000);

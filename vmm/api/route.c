@@ -126,7 +126,7 @@ static int check_body(const struct server_request *rq, struct err *e)
 {
 	if (rq->method == HTTP_GET && rq->body_len)
 		return err_set(e, -EINVAL, "GET request cannot have a body.");
-	if (rq->method != HTTP_GET && !rq->body_len)
+	if ((rq->method == HTTP_PUT || rq->method == HTTP_PATCH) && !rq->body_len)
 		return err_set(e, -EINVAL, "Empty %s request.", rq->method_name);
 	return 0;
 }
@@ -145,7 +145,7 @@ static int parse_body(const struct server_request *rq, json_t **out, struct err 
 	json_error_t error;
 
 	*out = NULL;
-	if (rq->method == HTTP_GET)
+	if (!rq->body_len)
 		return 0;
 	*out = json_loadb(rq->body, rq->body_len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (!*out)

@@ -53,6 +53,10 @@ static int explain_taken(const struct sockaddr_un *addr, const char *shown, stru
 		return err_set(e, -EADDRINUSE,
 			"%s was left behind by a process that is gone (remove it: rm %s)", shown,
 			shown);
+	if (r == -EACCES)
+		return err_set(e, -EADDRINUSE,
+			"%s is another user's socket (give the path of a file that does not exist)",
+			shown);
 	return err_set(
 		e, -EADDRINUSE, "%s exists already, and does not answer: %s", shown, strerror(-r));
 }
@@ -71,6 +75,11 @@ static int bind_path(
 		if (errno == ENOENT)
 			return err_set(
 				e, -ENOENT, "%s: its folder does not exist (make it)", shown);
+		if (errno == EACCES)
+			return err_set(e, -EACCES,
+				"%s: its folder is not yours to write to (name a file in one that "
+				"is)",
+				shown);
 		return err_sys(e, "%s: bind", shown);
 	}
 	if (lstat(addr->sun_path, &st))
