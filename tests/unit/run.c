@@ -5,6 +5,7 @@
  * of them. Ends with the line that tests/check sums up.
  */
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,6 +85,10 @@ int main(int argc, char **argv)
 	int run, failed;
 	size_t i;
 
+	/* Ignored where a script starts us in its background; tests send them. */
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
 	for (i = 0; i < ARRAY_SIZE(suites); i++)
 		if (wanted(argc, argv, i))
 			srunner_add_suite(runner, suites[i].make());
