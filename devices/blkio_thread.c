@@ -10,6 +10,7 @@
 
 #include "devices/blkio_impl.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/thread.h"
 
 /* ---- the work ---- */
 
@@ -186,25 +187,15 @@ struct blkio_req *blkio_thread_take(struct blkio *io)
 int blkio_thread_start(struct blkio *io, struct err *e)
 {
 	struct blkio_thread *t = &io->thread;
-	sigset_t all, old;
 	int r;
 
 	t->todo_end = &t->todo;
 	t->ended_end = &t->ended;
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_cond_init(&t->wanted, NULL);
-	/* Signals are the control loop's business, SIGXFSZ (a file grew too large) nobody's. */
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGSEGV);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&t->id, NULL, thread_main, io);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r)
-		return err_set(e, -r, "start thread for disk: %s", strerror(r));
-	pthread_setname_np(t->id, "disk");
-	t->started = true;
-	return 0;
+	r = thread_start(&t->id, THREAD_DISK, "disk", thread_main, io, e);
+	t->started = !r;
+	return r;
 }
 
 void blkio_thread_stop(struct blkio *io)

@@ -12,6 +12,7 @@
 
 #include "mem/backing.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/thread.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -79,7 +80,8 @@ int backing_prefault(const struct backing *b, struct err *e)
 
 		*p = (struct part){ .b = b, .off = off, .len = min_u64(size, b->size - off) };
 		/* The last one is ours; so is any that gets no thread. */
-		p->threaded = off + size < b->size && !pthread_create(&p->thread, NULL, fill, p);
+		p->threaded = off + size < b->size &&
+			      !thread_start(&p->thread, THREAD_FILL, "nacre-fill", fill, p, NULL);
 		if (!p->threaded)
 			fill(p);
 	}

@@ -433,10 +433,10 @@ static void tell_measurement(const struct machine *m)
 
 int machine_start(struct machine *m, struct err *e)
 {
-	int r = loop_start_thread(m->console, "nacre-console", e);
+	int r = loop_start_thread(m->console, THREAD_CONSOLE, "nacre-console", e);
 
 	if (!r && m->io)
-		r = loop_start_thread(m->io, "nacre-io", e);
+		r = loop_start_thread(m->io, THREAD_IO, "nacre-io", e);
 	if (!r)
 		tell_measurement(m);
 	if (!r)

@@ -11,6 +11,7 @@
 #include "vmm/fault.h"
 #include "vmm/kvm.h"
 #include "vmm/util/fd.h"
+#include "vmm/util/thread.h"
 #include "vmm/vm.h"
 
 #define KICK_SIGNAL SIGRTMIN
@@ -145,26 +146,17 @@ static void *vcpu_main(void *arg)
 
 int vcpu_start(struct vcpu *v, struct err *e)
 {
-	sigset_t all, old;
-	pthread_t thread;
 	char name[16];
 	int r;
 
+	snprintf(name, sizeof(name), "vcpu%u", v->index);
 	park_join(&v->vm->park, &v->member, kick_member, v);
-	/* The thread starts with all signals blocked but faults; it opens the kick itself. */
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGSEGV);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&thread, NULL, vcpu_main, v);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	/* Started with the kick blocked: it opens that itself. */
+	r = thread_start(&v->joinable, THREAD_VCPU, name, vcpu_main, v, e);
 	if (r) {
 		park_quit(&v->member);
-		return err_set(e, -r, "start the thread of vCPU %u: %s", v->index, strerror(r));
+		return r;
 	}
-	v->joinable = thread;
 	v->threaded = true;
-	snprintf(name, sizeof(name), "vcpu%u", v->index);
-	pthread_setname_np(thread, name);
 	return 0;
 }

@@ -66,7 +66,7 @@ static void start(void)
 	cfg.loop = st.loop;
 	cfg.request_ms = st.request_ms;
 	ck_assert_msg(server_new(&st.server, &cfg, &e) == 0, "%s", e.msg);
-	ck_assert_int_eq(loop_start_thread(st.loop, "server", &e), 0);
+	ck_assert_int_eq(loop_start_thread(st.loop, THREAD_IO, "server", &e), 0);
 }
 
 static void teardown(void)

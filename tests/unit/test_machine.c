@@ -385,7 +385,7 @@ START_TEST(slow_output_does_not_hold_up_conversions)
 	sem_init(&stuck, 0, 0);
 	sem_init(&go_on, 0, 0);
 	machine_ready();
-	ck_assert_int_eq(loop_start_thread(test_machine->console, "console", &e), 0);
+	ck_assert_int_eq(loop_start_thread(test_machine->console, THREAD_IO, "console", &e), 0);
 	ck_assert_int_eq(loop_post(test_machine->console, slow_write, NULL), 0);
 	sem_wait(&stuck);
 	/* As vm_convert does it. If this waits for the console, the test runs into its timeout. */

@@ -317,7 +317,7 @@ START_TEST(loop_callbacks_are_parked_too)
 	atomic_store(&done, false);
 	ck_assert_int_eq(loop_new(&l, &park, &e), 0);
 	ck_assert_int_eq(loop_post(l, tick, l), 0);
-	ck_assert_int_eq(loop_start_thread(l, "loop", &e), 0);
+	ck_assert_int_eq(loop_start_thread(l, THREAD_IO, "loop", &e), 0);
 	for (i = 0; i < 500; i++) {
 		park_stop(&park, NULL);
 		world++;

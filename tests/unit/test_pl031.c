@@ -32,7 +32,7 @@ static void setup(void)
 	ck_assert_int_eq(loop_new(&loop, NULL, &e), 0);
 	c = (struct pl031_config){ loop, { irq } };
 	ck_assert_int_eq(pl031_new(&rtc, &c, &e), 0);
-	ck_assert_int_eq(loop_start_thread(loop, "rtc", &e), 0);
+	ck_assert_int_eq(loop_start_thread(loop, THREAD_IO, "rtc", &e), 0);
 	d.dev = rtc;
 	d.lock = pl031_lock(rtc);
 	bus_init(&bus, "test", UINT64_MAX);

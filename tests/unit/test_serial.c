@@ -52,7 +52,7 @@ void serial_setup_tty(void)
 	ck_assert_int_eq(pipe2(serial_in, O_CLOEXEC), 0);
 	ck_assert_int_eq(pipe2(serial_out, O_CLOEXEC), 0);
 	ck_assert_int_eq(loop_new(&loop, NULL, NULL), 0);
-	ck_assert_int_eq(loop_start_thread(loop, "io", NULL), 0);
+	ck_assert_int_eq(loop_start_thread(loop, THREAD_IO, "io", NULL), 0);
 	cfg = (struct tty_config){ .loop = loop, .in_fd = serial_in[0], .out_fd = serial_out[1] };
 	ck_assert_int_eq(tty_new(&serial_tty, &cfg, NULL), 0);
 	make_serial(serial_tty);

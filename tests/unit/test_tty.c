@@ -89,7 +89,7 @@ int tty_begin(int in, int out)
 	atomic_store(&dev.quits, 0);
 	r = loop_new(&loop, NULL, NULL);
 	if (!r)
-		r = loop_start_thread(loop, "io", NULL);
+		r = loop_start_thread(loop, THREAD_IO, "io", NULL);
 	cfg.loop = loop;
 	if (!r)
 		r = tty_new(&tty, &cfg, NULL);

@@ -254,7 +254,7 @@ START_TEST(loop_fd_and_thread)
 	ck_assert_int_eq((int)write(fds[1], "x", 1), 1);
 	ck_assert_int_eq(loop_run(l), 0);
 	loop_event_free(ev);
-	ck_assert_int_eq(loop_start_thread(l, "test", &e), 0);
+	ck_assert_int_eq(loop_start_thread(l, THREAD_IO, "test", &e), 0);
 	loop_free(l);
 	close(fds[0]);
 	close(fds[1]);

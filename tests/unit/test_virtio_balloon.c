@@ -343,7 +343,7 @@ START_TEST(may_go_away_while_the_loop_runs)
 	blt.early = true;
 	loop_event_free(blt.end);
 	blt.end = NULL;
-	ck_assert_int_eq(loop_start_thread(blt.loop, "io", &e), 0);
+	ck_assert_int_eq(loop_start_thread(blt.loop, THREAD_IO, "io", &e), 0);
 	for (unsigned int i = 0; i < 100; i++) {
 		blt_begin(&cfg, F_STATS | F_REPORTING, STATS);
 		virtio_balloon_set_target(blt.balloon, i * 4096, &e);

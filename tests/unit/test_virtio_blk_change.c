@@ -157,7 +157,7 @@ START_TEST(may_go_away_while_requests_end)
 	blk_put(0, VIRTIO_BLK_T_IN, 0, GUEST_DATA, 65536);
 	blk_serve();
 	change(other);
-	ck_assert_int_eq(loop_start_thread(bt.loop, "loop", &e), 0);
+	ck_assert_int_eq(loop_start_thread(bt.loop, THREAD_IO, "loop", &e), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, let_go, NULL), 0);
 	usleep(1000);
 	virtio_blk_free(bt.disk);

@@ -351,7 +351,7 @@ START_TEST(may_go_away_while_the_loop_runs)
 	loop_event_free(bt.end);
 	loop_event_free(bt.on_irq);
 	bt.end = bt.on_irq = NULL;
-	ck_assert_int_eq(loop_start_thread(bt.loop, "io", &e), 0);
+	ck_assert_int_eq(loop_start_thread(bt.loop, THREAD_IO, "io", &e), 0);
 	/* Work at once and for some time, and the end comes at any point of it. */
 	bt.offered = 60;
 	for (unsigned int i = 0; i < 20; i++) {

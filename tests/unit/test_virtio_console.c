@@ -313,7 +313,7 @@ START_TEST(may_go_away_while_loops_run)
 	ct.early = true;
 	loop_event_free(ct.end);
 	ct.end = NULL;
-	ck_assert_int_eq(loop_start_thread(ct.loop, "io", &e), 0);
+	ck_assert_int_eq(loop_start_thread(ct.loop, THREAD_IO, "io", &e), 0);
 	for (unsigned int i = 0; i < 100; i++) {
 		ct_begin(ct.in_pipe[0], ct.out_pipe[1]);
 		ct_start_driver(0);

@@ -70,7 +70,7 @@ void ct_setup(void)
 	ck_assert_int_eq(loop_new(&ct.loop, NULL, &e), 0);
 	ck_assert_int_eq(loop_add_timer(ct.loop, on_end, NULL, &ct.end, &e), 0);
 	ck_assert_int_eq(loop_new(&ct.console_loop, NULL, &e), 0);
-	ck_assert_int_eq(loop_start_thread(ct.console_loop, "console", &e), 0);
+	ck_assert_int_eq(loop_start_thread(ct.console_loop, THREAD_IO, "console", &e), 0);
 	ct_begin(ct.in_pipe[0], ct.out_pipe[1]);
 }
 

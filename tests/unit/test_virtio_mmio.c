@@ -164,7 +164,7 @@ void run_on_thread(void)
 
 	loop_event_free(end);
 	end = NULL;
-	ck_assert_int_eq(loop_start_thread(loop, "io", &e), 0);
+	ck_assert_int_eq(loop_start_thread(loop, THREAD_IO, "io", &e), 0);
 }
 
 unsigned int irqs(void)

@@ -455,7 +455,7 @@ START_TEST(may_go_away_while_the_loop_runs)
 
 	loop_event_free(nt.end);
 	nt.end = NULL;
-	ck_assert_int_eq(loop_start_thread(nt.loop, "io", &e), 0);
+	ck_assert_int_eq(loop_start_thread(nt.loop, THREAD_IO, "io", &e), 0);
 	nt.hand_out = 64;
 	nt.sends = 40;
 	for (unsigned int i = 0; i < 40; i++) {

@@ -72,7 +72,7 @@ START_TEST(merged_buffers_appear_together)
 	net_start();
 	idx = (const volatile uint16_t *)net_ptr(nt.rx.used + 2);
 	net_feed(&plain, 1, 60000);
-	ck_assert_int_eq(loop_start_thread(nt.loop, "io", &e), 0);
+	ck_assert_int_eq(loop_start_thread(nt.loop, THREAD_IO, "io", &e), 0);
 	for (time_t end = time(NULL) + 20; !seen && time(NULL) < end;)
 		seen = peek(idx);
 	usleep(1000);

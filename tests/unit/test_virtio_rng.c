@@ -270,7 +270,7 @@ START_TEST(may_go_away_while_the_loop_runs)
 
 	loop_event_free(end);
 	end = NULL;
-	ck_assert_int_eq(loop_start_thread(loop, "io", &e), 0);
+	ck_assert_int_eq(loop_start_thread(loop, THREAD_IO, "io", &e), 0);
 	/* Work at once and for some time, and the end comes at any point of it. */
 	offered = 40;
 	for (unsigned int i = 0; i < 200; i++) {

@@ -334,7 +334,7 @@ START_TEST(resets_beside_a_running_loop)
 
 	memset(fd, -1, sizeof(fd));
 	vs_listen(5000, 64);
-	ck_assert_int_eq(loop_start_thread(vt.loop, "test-io", &e), 0);
+	ck_assert_int_eq(loop_start_thread(vt.loop, THREAD_IO, "test-io", &e), 0);
 	for (unsigned int i = 0; i < 300; i++) {
 		struct vs_conn c = { -1, i % 3 ? 5000 : 1, i % 5, VS_BUF, 0 };
 		struct virtio_vsock_hdr h = vs_header(&c, VIRTIO_VSOCK_OP_REQUEST);

@@ -12,6 +12,7 @@
 
 #include "vmm/util/fd.h"
 #include "vmm/util/text.h"
+#include "vmm/util/thread.h"
 
 /* Room for some 400 lines, or for several reports of metrics. */
 #define ROOM	      65536u
@@ -88,22 +89,15 @@ static void *writer(void *arg)
 static int start_thread(struct sink *s, struct err *e)
 {
 	pthread_condattr_t attr;
-	sigset_t all, old;
 	int r;
 
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&s->thread, NULL, writer, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r)
-		return err_set(e, -r, "start the thread that writes: %s", strerror(r));
-	s->threaded = true;
-	pthread_setname_np(s->thread, "nacre-log");
-	return 0;
+	r = thread_start(&s->thread, THREAD_LOG, "nacre-log", writer, s, e);
+	s->threaded = !r;
+	return r;
 }
 
 static bool leave_to_thread(struct sink *s, const char *text, size_t len)

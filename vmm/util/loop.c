@@ -174,23 +174,12 @@ static void *loop_main(void *arg)
 	return NULL;
 }
 
-int loop_start_thread(struct loop *l, const char *name, struct err *e)
+int loop_start_thread(struct loop *l, enum thread_role role, const char *name, struct err *e)
 {
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&l->thread, role, name, loop_main, l, e);
 
-	/* Signals are the control loop's business; the new thread inherits a full mask. */
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGSEGV);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&l->thread, NULL, loop_main, l);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r)
-		return err_set(e, -r, "start thread %s: %s", name, strerror(r));
-	pthread_setname_np(l->thread, name);
-	l->threaded = true;
-	return 0;
+	l->threaded = !r;
+	return r;
 }
 
 static void on_last(evutil_socket_t fd, short events, void *arg)

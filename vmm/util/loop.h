@@ -7,6 +7,7 @@
 
 #include "vmm/util/err.h"
 #include "vmm/util/park.h"
+#include "vmm/util/thread.h"
 
 /*
  * An event loop over one libevent base. The program has a control loop (signals, timers, the API)
@@ -33,7 +34,7 @@ int loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 
 /* Runs the loop on a thread of its own with that name, every signal blocked; joined by loop_free. */
-int loop_start_thread(struct loop *l, const char *name, struct err *e);
+int loop_start_thread(struct loop *l, enum thread_role role, const char *name, struct err *e);
 
 /*
  * Ends that thread, after a turn for all that is there to be done at this moment, and waits for it.

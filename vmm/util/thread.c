@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/util/thread.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct start {
+	enum thread_role role;
+	void (*enter)(enum thread_role role);
+	void *(*fn)(void *);
+	void *arg;
+};
+
+static void (*on_enter)(enum thread_role role);
+
+void thread_on_enter(void (*enter)(enum thread_role role))
+{
+	on_enter = enter;
+}
+
+static void *thread_main(void *arg)
+{
+	struct start s = *(struct start *)arg;
+
+	free(arg);
+	if (s.enter)
+		s.enter(s.role);
+	return s.fn(s.arg);
+}
+
+static void block_signals(sigset_t *old)
+{
+	static const int open[] = { SIGBUS, SIGSEGV, SIGSYS };
+	unsigned int i;
+	sigset_t set;
+
+	sigfillset(&set);
+	for (i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+		sigdelset(&set, open[i]);
+	pthread_sigmask(SIG_SETMASK, &set, old);
+}
+
+int thread_start(pthread_t *out, enum thread_role role, const char *name, void *(*fn)(void *),
+	void *arg, struct err *e)
+{
+	struct start *s = malloc(sizeof(*s));
+	pthread_t thread;
+	sigset_t old;
+	char cut[16];
+	int r = ENOMEM;
+
+	if (s) {
+		*s = (struct start){ role, on_enter, fn, arg };
+		/* The new thread inherits the mask. */
+		block_signals(&old);
+		r = pthread_create(&thread, NULL, thread_main, s);
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
+	}
+	if (r) {
+		free(s);
+		return err_set(e, -r, "start thread %s: %s", name, strerror(r));
+	}
+	snprintf(cut, sizeof(cut), "%s", name);
+	pthread_setname_np(thread, cut);
+	*out = thread;
+	return 0;
+}
