@@ -107,6 +107,10 @@ static const struct option_def defs[] = {
 		FIELD(memory.mergeable),
 		.type = OPTION_FLAG,
 		.help = "Let the host merge equal pages of guests (KSM)" },
+	{ .name = "mte",
+		FIELD(mte),
+		.type = OPTION_FLAG,
+		.help = "Give an arm64 guest memory tags (MTE)" },
 	{ .name = "protection",
 		FIELD(protection),
 		NAMES(protection_names),
@@ -435,6 +439,26 @@ static int check_conversion(const struct config *c, struct err *e)
 	return 0;
 }
 
+/* Refused, not ignored: a guest that counts on tags would go without the checks. */
+static int check_mte(const struct config *c, struct err *e)
+{
+	if (!c->mte)
+		return 0;
+	if (!arch_has_mte())
+		return err_set(e, -EINVAL,
+			"mte is for arm64 guests: no x86-64 CPU has memory tags (leave it out)");
+	if (c->protection != PROTECTION_NONE)
+		return err_set(e, -EINVAL,
+			"mte does not fit protection %s: KVM has no tags for memory that the host "
+			"cannot map (leave it out, or add --protection none)",
+			protection_name(c->protection));
+	if (c->memory.mergeable)
+		return err_set(e, -EINVAL,
+			"mergeable does not fit mte: the host merges no pages that may have tags "
+			"(leave one of them out)");
+	return 0;
+}
+
 int config_check_cpus(const struct config *c, struct err *e)
 {
 	if (c->smt && !arch_has_threads())
@@ -460,6 +484,8 @@ int config_check_memory(const struct config *c, struct err *e)
 			"or auto, or leave it out)",
 			protection_name(c->protection));
 	r = check_conversion(c, e);
+	if (!r)
+		r = check_mte(c, e);
 	return r ? r : check_pages(c, e);
 }
 

@@ -82,6 +82,7 @@ struct config {
 	char *config_file;
 	uint32_t cpus;
 	uint64_t mem_mib;
+	bool mte; /* memory tags, arm64 */
 	struct backing_options memory;
 	enum protection protection;
 	enum private_memory private_memory;

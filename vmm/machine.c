@@ -293,6 +293,7 @@ int machine_arch_config(const struct config *c, struct arch_config *out, struct 
 		.protection = c->protection,
 		.cpus = c->cpus,
 		.smt = c->smt,
+		.mte = c->mte,
 		.ram_bytes = c->mem_mib << 20,
 		.conversion = c->conversion,
 		.implicit = c->implicit,

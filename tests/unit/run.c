@@ -38,6 +38,7 @@ static const struct {
 	{ "mem", mem_suite },
 	{ "memlock", memlock_suite },
 	{ "metrics", metrics_suite },
+	{ "mte", mte_suite },
 	{ "netio", netio_suite },
 	{ "park", park_suite },
 	{ "passt", passt_suite },

@@ -27,6 +27,7 @@ Suite *measure_suite(void);
 Suite *mem_suite(void);
 Suite *memlock_suite(void);
 Suite *metrics_suite(void);
+Suite *mte_suite(void);
 Suite *netio_suite(void);
 Suite *park_suite(void);
 Suite *passt_suite(void);

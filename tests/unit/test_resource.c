@@ -309,7 +309,7 @@ static const struct {
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"huge_pages\":\"1M\"}",
 		"\"huge_pages\": \"1M\" is not known" },
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"mte\":true}",
-		"\"mte\": memory tags are not supported yet" },
+		"mte is for arm64 guests" },
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"mte\":0}",
 		"\"mte\": got an integer" },
 	{ "machine-config", NULL,
