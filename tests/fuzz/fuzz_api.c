@@ -32,6 +32,7 @@
 #define virtio_balloon_get	    fake_balloon_get
 #define doctor_collect		    fake_doctor_collect
 #define doctor_print_json	    fake_doctor_print
+#define api_check_files		    fake_check_files
 #define server_new		    fake_server_new
 #define server_free		    fake_server_free
 #define server_reply		    fake_reply
@@ -40,9 +41,7 @@
 #define metrics_open		    fake_metrics_open
 #include "vmm/api/api.c"
 #include "vmm/api/changes.c"
-#define check_id route_check_id
 #include "vmm/api/route.c"
-#undef check_id
 #include "vmm/api/handlers.c"
 #include "vmm/api/watch.c"
 
@@ -56,6 +55,16 @@ int api_get_openapi(struct api_call *call, struct err *e)
 	(void)e;
 	call->text = strdup("{}");
 	call->type = "application/json";
+	return 0;
+}
+
+/* All that is named is there: else no request would get far. */
+int fake_check_files(const char *name, const char *id, const json_t *body, struct err *e)
+{
+	(void)name;
+	(void)id;
+	(void)body;
+	(void)e;
 	return 0;
 }
 

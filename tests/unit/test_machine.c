@@ -469,7 +469,7 @@ END_TEST
 /* Nobody reads, the guest is gone: one signal is enough, and it is what we then die of. */
 START_TEST(one_signal_ends_the_wait_for_the_reader)
 {
-	int signo = end_signals[_i], told = 0;
+	int signo = loop_end_signals[_i], told = 0;
 
 	machine_fake.prints = 1000;
 	machine_fake.powers_off = true;
@@ -709,7 +709,7 @@ Suite *machine_suite(void)
 	tcase_add_test(t, console_without_a_thread_is_an_error);
 	tcase_add_loop_test(t, slow_reader_gets_the_last_output, 0, 4);
 	tcase_add_loop_test(
-		t, one_signal_ends_the_wait_for_the_reader, 0, (int)ARRAY_SIZE(end_signals));
+		t, one_signal_ends_the_wait_for_the_reader, 0, LOOP_END_SIGNALS);
 	tcase_add_loop_test(t, stopping_does_not_wait_for_readers, 0, 2);
 	tcase_add_test(t, no_signal_no_wait);
 	tcase_add_test(t, paused_machine_can_be_stopped);

@@ -10,8 +10,6 @@
 #include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
 
-static const int end_signals[API_END_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
-
 const char *api_state(const struct api *a)
 {
 	if (!a->machine)
@@ -39,29 +37,15 @@ static void on_asked(void *arg, int signo, short events)
 	(void)events;
 }
 
-static bool is_ignored(int signo)
-{
-	struct sigaction sa;
-
-	return signo != SIGTERM && !sigaction(signo, NULL, &sa) && sa.sa_handler == SIG_IGN;
-}
-
 /* For as long as we live: the socket is removed whichever of them ends us. */
 static int catch_signals(struct api *a, struct err *e)
 {
-	unsigned int i;
 	sigset_t set;
-	int r = 0;
+	int r = loop_add_end_signals(a->loop, on_signal, a, a->signals, e);
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
-	for (i = 0; i < ARRAY_SIZE(end_signals) && !r; i++) {
-		sigaddset(&set, end_signals[i]);
-		if (!is_ignored(end_signals[i]))
-			r = loop_add_signal(
-				a->loop, end_signals[i], on_signal, a, &a->signals[i], e);
-	}
 	if (!r)
 		r = loop_add_signal(a->loop, SIGUSR1, on_asked, a, &a->asked, e);
 	if (!r)
