@@ -13,15 +13,14 @@ static struct virtio slots[VIRTIO_SLOTS];
 
 static struct virtio *find_disk(void)
 {
-	uint32_t i, n = virtio_find(slots);
+	uint32_t n = virtio_find(slots);
 
-	for (i = 0; i < n; i++)
-		if (slots[i].id == VIRTIO_BLK)
-			return &slots[i];
-	fail("there is no disk");
+	CHECK(n && slots[0].id == VIRTIO_BLK, "the first device is no disk");
+	irq_virtio(0);
+	return &slots[0];
 }
 
-/* Header, data and status lie in pages of their own. Polls memory: a look at a register would exit. */
+/* Header, data and status lie in pages of their own. Sleeps meanwhile, as a driver does. */
 static void read_block(struct virtio *v, uint64_t sector)
 {
 	struct vring *r = &v->ring[0];
@@ -36,7 +35,8 @@ static void read_block(struct virtio *v, uint64_t sector)
 	ring_offer(r, 0);
 	virtio_kick(v, 0);
 	while (!ring_take(r, &head, &len))
-		cpu_relax();
+		irq_wait();
+	reg_write(v, REG_ACK, 1);
 	CHECK((*words(status) & 0xff) == 0, "a read failed: %lu", *words(status) & 0xff);
 }
 
