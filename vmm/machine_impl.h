@@ -14,7 +14,6 @@
 
 /* What machine.c (life) and machine_devices.c share. */
 
-
 struct machine {
 	const struct config *config;
 	struct vm *vm;

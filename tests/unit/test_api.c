@@ -289,8 +289,8 @@ int api_ask(const char *method, const char *path, const char *body)
 
 void api_says(const char *words)
 {
-	ck_assert_msg(strstr(fake_api.text, words), "expected \"%s\" in: %.2000s", words,
-		fake_api.text);
+	ck_assert_msg(
+		strstr(fake_api.text, words), "expected \"%s\" in: %.2000s", words, fake_api.text);
 }
 
 void api_done(const char *method, const char *path, const char *body)
@@ -341,7 +341,8 @@ START_TEST(bodies_are_json_objects)
 	api_refused("PUT", "/actions", "[]", "expected an object");
 	api_refused("PUT", "/actions", "null", "expected an object");
 	api_refused("PUT", "/actions", "{} {}", "deserializing");
-	api_refused("PUT", "/actions", "{\"action_type\":\"a\",\"action_type\":\"b\"}", "duplicate");
+	api_refused(
+		"PUT", "/actions", "{\"action_type\":\"a\",\"action_type\":\"b\"}", "duplicate");
 	api_refused("PUT", "/actions", "{\"action_type\":\"\xff\"}", "deserializing");
 	api_refused("PUT", "/actions", "{}", "missing field `action_type`");
 	api_refused("PUT", "/actions", "{\"action_type\":1}", "expected a string");

@@ -24,7 +24,8 @@ START_TEST(drives_change)
 	api_refused("PATCH", "/drives/b", "{\"path_on_host\":\"/x\"}", "missing field `drive_id`");
 	api_refused("PATCH", "/drives/b", "{\"drive_id\":\"b\",\"is_read_only\":true}",
 		"unknown field `is_read_only`");
-	api_refused("PATCH", "/drives/b", "{\"drive_id\":\"b\",\"path_on_host\":1}", "path_on_host");
+	api_refused(
+		"PATCH", "/drives/b", "{\"drive_id\":\"b\",\"path_on_host\":1}", "path_on_host");
 	api_refused("PATCH", "/drives/b", "{\"drive_id\":\"b\",\"path_on_host\":\"/missing\"}",
 		"missing");
 	ck_assert_str_eq(d->path, "/old");
@@ -58,7 +59,8 @@ START_TEST(network_interfaces_change)
 		"\"size\":3,\"refill_time\":10}}}");
 	api_begin();
 	/* By us, lest a limit come too late. */
-	ck_assert_int_eq(((const struct net_config *)tested_api->config.nets.items)->vhost, NET_VHOST_OFF);
+	ck_assert_int_eq(
+		((const struct net_config *)tested_api->config.nets.items)->vhost, NET_VHOST_OFF);
 	api_refused("PATCH", "/network-interfaces/b", "{\"iface_id\":\"b\"}",
 		"There is no network interface \"b\".");
 	api_refused("PATCH", "/network-interfaces/a",

@@ -50,7 +50,8 @@ static int check_drive(const char *at, const char *more)
 	char text[256];
 
 	snprintf(text, sizeof(text),
-		"{\"drive_id\":\"d\",\"is_root_device\":false,\"path_on_host\":\"%s\"%s}", at, more);
+		"{\"drive_id\":\"d\",\"is_root_device\":false,\"path_on_host\":\"%s\"%s}", at,
+		more);
 	return check("drives", text);
 }
 
@@ -71,7 +72,8 @@ START_TEST(what_is_there_will_do)
 
 	ck_assert_int_eq(check_drive(path, ""), 0);
 	ck_assert_int_eq(check_drive("/dev/null", ""), 0);
-	snprintf(text, sizeof(text), "{\"kernel_image_path\":\"%s\",\"initrd_path\":\"%s\"}", path, path);
+	snprintf(text, sizeof(text), "{\"kernel_image_path\":\"%s\",\"initrd_path\":\"%s\"}", path,
+		path);
 	ck_assert_msg(check("boot-source", text) == 0, "%s", e.msg);
 	ck_assert_int_eq(check("entropy", "{}"), 0);
 }
@@ -86,8 +88,8 @@ START_TEST(what_is_not_there_is_named)
 	ck_assert_int_eq(check_drive(dir, ""), -EISDIR);
 	ck_assert_int_eq(check("boot-source", "{\"firmware_path\":\"/nowhere\"}"), -ENOENT);
 	ck_assert_ptr_eq(strstr(e.msg, "\"firmware_path\": /nowhere"), e.msg);
-	snprintf(text, sizeof(text),
-		"{\"kernel_image_path\":\"%s\",\"initrd_path\":\"/nowhere\"}", path);
+	snprintf(text, sizeof(text), "{\"kernel_image_path\":\"%s\",\"initrd_path\":\"/nowhere\"}",
+		path);
 	ck_assert_int_eq(check("boot-source", text), -ENOENT);
 	ck_assert_ptr_eq(strstr(e.msg, "\"initrd_path\": /nowhere"), e.msg);
 	/* The object itself comes first. */

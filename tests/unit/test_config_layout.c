@@ -182,10 +182,14 @@ static const struct {
 	/* The line is that of the field, however deep, and whatever stands before it. */
 	{ "{\n \"size\": 1,\n \"drives\": [\n " DRIVE("a\\n\\\"}]", "false") " ] }",
 		"/dir/vm.json:2: \"size\": unknown key" },
-	{ "{\n \"drives\": [\n " DRIVE("a", "false") ",\n { \"drive_id\": \"b\",\n"
-		" \"path_on_host\": \"]}\\\"\", \"is_root_device\": false,\n \"rate_limiter\":\n {"
-		" \"ops\": null,\n \"bandwidth\": {\n \"refill_time\": 1,\n \"size\": -1 } } } ]\n}",
-		"/dir/vm.json:10: \"drives\": item 2: \"rate_limiter\": \"bandwidth\": \"size\": " },
+	{ "{\n \"drives\": [\n " DRIVE(
+		  "a", "false") ",\n { \"drive_id\": \"b\",\n"
+				" \"path_on_host\": \"]}\\\"\", \"is_root_device\": false,\n "
+				"\"rate_limiter\":\n {"
+				" \"ops\": null,\n \"bandwidth\": {\n \"refill_time\": 1,\n "
+				"\"size\": -1 } } } ]\n}",
+		"/dir/vm.json:10: \"drives\": item 2: \"rate_limiter\": \"bandwidth\": "
+		"\"size\": " },
 	{ "{ \"machine-config\": {\n \"vcpu_count\": 2,\n \"ht/enabled\": true } }",
 		"/dir/vm.json:3: \"machine-config\": unknown field \"ht/enabled\"" },
 	{ "{ " BOOT ", \"machine-config\": { \"vcpu_count\": 1, \"mem_size_mib\": 64 },\n"

@@ -584,8 +584,7 @@ Suite *machine_suite(void)
 	tcase_add_test(t, slow_output_does_not_hold_up_conversions);
 	tcase_add_test(t, console_without_a_thread_is_an_error);
 	tcase_add_loop_test(t, slow_reader_gets_the_last_output, 0, 4);
-	tcase_add_loop_test(
-		t, one_signal_ends_the_wait_for_the_reader, 0, LOOP_END_SIGNALS);
+	tcase_add_loop_test(t, one_signal_ends_the_wait_for_the_reader, 0, LOOP_END_SIGNALS);
 	tcase_add_loop_test(t, stopping_does_not_wait_for_readers, 0, 2);
 	tcase_add_test(t, no_signal_no_wait);
 	tcase_add_loop_test(t, machine_runs_on_a_loop_of_others, 0, 2);

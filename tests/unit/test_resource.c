@@ -309,7 +309,8 @@ static const struct {
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"huge_pages\":\"1M\"}",
 		"\"huge_pages\": \"1M\" is not known" },
 	{ "machine-config", NULL,
-		"{\"vcpu_count\":1,\"mem_size_mib\":128,\"huge_pages\":\"2M\",\"hugepages\":\"1G\"}",
+		"{\"vcpu_count\":1,\"mem_size_mib\":128,\"huge_pages\":\"2M\",\"hugepages\":"
+		"\"1G\"}",
 		"\"hugepages\" and \"huge_pages\" say the same" },
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"mte\":true}",
 		"\"mte\": memory tags are not supported yet" },

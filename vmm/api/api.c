@@ -9,6 +9,7 @@
 #include "vmm/api/api_impl.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
+#include "vmm/util/log.h"
 
 const char *api_state(const struct api *a)
 {
@@ -86,6 +87,10 @@ int api_new(struct api **out, const struct api_options *o, struct config *c, str
 		r = catch_signals(a, e);
 	if (!r && !o->no_api)
 		r = make_server(a, e);
+	/* Its guest writes to an address that holds other things here, and would wait for a line. */
+	if (!r && o->boot_timer)
+		log_warn("--boot-timer: this machine has no boot timer, and logs no boot time (the "
+			 "guest's console tells when it is up)");
 	if (r) {
 		api_free(a);
 		return r;

@@ -92,7 +92,7 @@ static const struct option_def defs[] = {
 	{ .name = "boot-timer",
 		FIELD(boot_timer),
 		.type = OPTION_FLAG,
-		.help = "Accepted; there is no such device" },
+		.help = "Accepted, with a warning; there is no such device" },
 	{ .name = "start-time-us",
 		FIELD(start_us),
 		UNUSED,

@@ -57,7 +57,7 @@ struct object {
 #define FIELDS(f)  .fields = (f), .count = ARRAY_SIZE(f)
 #define FIELDS_MAX 16 /* of an object that can be patched */
 
-extern const struct object object_boot, object_machine; /* resource_machine.c */
+extern const struct object object_boot, object_machine;			 /* resource_machine.c */
 extern const struct object object_vsock, object_entropy, object_balloon; /* resource_single.c */
 extern const struct object object_logger, object_metrics, object_serial; /* resource_output.c */
 
