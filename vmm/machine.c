@@ -19,6 +19,7 @@
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 #include "vmm/virtio_set.h"
+#include "vmm/walls.h"
 
 static const int end_signals[MACHINE_END_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 
@@ -440,15 +441,40 @@ static void tell_measurement(const struct machine *m)
 	log_raw(line, (size_t)n);
 }
 
+void machine_set_api(struct machine *m, const char *sock)
+{
+	m->api_sock = sock;
+}
+
+static bool has_children(const struct config *c)
+{
+	const struct net_config *nets = c->nets.items;
+	uint32_t i;
+
+	for (i = 0; i < c->nets.count; i++)
+		if (!net_tap(&nets[i]))
+			return true; /* passt */
+	return false;
+}
+
 static int raise_walls(const struct machine *m, struct err *e)
 {
 	uint64_t pinned = pinned_bytes(m);
+	struct walls walls;
+	int r = walls_plan(&walls, m->config, m->api_sock, e);
 	const struct sandbox_plan plan = {
 		.is_protected = m->vm->config.protection != PROTECTION_NONE,
 		.keeps_ipc_lock = pinned && memlock_falls_short(pinned),
+		.signals_children = has_children(m->config),
+		.paths = walls.paths,
+		.path_count = walls.count,
 	};
 
-	return sandbox_raise(&plan, e);
+	if (r)
+		return r;
+	r = sandbox_raise(&plan, e);
+	walls_free(&walls);
+	return r;
 }
 
 int machine_start(struct machine *m, struct err *e)

@@ -31,6 +31,7 @@ static const struct {
 	{ "ctl", ctl_suite },
 	{ "doctor", doctor_suite },
 	{ "hold", hold_suite },
+	{ "landlock", landlock_suite },
 	{ "log", log_suite },
 	{ "machine", machine_suite },
 	{ "measure", measure_suite },

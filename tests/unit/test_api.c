@@ -10,6 +10,7 @@
 
 #define machine_build		    fake_machine_build
 #define machine_start		    fake_machine_start
+#define machine_set_api		    fake_machine_set_api
 #define machine_finish		    fake_machine_finish
 #define machine_free		    fake_machine_free
 #define machine_end		    fake_machine_end
@@ -58,6 +59,7 @@ static struct {
 	/* The answer. */
 	int status;
 	char text[4096];
+	char sock[128]; /* of requests, as the machine knows it */
 } fake;
 
 static char something; /* stands for a machine, a device */
@@ -74,6 +76,12 @@ int fake_machine_build(
 	fake.built++;
 	*out = (struct machine *)&something;
 	return 0;
+}
+
+void fake_machine_set_api(struct machine *m, const char *sock)
+{
+	ck_assert_ptr_nonnull(m);
+	snprintf(fake.sock, sizeof(fake.sock), "%s", sock ? sock : "");
 }
 
 int fake_machine_start(struct machine *m, struct err *e)
@@ -448,6 +456,39 @@ START_TEST(some_is_for_running_machines)
 }
 END_TEST
 
+START_TEST(doctor_looks_before_the_start)
+{
+	ck_assert_int_eq(ask("GET", "/doctor", NULL), 200);
+	says("{\"modes\":[]}");
+	begin();
+	refused("GET", "/doctor", NULL, "not supported after starting the microVM.");
+}
+END_TEST
+
+START_TEST(machine_knows_the_socket)
+{
+	begin();
+	ck_assert_str_eq(fake.sock, "/tmp/x");
+}
+END_TEST
+
+/* What the first start has opened is gone, and the walls are not. */
+START_TEST(no_second_start_behind_the_walls)
+{
+	const struct sandbox_plan plan = { .is_protected = false };
+	struct err e;
+
+	fake.cannot_start = true;
+	describe();
+	refused("PUT", "/actions", START, "no threads");
+	sandbox_begin();
+	ck_assert_int_eq(sandbox_raise(&plan, &e), 0);
+	fake.cannot_start = false;
+	refused("PUT", "/actions", START, "and start nacre api anew).");
+	ck_assert_uint_eq(fake.built, 1);
+}
+END_TEST
+
 START_TEST(answers_that_are_always_there)
 {
 	unsigned int i;
@@ -459,8 +500,6 @@ START_TEST(answers_that_are_always_there)
 		says("\"machine-config\"");
 		ck_assert_int_eq(ask("GET", "/machine-config", NULL), 200);
 		says("\"mem_size_mib\":128");
-		ck_assert_int_eq(ask("GET", "/doctor", NULL), 200);
-		says("{\"modes\":[]}");
 		refused("GET", "/balloon", NULL, "There is no balloon");
 		if (!i)
 			begin();
@@ -645,6 +684,9 @@ TCase *api_route_case(void)
 	tcase_add_test(t, life_of_a_machine);
 	tcase_add_loop_test(t, failed_start_may_be_tried_again, 0, 2);
 	tcase_add_loop_test(t, some_is_for_running_machines, 0, (int)ARRAY_SIZE(only_after));
+	tcase_add_test(t, doctor_looks_before_the_start);
+	tcase_add_test(t, machine_knows_the_socket);
+	tcase_add_test(t, no_second_start_behind_the_walls);
 	tcase_add_test(t, answers_that_are_always_there);
 	tcase_add_test(t, drives_change);
 	tcase_add_test(t, files_that_cannot_be_opened_leave_no_trace);
