@@ -13,11 +13,13 @@
 #include "vmm/memlock.h"
 #include "vmm/metrics.h"
 #include "vmm/protect.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 #include "vmm/virtio_set.h"
+#include "vmm/walls.h"
 
 /* How often we look whether the console's reader has taken the rest of the output. */
 #define DRAIN_TICK_US 20000
@@ -246,15 +248,22 @@ static int catch_signals(struct machine *m, struct err *e)
 	return r ? r : loop_add_signal(m->control, SIGCONT, on_resumed, m, &m->resumed, e);
 }
 
-/* pKVM pins the staging area too, and only the boot files tell how large that is. */
-static int allow_staging(const struct machine *m, struct err *e)
+/* pKVM pins the staging area too, and only the boot files tell how large that is. 0 in other modes. */
+static uint64_t pinned_bytes(const struct machine *m)
 {
 	const struct vm *vm = m->vm;
 	const struct mem_region *staging = mem_find(vm->mem, vm->layout.staging, 1);
 
-	if (vm->config.protection != PROTECTION_PKVM || !staging)
+	if (vm->config.protection != PROTECTION_PKVM)
 		return 0;
-	return memlock_allow(vm->config.ram_bytes + staging->size, e);
+	return vm->config.ram_bytes + (staging ? staging->size : 0);
+}
+
+static int allow_staging(const struct machine *m, struct err *e)
+{
+	uint64_t bytes = pinned_bytes(m);
+
+	return bytes > m->vm->config.ram_bytes ? memlock_allow(bytes, e) : 0;
 }
 
 /* Programs of the user's own have no device tree to read of it, and share what they like. */
@@ -269,6 +278,7 @@ int machine_arch_config(const struct config *c, struct arch_config *out, struct 
 		.protection = c->protection,
 		.cpus = c->cpus,
 		.smt = c->smt,
+		.mte = c->mte,
 		.ram_bytes = c->mem_mib << 20,
 		.conversion = c->conversion,
 		.implicit = c->implicit,
@@ -420,20 +430,63 @@ static void tell_measurement(const struct machine *m)
 		log_write(level, "measurement sha256:%s", hex);
 }
 
+void machine_set_api(struct machine *m, const char *sock)
+{
+	m->api_sock = sock;
+}
+
+static bool has_children(const struct config *c)
+{
+	const struct net_config *nets = c->nets.items;
+	uint32_t i;
+
+	for (i = 0; i < c->nets.count; i++)
+		if (!net_tap(&nets[i]))
+			return true; /* passt */
+	return false;
+}
+
+static int raise_walls(const struct machine *m, struct err *e)
+{
+	uint64_t pinned = pinned_bytes(m);
+	struct walls walls;
+	int r = walls_plan(&walls, m->config, m->api_sock, e);
+	const struct sandbox_plan plan = {
+		.is_protected = m->vm->config.protection != PROTECTION_NONE,
+		.keeps_ipc_lock = pinned && memlock_falls_short(pinned),
+		.signals_children = has_children(m->config),
+		.paths = walls.paths,
+		.path_count = walls.count,
+	};
+
+	if (r)
+		return r;
+	r = sandbox_raise(&plan, e);
+	walls_free(&walls);
+	return r;
+}
+
 int machine_start(struct machine *m, struct err *e)
 {
-	int r = loop_start_thread(m->console, THREAD_CONSOLE, "nacre-console", e);
+	int r = raise_walls(m, e);
 
+	if (!r)
+		r = loop_start_thread(m->console, THREAD_CONSOLE, "nacre-console", e);
 	if (!r && m->io)
 		r = loop_start_thread(m->io, THREAD_IO, "nacre-io", e);
 	if (!r)
 		tell_measurement(m);
+	/* The vCPUs' threads are there before the last wall, and run nothing before it stands. */
+	vm_pause(m->vm);
 	if (!r)
 		r = vm_start(m->vm, &m->entry, e);
-	if (r) {
+	if (!r)
+		r = sandbox_seal(e);
+	if (r)
 		vm_end(m->vm, VM_FAILED, "%s", "not started");
+	vm_resume(m->vm);
+	if (r)
 		vm_join(m->vm);
-	}
 	return r;
 }
 

@@ -16,6 +16,7 @@
 
 struct machine {
 	const struct config *config;
+	const char *api_sock; /* or NULL */
 	struct vm *vm;
 	struct loop *control;	  /* own_control, or borrowed */
 	struct loop *own_control; /* or NULL */

@@ -10,6 +10,7 @@
 
 #define machine_build		    fake_machine_build
 #define machine_start		    fake_machine_start
+#define machine_set_api		    fake_machine_set_api
 #define machine_finish		    fake_machine_finish
 #define machine_free		    fake_machine_free
 #define machine_end		    fake_machine_end
@@ -60,6 +61,12 @@ int fake_machine_build(
 	fake_api.built++;
 	*out = (struct machine *)&something;
 	return 0;
+}
+
+void fake_machine_set_api(struct machine *m, const char *sock)
+{
+	ck_assert_ptr_nonnull(m);
+	snprintf(fake_api.sock, sizeof(fake_api.sock), "%s", sock ? sock : "");
 }
 
 int fake_machine_start(struct machine *m, struct err *e)
@@ -445,6 +452,39 @@ START_TEST(some_is_for_running_machines)
 }
 END_TEST
 
+START_TEST(doctor_looks_before_the_start)
+{
+	ck_assert_int_eq(api_ask("GET", "/doctor", NULL), 200);
+	api_says("{\"modes\":[]}");
+	api_begin();
+	api_refused("GET", "/doctor", NULL, "not supported after starting the microVM.");
+}
+END_TEST
+
+START_TEST(machine_knows_the_socket)
+{
+	api_begin();
+	ck_assert_str_eq(fake_api.sock, "/tmp/x");
+}
+END_TEST
+
+/* What the first start has opened is gone, and the walls are not. */
+START_TEST(no_second_start_behind_the_walls)
+{
+	const struct sandbox_plan plan = { .is_protected = false };
+	struct err e;
+
+	fake_api.cannot_start = true;
+	api_describe();
+	api_refused("PUT", "/actions", START, "no threads");
+	sandbox_begin();
+	ck_assert_int_eq(sandbox_raise(&plan, &e), 0);
+	fake_api.cannot_start = false;
+	api_refused("PUT", "/actions", START, "and start nacre api anew).");
+	ck_assert_uint_eq(fake_api.built, 1);
+}
+END_TEST
+
 START_TEST(answers_that_are_always_there)
 {
 	unsigned int i;
@@ -456,8 +496,6 @@ START_TEST(answers_that_are_always_there)
 		api_says("\"machine-config\"");
 		ck_assert_int_eq(api_ask("GET", "/machine-config", NULL), 200);
 		api_says("\"mem_size_mib\":128");
-		ck_assert_int_eq(api_ask("GET", "/doctor", NULL), 200);
-		api_says("{\"modes\":[]}");
 		api_refused("GET", "/balloon", NULL, "There is no balloon");
 		if (!i)
 			api_begin();
@@ -523,38 +561,6 @@ START_TEST(signal_ends_the_wait)
 }
 END_TEST
 
-static struct {
-	bool no_api;
-	const char *sock, *file, *id, *filter;
-	const char *says; /* NULL: it will do */
-} lines[] = {
-	{ false, "/s", NULL, "a-1", NULL, NULL },
-	{ true, NULL, "/f", NULL, NULL, NULL },
-	{ true, NULL, NULL, NULL, NULL, "--config-file" },
-	{ false, "/s", NULL, "a_1", NULL, "--id" },
-	{ false, "/s", NULL, NULL, "/f", "--seccomp-filter is not supported" },
-};
-
-START_TEST(command_line_is_checked)
-{
-	struct err e = { "" };
-	struct api_options o;
-	int r;
-
-	api_options_init(&o);
-	o.no_api = lines[_i].no_api;
-	o.sock = lines[_i].sock ? strdup(lines[_i].sock) : NULL;
-	o.config_file = lines[_i].file ? strdup(lines[_i].file) : NULL;
-	o.id = lines[_i].id ? strdup(lines[_i].id) : NULL;
-	o.seccomp_filter = lines[_i].filter ? strdup(lines[_i].filter) : NULL;
-	r = api_options_check(&o, &e);
-	ck_assert_int_eq(r, lines[_i].says ? -EINVAL : 0);
-	ck_assert_msg(strstr(e.msg, lines[_i].says ? lines[_i].says : ""), "%s", e.msg);
-	ck_assert(r || (o.id && !o.sock == o.no_api));
-	api_options_free(&o);
-}
-END_TEST
-
 TCase *api_route_case(void)
 {
 	TCase *t = tcase_create("requests");
@@ -566,12 +572,14 @@ TCase *api_route_case(void)
 	tcase_add_test(t, life_of_a_machine);
 	tcase_add_loop_test(t, failed_start_may_be_tried_again, 0, 2);
 	tcase_add_loop_test(t, some_is_for_running_machines, 0, (int)ARRAY_SIZE(only_after));
+	tcase_add_test(t, doctor_looks_before_the_start);
+	tcase_add_test(t, machine_knows_the_socket);
+	tcase_add_test(t, no_second_start_behind_the_walls);
 	tcase_add_test(t, answers_that_are_always_there);
 	tcase_add_test(t, fields_that_are_to_go_are_counted);
 	tcase_add_test(t, a_file_that_is_not_there_changes_nothing);
 	tcase_add_test(t, files_that_cannot_be_opened_leave_no_trace);
 	tcase_add_loop_test(t, signal_ends_the_wait, 0, LOOP_END_SIGNALS);
-	tcase_add_loop_test(t, command_line_is_checked, 0, (int)ARRAY_SIZE(lines));
 	return t;
 }
 
@@ -584,5 +592,6 @@ Suite *api_suite(void)
 	suite_add_tcase(s, api_route_case());
 	suite_add_tcase(s, api_changes_case());
 	suite_add_tcase(s, api_files_case());
+	suite_add_tcase(s, api_options_case());
 	return s;
 }

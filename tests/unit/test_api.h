@@ -15,6 +15,7 @@ TCase *api_sock_case(void);
 TCase *api_route_case(void);
 TCase *api_changes_case(void);
 TCase *api_files_case(void);
+TCase *api_options_case(void);
 
 /* ---- test_api.c: the handlers, on a machine that is none ---- */
 
@@ -31,6 +32,7 @@ struct api_fake {
 	/* The answer. */
 	int status;
 	char text[65536];
+	char sock[128]; /* of requests, as the machine knows it */
 };
 extern struct api_fake fake_api;
 extern struct api *tested_api;

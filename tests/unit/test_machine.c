@@ -536,44 +536,6 @@ START_TEST(machine_runs_on_a_loop_of_others)
 }
 END_TEST
 
-/* ---- building ---- */
-
-/* Of a VM that there will not be, one sentence is enough. */
-START_TEST(impossible_modes_are_not_warned_of)
-{
-	struct err e = { "" };
-
-	machine_fake.impossible = true;
-	ck_assert_int_eq(machine_build(&test_machine, &machine_config, NULL, &e), -ENOTSUP);
-	ck_assert(!machine_fake.warned);
-	machine_fake.impossible = false;
-	machine_ready();
-	ck_assert(machine_fake.warned);
-	machine_free(test_machine);
-}
-END_TEST
-
-START_TEST(staging_area_counts_as_pinned)
-{
-	struct err e = { "" };
-
-	machine_config.protection = PROTECTION_PKVM;
-	machine_fake.staging_bytes = MIB(300);
-	machine_ready();
-	ck_assert_uint_eq(machine_fake.allowed, MIB(364));
-	machine_free(test_machine);
-	machine_fake.staging_bytes = MIB(1000);
-	ck_assert_int_eq(machine_build(&test_machine, &machine_config, NULL, &e), -EPERM);
-	ck_assert_str_eq(e.msg, "memlock");
-	/* Modes that pin nothing do not care. */
-	machine_fake.allowed = 0;
-	machine_config.protection = PROTECTION_PRIVATE;
-	machine_ready();
-	ck_assert_uint_eq(machine_fake.allowed, 0);
-	machine_free(test_machine);
-}
-END_TEST
-
 Suite *machine_suite(void)
 {
 	Suite *s = suite_create("machine");
@@ -588,13 +550,12 @@ Suite *machine_suite(void)
 	tcase_add_loop_test(t, stopping_does_not_wait_for_readers, 0, 2);
 	tcase_add_test(t, no_signal_no_wait);
 	tcase_add_loop_test(t, machine_runs_on_a_loop_of_others, 0, 2);
-	tcase_add_test(t, impossible_modes_are_not_warned_of);
-	tcase_add_test(t, staging_area_counts_as_pinned);
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, machine_said_case());
 	suite_add_tcase(s, machine_main_case());
 	suite_add_tcase(s, machine_fdt_case());
 	suite_add_tcase(s, machine_output_case());
+	suite_add_tcase(s, machine_build_case());
 	suite_add_tcase(s, machine_pause_case());
 	suite_add_tcase(s, machine_abort_case());
 	return s;

@@ -313,7 +313,7 @@ static const struct {
 		"\"1G\"}",
 		"\"hugepages\" and \"huge_pages\" say the same" },
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"mte\":true}",
-		"\"mte\": memory tags are not supported yet" },
+		"mte is for arm64 guests" },
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"mte\":0}",
 		"\"mte\": got an integer" },
 	{ "machine-config", NULL,

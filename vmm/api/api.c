@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vmm/api/api_impl.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
 #include "vmm/util/log.h"
@@ -146,11 +147,17 @@ int api_start(struct api *a, struct err *e)
 			"\"boot-source\" in the config file).");
 	if (!r)
 		r = config_check(&a->config, e);
+	/* It stands although the threads behind it could not be started. */
+	if (!r && sandbox_is_raised())
+		r = err_set(e, -EPERM,
+			"A start has failed, and its sandbox stands: this process cannot open what "
+			"another start needs (end it, and start nacre api anew).");
 	serve_nets_here(&a->config);
 	if (!r)
 		r = machine_build(&m, &a->config, a->loop, e);
 	if (r)
 		return r;
+	machine_set_api(m, a->options->no_api ? NULL : a->options->sock);
 	r = machine_start(m, e);
 	if (r) {
 		machine_free(m);

@@ -14,6 +14,7 @@
 #include "devices/virtio_net.h"
 #include "vmm/api/api_impl.h"
 #include "vmm/api/resource.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/util/bits.h"
 #include "vmm/virtio_set.h"
 
@@ -61,6 +62,11 @@ static int set_path(struct disk_config *d, struct virtio_blk *blk, const json_t 
 	r = virtio_blk_set_path(blk, path, e);
 	if (r) {
 		free(copy);
+		if (r == -EACCES && sandbox_limits_paths())
+			err_hint(e, r,
+				"or the sandbox keeps it out: since the start only files in the "
+				"folders of the drives' files can be opened, and what --allow-path "
+				"of nacre api names");
 		return err_prefix(e, r, "\"path_on_host\"");
 	}
 	free(d->path);

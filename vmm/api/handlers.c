@@ -8,6 +8,7 @@
 #include "vmm/api/api_impl.h"
 #include "vmm/api/resource.h"
 #include "vmm/doctor.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/sha256.h"
 #include "vmm/util/clock.h"
@@ -226,7 +227,7 @@ int api_get_protection(struct api_call *call, struct err *e)
 {
 	struct machine_protection p;
 	struct stats_report s;
-	char hex[SHA256_HEX];
+	char hex[SHA256_HEX], walls[SANDBOX_TEXT];
 
 	machine_get_protection(call->api->machine, &p);
 	machine_stats(call->api->machine, &s);
@@ -236,6 +237,9 @@ int api_get_protection(struct api_call *call, struct err *e)
 		"shared_bytes_peak", (json_int_t)s.shared_peak, "to_shared",
 		conversions(&s.convert[0]), "to_private", conversions(&s.convert[1]));
 	if (!call->json)
+		return no_memory(e);
+	if (json_object_set_new(
+		    call->json, "sandbox", json_string(sandbox_describe(walls, sizeof(walls)))))
 		return no_memory(e);
 	if (p.digest && json_object_set_new(call->json, "measurement_sha256",
 				json_string(sha256_hex(p.digest, hex))))

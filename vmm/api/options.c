@@ -89,6 +89,15 @@ static const struct option_def defs[] = {
 		PATH,
 		.arg = "FILE",
 		.help = "File or FIFO for metrics" },
+	{ .name = "allow-path",
+		FIELD(allow_paths),
+		.type = OPTION_LIST,
+		.item = &config_path_table,
+		.item_size = sizeof(char *),
+		.max = CONFIG_ALLOW_PATHS_MAX,
+		.arg = "PATH",
+		.help = "A file, or a folder of files, that requests may give to disks of a "
+			"running guest. May be given several times" },
 	{ .name = "boot-timer",
 		FIELD(boot_timer),
 		.type = OPTION_FLAG,
@@ -188,6 +197,23 @@ static int apply(const char *name, const char *value, struct config *c, struct e
 	return r ? err_prefix(e, r, "--%s", name) : 0;
 }
 
+/* Beside those of the config file. */
+static int apply_paths(const struct api_options *o, struct config *c, struct err *e)
+{
+	const struct option_def *def = option_find(&config_table, "allow-path");
+	char *const *paths = o->allow_paths.items;
+	uint32_t i;
+	void *item;
+	int r = 0;
+
+	for (i = 0; i < o->allow_paths.count && !r; i++) {
+		r = option_list_add(def, c, &item, e);
+		if (!r)
+			r = option_set_string(&config_path_table.defs[0], item, paths[i], e);
+	}
+	return r ? err_prefix(e, r, "--allow-path") : 0;
+}
+
 int api_options_apply(const struct api_options *o, struct config *c, struct err *e)
 {
 	char shown[TEXT_SHOWN];
@@ -205,5 +231,7 @@ int api_options_apply(const struct api_options *o, struct config *c, struct err 
 	r = apply("log-path", o->log_path, c, e);
 	if (!r)
 		r = apply("module", o->module, c, e);
+	if (!r)
+		r = apply_paths(o, c, e);
 	return r ? r : apply("metrics-path", o->metrics_path, c, e);
 }

@@ -97,14 +97,6 @@ static int set_tracking(void *base, const json_t *v, struct err *e)
 	return 0;
 }
 
-static int set_mte(void *base, const json_t *v, struct err *e)
-{
-	(void)base;
-	if (!json_is_boolean(v))
-		return field_refuse(v, "true or false", e);
-	return json_is_true(v) ? err_set(e, -EINVAL, "memory tags are not supported yet") : 0;
-}
-
 static const struct field machine_fields[] = {
 	{ "vcpu_count", .required = true, OPTION("cpus") },
 	{ "mem_size_mib", .required = true, OPTION("mem") },
@@ -115,7 +107,7 @@ static const struct field machine_fields[] = {
 	/* Ours. */
 	{ "hugepages", OPTION("hugepages") },
 	{ "protection", OPTION("protection") },
-	{ "mte", .set = set_mte },
+	{ "mte", OPTION("mte") },
 	{ "swiotlb_size_mib", OPTION("swiotlb") },
 	{ "shared_limit_mib", OPTION("shared-limit") },
 	{ "private_memory", OPTION("private-memory") },
@@ -130,6 +122,7 @@ static void start_machine(struct config *s, const struct config *c)
 	s->shared_limit_mib = c->shared_limit_mib;
 	s->private_memory = c->private_memory;
 	s->conversion = c->conversion;
+	s->mte = c->mte;
 	s->memory = c->memory;
 	s->memory.hugepages = HUGEPAGES_AUTO;
 }
@@ -181,6 +174,8 @@ static json_t *get_machine(const struct config *c)
 			o, "private_memory", json_string(private_memory_names[c->private_memory]));
 	if (c->conversion != defaults.conversion)
 		object_add(o, "conversion", json_string(conversion_names[c->conversion]));
+	if (c->mte)
+		object_add(o, "mte", json_true());
 	return o;
 }
 
@@ -206,6 +201,6 @@ const struct object object_machine = {
 	.get = get_machine,
 	.parts = { PART(cpus), PART(mem_mib), PART(smt), PART(track_dirty_pages), PART(memory),
 		PART(protection), PART(swiotlb_mib), PART(shared_limit_mib), PART(private_memory),
-		PART(conversion) },
+		PART(conversion), PART(mte) },
 };
 _Static_assert(ARRAY_SIZE(machine_fields) <= FIELDS_MAX, "FIELDS_MAX");
