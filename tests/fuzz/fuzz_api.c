@@ -12,6 +12,7 @@
 
 #define machine_build		    fake_build
 #define machine_start		    fake_start
+#define machine_set_api		    fake_set_api
 #define machine_finish		    fake_finish
 #define machine_free		    fake_free
 #define machine_end		    fake_end
@@ -33,6 +34,9 @@
 #define doctor_collect		    fake_doctor_collect
 #define doctor_print_json	    fake_doctor_print
 #define api_check_files		    fake_check_files
+#define sandbox_is_raised	    fake_sandbox_is_raised
+#define sandbox_limits_paths	    fake_sandbox_limits_paths
+#define sandbox_describe	    fake_sandbox_describe
 #define server_new		    fake_server_new
 #define server_free		    fake_server_free
 #define server_reply		    fake_reply
@@ -84,6 +88,28 @@ int fake_start(struct machine *m, struct err *e)
 	(void)m;
 	(void)e;
 	return 0;
+}
+
+void fake_set_api(struct machine *m, const char *sock)
+{
+	(void)m;
+	(void)sock;
+}
+
+bool fake_sandbox_is_raised(void)
+{
+	return false;
+}
+
+bool fake_sandbox_limits_paths(void)
+{
+	return true;
+}
+
+const char *fake_sandbox_describe(char *buf, size_t size)
+{
+	snprintf(buf, size, "none");
+	return buf;
 }
 
 void fake_finish(struct machine *m)
