@@ -39,6 +39,11 @@ $1 == "guestnet" {
 $1 == "disk" {
 	row("disk", place() "\"cache\": " quoted($3) ", \"model\": " $4 ", \"io_uring\": " $5)
 }
+$1 == "busyapi" {
+	row("busy-api", place() "\"program\": " quoted($3) ", \"reads\": " $5 ", \"reads_busy\": " $6 \
+		", \"ratio_permille\": " $8 ", \"io\": " $10 ", \"io_busy\": " $11 ", \"vcpu\": " $13 \
+		", \"vcpu_busy\": " $14 ", \"request\": " $16 ", \"sent\": " $20 ", \"right\": " $22)
+}
 $1 == "note" {
 	where = $2
 	sub(/^note [^ ]* /, "")
@@ -49,5 +54,6 @@ END {
 	printf "  \"boot\": [\n%s\n  ],\n  \"guest-disk\": [\n%s\n  ],\n", rows["boot"], rows["guest-disk"]
 	printf "  \"guest-net\": [\n%s\n  ],\n", rows["guest-net"]
 	printf "  \"disk\": [\n%s\n  ],\n", rows["disk"]
+	printf "  \"busy-api\": [\n%s\n  ],\n", rows["busy-api"]
 	printf "  \"convert\": [\n%s\n  ],\n  \"notes\": [\n%s\n  ]\n}\n", rows["convert"], rows["notes"]
 }
