@@ -14,6 +14,9 @@ $1 == "startup" {
 	row("startup", place() "\"mode\": " quoted($3) ", \"program\": " quoted($4) ", \"status\": " $5 \
 		", \"median\": " $6 ", \"p10\": " $7 ", \"p90\": " $8 ", \"cpu\": " $9)
 }
+$1 == "sandbox" {
+	row("sandbox", place() "\"mode\": " quoted($3) ", \"program\": " quoted($4) ", \"median\": " $5)
+}
 $1 == "memory" {
 	row("memory", place() "\"mode\": " quoted($3) ", \"program\": " quoted($4) ", \"anonymous\": " $5 \
 		", \"resident\": " $6)

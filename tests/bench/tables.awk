@@ -46,6 +46,13 @@ END {
 			f[6] / 1000, f[7] / 1000, f[8] / 1000, f[9] / 1000, ratio(f[6], start[k]),
 			ratio(f[7], start10[k]), ratio(f[9], cpu[k])
 	}
+	print "\nSandbox: what of a start raising it takes, as the log has it; milliseconds"
+	printf "%-22s %-8s %-13s %8s\n", "where", "mode", "program", "median"
+	for (i = 1; i <= NR; i++) {
+		n = split(line[i], f)
+		if (f[1] == "sandbox")
+			printf "%-22s %-8s %-13s %8.3f\n", f[2], f[3], f[4], f[5] / 1000
+	}
 	print "\nMemory beside the guest's own, while it spins, 1 vCPU, 128 MiB; KiB"
 	printf "%-22s %-8s %-13s %14s %10s %10s\n", "where", "mode", "program", "anonymous",
 		"resident", "of QEMU's"
