@@ -51,6 +51,7 @@ static const struct {
 	{ "rsi", rsi_suite },
 	{ "sandbox", sandbox_suite },
 	{ "serial", serial_suite },
+	{ "stage", stage_suite },
 	{ "stats", stats_suite },
 	{ "tty", tty_suite },
 	{ "util", util_suite },

@@ -40,6 +40,7 @@ Suite *resource_suite(void);
 Suite *rsi_suite(void);
 Suite *sandbox_suite(void);
 Suite *serial_suite(void);
+Suite *stage_suite(void);
 Suite *stats_suite(void);
 Suite *tty_suite(void);
 Suite *util_suite(void);
