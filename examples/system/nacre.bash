@@ -76,7 +76,7 @@ _nacre()
 	'api --id') kind=word words='' ;;
 	'api --http-api-max-payload-size') kind=word words='' ;;
 	'api --log-path') kind=file ;;
-	'api --level') kind=word words='' ;;
+	'api --level') kind=word words='Off Error Warning Info Debug Trace' ;;
 	'api --log-format') kind=word words='text json' ;;
 	'api --module') kind=word words='' ;;
 	'api --metrics-path') kind=file ;;

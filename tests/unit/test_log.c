@@ -227,6 +227,24 @@ START_TEST(what_is_no_file_is_refused)
 }
 END_TEST
 
+/* Where we may not read, nobody would keep what we write. */
+START_TEST(fifo_that_is_not_ours_wants_a_reader)
+{
+	struct log_config c = { .path = path };
+	struct err e = { "" };
+	int r;
+
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(chmod(path, 0222), 0);
+	ck_assert_int_eq(chmod(dir, 0777), 0);
+	ck_assert(geteuid() != 0 || seteuid(65534) == 0);
+	r = log_setup(&c, &e);
+	ck_assert(getuid() != 0 || seteuid(0) == 0);
+	ck_assert_int_eq(r, -ENXIO);
+	ck_assert_msg(strstr(e.msg, "start its reader first") != NULL, "%s", e.msg);
+}
+END_TEST
+
 /* A FIFO without a reader takes lines until it is full; then they are lost, whole, and counted. */
 START_TEST(full_pipe_blocks_nobody)
 {
@@ -482,6 +500,7 @@ Suite *log_suite(void)
 	tcase_add_test(t, file_is_made_for_us_alone);
 	tcase_add_test(t, setup_again_opens_again);
 	tcase_add_test(t, what_is_no_file_is_refused);
+	tcase_add_test(t, fifo_that_is_not_ours_wants_a_reader);
 	tcase_add_test(t, full_pipe_blocks_nobody);
 	tcase_add_test(t, long_lines_stay_whole);
 	tcase_add_test(t, full_disk_is_counted);

@@ -19,7 +19,7 @@
 #include "vmm/virtio_set.h"
 
 /* The id of the body must be that of the path. */
-static int check_id(const struct api_call *call, const char *name, struct err *e)
+static int check_same_id(const struct api_call *call, const char *name, struct err *e)
 {
 	const char *id = json_string_value(json_object_get(call->body, name));
 
@@ -86,7 +86,7 @@ int api_patch_drive(struct api_call *call, struct err *e)
 	int r = api_only_fields(call->body, names, e), i;
 
 	if (!r)
-		r = check_id(call, names[0], e);
+		r = check_same_id(call, names[0], e);
 	if (r)
 		return r;
 	i = resource_find(c, "drives", call->id);
@@ -122,7 +122,7 @@ int api_patch_net(struct api_call *call, struct err *e)
 	int r = api_only_fields(call->body, names, e), i;
 
 	if (!r)
-		r = check_id(call, names[0], e);
+		r = check_same_id(call, names[0], e);
 	if (r)
 		return r;
 	i = resource_find(c, "network-interfaces", call->id);

@@ -58,18 +58,36 @@ static const char *object_name(const struct server_request *rq, char *buf, size_
 	return buf;
 }
 
+/* Fields that do nothing any more, and that are counted where they are still sent. */
+static void count_deprecated(const struct api_call *call)
+{
+	static const char *const names[] = { "cpu_template", "vsock_id" };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		const json_t *v = json_object_get(call->body, names[i]);
+
+		if (v && !json_is_null(v))
+			metrics_deprecated(call->api->metrics);
+	}
+}
+
 int api_put_object(struct api_call *call, struct err *e)
 {
 	char name[32];
+	int r;
 
-	return resource_put(&call->api->config, object_name(call->rq, name, sizeof(name)), call->id,
-		call->body, e);
+	object_name(call->rq, name, sizeof(name));
+	count_deprecated(call);
+	r = api_check_files(name, call->id, call->body, e);
+	return r ? r : resource_put(&call->api->config, name, call->id, call->body, e);
 }
 
 int api_patch_object(struct api_call *call, struct err *e)
 {
 	char name[32];
 
+	count_deprecated(call);
 	return resource_patch(&call->api->config, object_name(call->rq, name, sizeof(name)),
 		call->id, call->body, e);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/api/options.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 
@@ -17,6 +16,9 @@
 #define DEFAULT_ID  "anonymous-instance"
 #define ID_MAX	    64
 #define PAYLOAD_MAX (16 << 20)
+
+/* For completion; they are taken in any case, and ours too. */
+static const char *const levels[] = { "Off", "Error", "Warning", "Info", "Debug", "Trace" };
 
 static const struct option_def defs[] = {
 	{ .name = "api-sock",
@@ -57,6 +59,8 @@ static const struct option_def defs[] = {
 		FIELD(level),
 		.type = OPTION_STRING,
 		.max = 16,
+		.values = levels,
+		.value_count = ARRAY_SIZE(levels),
 		.arg = "LEVEL",
 		.help = "How much to log: Off, Error, Warning, Info, Debug or Trace" },
 	{ .name = "log-format",
@@ -97,7 +101,7 @@ static const struct option_def defs[] = {
 	{ .name = "boot-timer",
 		FIELD(boot_timer),
 		.type = OPTION_FLAG,
-		.help = "Accepted; there is no such device" },
+		.help = "Accepted, with a warning; there is no such device" },
 	{ .name = "start-time-us",
 		FIELD(start_us),
 		UNUSED,
@@ -148,17 +152,14 @@ void api_options_free(struct api_options *o)
 }
 
 /* It appears in paths and log lines of those who start us. */
-static int check_id(const char *id, struct err *e)
+static int check_instance(const char *id, struct err *e)
 {
 	char shown[TEXT_SHOWN];
-	const char *p;
 
-	for (p = id; *p; p++)
-		if (!isalnum((unsigned char)*p) && *p != '-')
-			return err_set(e, -EINVAL,
-				"--id: \"%s\" has other characters than letters, digits and -",
-				text_show(shown, sizeof(shown), id));
-	return 0;
+	if (text_is_plain(id, "-"))
+		return 0;
+	return err_set(e, -EINVAL, "--id: \"%s\" has other characters than letters, digits and -",
+		text_show(shown, sizeof(shown), id));
 }
 
 static int give(
@@ -186,7 +187,7 @@ int api_options_check(struct api_options *o, struct err *e)
 	r = give(&o->id, "id", DEFAULT_ID, o, e);
 	if (!r && !o->no_api)
 		r = give(&o->sock, "api-sock", API_DEFAULT_SOCK, o, e);
-	return r ? r : check_id(o->id, e);
+	return r ? r : check_instance(o->id, e);
 }
 
 static int apply(const char *name, const char *value, struct config *c, struct err *e)
