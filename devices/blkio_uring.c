@@ -33,6 +33,7 @@ static int try_ring(struct uring *u)
 	return r;
 }
 
+/* seccomp control+files: io_uring_setup io_uring_register -- a disk's new file */
 static int uring_init(struct blkio *io, unsigned int depth, struct err *e)
 {
 	struct uring *u = calloc(1, sizeof(*u));
@@ -78,6 +79,7 @@ static bool uring_queue(struct blkio *io, struct blkio_req *req)
 	return true;
 }
 
+/* seccomp io: io_uring_enter -- requests */
 static void uring_submit(struct blkio *io)
 {
 	const uint64_t one = 1;
@@ -110,6 +112,7 @@ static struct blkio_req *uring_reap(struct blkio *io, int64_t *result)
 	return req;
 }
 
+/* seccomp control: io_uring_enter -- what is under way ends */
 static void uring_fini(struct blkio *io)
 {
 	struct uring *u = io->state;

@@ -358,6 +358,7 @@ int machine_build(struct machine **out, const struct config *c, struct loop *con
 		r = bootfiles_read(&files, c, e);
 	if (!r) {
 		guard_set_crash_hook(tty_crash_restore);
+		seccomp_set_crash_hook(tty_crash_restore);
 		r = build(m, &files, e);
 		bootfiles_free(&files);
 	}
@@ -431,16 +432,55 @@ static void tell_measurement(const struct machine *m)
 	log_raw(line, (size_t)n);
 }
 
-int machine_start(struct machine *m, struct err *e)
+/* What the threads will have to do, beyond what every machine does. */
+static struct seccomp_plan plan_calls(const struct machine *m)
 {
-	int r = loop_start_thread(m->console, THREAD_CONSOLE, "nacre-console", e);
+	const struct vsock_config *vsock = m->config->vsock.items;
+	bool has_api = !m->own_control;
 
+	return (struct seccomp_plan){
+		.mode = m->config->seccomp,
+		.opens_files = has_api && m->config->disks.count,
+		.serves_api = has_api,
+		.makes_sockets = vsock && vsock->path,
+	};
+}
+
+static int start_threads(struct machine *m, struct err *e)
+{
+	struct seccomp_plan plan = plan_calls(m);
+	int r = seccomp_prepare(&plan, e);
+
+	if (!r)
+		r = loop_start_thread(m->console, THREAD_CONSOLE, "nacre-console", e);
 	if (!r && m->io)
 		r = loop_start_thread(m->io, THREAD_IO, "nacre-io", e);
 	if (!r)
 		tell_measurement(m);
+	return r;
+}
+
+/* Each thread has its filter when it has entered, and the one that started them all comes last. */
+static int start_guest(struct machine *m, struct err *e)
+{
+	int r = vm_start(m->vm, &m->entry, e);
+
+	if (!r) {
+		thread_wait_entered();
+		r = seccomp_seal(e);
+	}
+	if (r)
+		vm_end(m->vm, VM_FAILED, "%s", "not started");
+	vm_go(m->vm);
+	return r;
+}
+
+int machine_start(struct machine *m, struct err *e)
+{
+	int r = start_threads(m, e);
+
 	if (!r)
-		r = vm_start(m->vm, &m->entry, e);
+		r = start_guest(m, e);
 	if (r) {
 		vm_end(m->vm, VM_FAILED, "%s", "not started");
 		vm_join(m->vm);
