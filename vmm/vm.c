@@ -282,8 +282,6 @@ int vm_start(struct vm *vm, const struct boot_entry *entry, struct err *e)
 	uint32_t i;
 	int r;
 
-	/* Nobody enters the guest before vm_go. */
-	park_stop(&vm->park, NULL);
 	r = vcpu_init_signal(e);
 	for (i = 0; i < vm->vcpu_count && !r; i++)
 		r = arch_vcpu_start(vm->arch, vm->vcpus[i].fd, i, entry, e);
@@ -291,11 +289,6 @@ int vm_start(struct vm *vm, const struct boot_entry *entry, struct err *e)
 	for (i = vm->vcpu_count; i-- > 0 && !r;)
 		r = vcpu_start(&vm->vcpus[i], e);
 	return r;
-}
-
-void vm_go(struct vm *vm)
-{
-	park_start(&vm->park, NULL);
 }
 
 void vm_end(struct vm *vm, enum vm_end why, const char *fmt, ...)

@@ -20,7 +20,7 @@
  * A virtual machine: KVM's descriptors, memory, buses and vCPUs, and the two things that concern
  * all of them: conversions, and the end. What devices it has is machine_devices.c's business.
  *
- * Life: vm_new -> vm_add_vcpus -> (machine fills buses and memory) -> vm_start -> vm_go -> ... vm_end ...
+ * Life: vm_new -> vm_add_vcpus -> (machine fills buses and memory) -> vm_start -> ... vm_end ...
  * -> vm_join -> vm_free. Set-up and join on the control thread; vm_convert and vm_end from anywhere
  * noted.
  */
@@ -69,12 +69,8 @@ void vm_free(struct vm *vm);
 /* A new eventfd that raises this line; the caller closes it, also after an error. Before vCPUs run. */
 int vm_add_irq(struct vm *vm, uint32_t gsi, struct irq_line *irq, struct err *e);
 
-/*
- * Starts all vCPU threads. They wait, outside of the guest, for vm_go, which must follow, also after an
- * error.
- */
+/* Starts all vCPU threads. */
 int vm_start(struct vm *vm, const struct boot_entry *entry, struct err *e);
-void vm_go(struct vm *vm);
 
 /* Ends the run; the first caller's reason and text stay. Any thread, also a vCPU's own. */
 void vm_end(struct vm *vm, enum vm_end why, const char *fmt, ...)

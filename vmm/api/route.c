@@ -54,7 +54,7 @@ static const struct route routes[] = {
 	/* Ours. */
 	{ HTTP_GET, "/metrics", ALWAYS, api_get_metrics },
 	{ HTTP_GET, "/protection", AFTER, api_get_protection },
-	{ HTTP_GET, "/doctor", ALWAYS, api_get_doctor },
+	{ HTTP_GET, "/doctor", BEFORE, api_get_doctor },
 	{ HTTP_GET, "/openapi.json", ALWAYS, api_get_openapi },
 	/* Firecracker's, which we do not have yet. */
 	{ HTTP_PUT, "/cpu-config", ALWAYS, NULL },

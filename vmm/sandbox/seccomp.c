@@ -28,7 +28,7 @@ const char *const seccomp_mode_names[SECCOMP_MODES] = { "on", "audit", "off" };
 /* Written by the first thread while it is alone, or before it starts those that read it. */
 static struct seccomp_plan plan = { .mode = SECCOMP_OFF };
 
-static unsigned int rights(void)
+unsigned int seccomp_rights(void)
 {
 	return (plan.opens_files ? RIGHT_FILES : 0) | (plan.serves_api ? RIGHT_API : 0) |
 	       (plan.makes_sockets ? RIGHT_SOCKETS : 0);
@@ -72,7 +72,7 @@ static int install(struct sock_filter *code, unsigned short len)
 
 static int enter(enum thread_role role)
 {
-	struct filter f = seccomp_filter(role, rights());
+	struct filter f = seccomp_filter(role, seccomp_rights());
 	struct sock_filter *code = copy_for_process(f);
 
 	seccomp_report_as(role);
@@ -103,7 +103,6 @@ int seccomp_prepare(const struct seccomp_plan *p, struct err *e)
 	if (r)
 		return r;
 	plan = *p;
-	thread_on_enter(seccomp_enter);
 	return 0;
 }
 

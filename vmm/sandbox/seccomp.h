@@ -54,7 +54,7 @@ struct seccomp_plan {
 };
 
 /*
- * Threads that start from now on get their filter. For the first thread, before there are others;
+ * Threads that start from now on get their filter (seccomp_enter). For the first thread, before there are others;
  * and again when more of the plan is known, which then counts for threads that start afterwards and
  * for seccomp_seal. With SECCOMP_AUDIT also starts a thread that writes down what would be refused,
  * in the log. 0, or -errno with a sentence: -ENOTSUP for a kernel without filters.

@@ -18,6 +18,9 @@
 /* In a filter: the number of the process, which is put in its place when the filter is installed. */
 #define OWN_PID 0x7ac2e001u
 
+/* The rights of the plan. */
+unsigned int seccomp_rights(void);
+
 struct filter {
 	const struct sock_filter *code;
 	unsigned short len;

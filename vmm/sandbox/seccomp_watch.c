@@ -113,11 +113,13 @@ static bool is_match(const struct rule *r, const struct watched *w, const struct
 {
 	unsigned int i;
 
-	if (r->role != w->role || r->nr != d->nr)
+	if (r->role != w->role || r->nr != d->nr || (r->rights & ~seccomp_rights()))
 		return false;
 	for (i = 0; i < RULE_CONDS; i++)
-		if (r->conds[i].mask &&
-			(d->args[r->conds[i].arg] & r->conds[i].mask) != r->conds[i].value)
+		if (r->conds[i].mask && (d->args[r->conds[i].arg] & r->conds[i].mask) !=
+						(r->conds[i].value == OWN_PID ?
+								(unsigned long)getpid() :
+								r->conds[i].value))
 			return false;
 	return true;
 }

@@ -59,7 +59,7 @@ static void *thread_main(void *arg)
 
 	free(arg);
 	memcpy(own_name, s.name, sizeof(own_name));
-	/* Itself, and first: for another thread it would be a file in /proc. */
+	/* By itself: of another thread it is written to a file in /proc, which may be out of reach. */
 	prctl(PR_SET_NAME, own_name);
 	if (s.enter)
 		s.enter(s.role);

@@ -142,8 +142,12 @@ static char *cut(char *text, char mark)
 	return at;
 }
 
-/* The conditions of a rule; *nr is negative for one of the other architecture, *error 0 if it allows. */
-static unsigned int parse(const struct rule *r, int *nr, int *error, struct scmp_arg_cmp conds[6])
+/*
+ * The conditions of a rule; *nr is negative for one of the other architecture, *error 0 if it allows.
+ * *native is the number of that call here, which libseccomp wants and translates.
+ */
+static unsigned int parse(
+	const struct rule *r, int *nr, int *native, int *error, struct scmp_arg_cmp conds[6])
 {
 	char call[sizeof(r->call) + 8], *name, *place, *cond;
 	unsigned int n = 0;
@@ -170,6 +174,7 @@ static unsigned int parse(const struct rule *r, int *nr, int *error, struct scmp
 	if (place && strcmp(place, arch_name) != 0)
 		return 0;
 	*nr = seccomp_syscall_resolve_name_arch(arch, call);
+	*native = seccomp_syscall_resolve_name(call);
 	if (*nr < 0)
 		die("this architecture has no such system call (NAME@x86, NAME@arm64)", r->place);
 	return n;
@@ -178,18 +183,18 @@ static unsigned int parse(const struct rule *r, int *nr, int *error, struct scmp
 static void add(scmp_filter_ctx ctx, const struct rule *r)
 {
 	struct scmp_arg_cmp conds[6];
-	int nr, error, ret;
-	unsigned int n = parse(r, &nr, &error, conds);
+	int nr, native, error, ret;
+	unsigned int n = parse(r, &nr, &native, &error, conds);
 
 	if (nr < 0)
 		return;
 	ret = seccomp_rule_add_exact_array(
-		ctx, error ? SCMP_ACT_ERRNO((unsigned int)error) : SCMP_ACT_ALLOW, nr, n, conds);
-	if (ret && ret != -EEXIST)
-		die(strerror(-ret), r->place);
+		ctx, error ? SCMP_ACT_ERRNO((unsigned int)error) : SCMP_ACT_ALLOW, native, n, conds);
+	if (ret)
+		die(r->call, r->place);
 	/* First in the filter what the guest waits for. */
 	if (!strncmp(r->call, "ioctl", 5))
-		seccomp_syscall_priority(ctx, nr, 255);
+		seccomp_syscall_priority(ctx, native, 255);
 }
 
 static bool applies(const struct rule *r, const char *role, unsigned int set)
@@ -197,6 +202,23 @@ static bool applies(const struct rule *r, const char *role, unsigned int set)
 	if (strcmp(r->role, role) != 0)
 		return false;
 	return (right_bit(r->right) & ~set) == 0;
+}
+
+/* Two places may need the same call. */
+static bool is_repeated(unsigned int i, const char *role, unsigned int set)
+{
+	char one[sizeof(rules[i].call)], other[sizeof(rules[i].call)];
+	unsigned int k;
+
+	snprintf(one, sizeof(one), "%s", rules[i].call);
+	cut(one, '~');
+	for (k = 0; k < i; k++) {
+		snprintf(other, sizeof(other), "%s", rules[k].call);
+		cut(other, '~');
+		if (applies(&rules[k], role, set) && !strcmp(one, other))
+			return true;
+	}
+	return false;
 }
 
 static void print_filter(scmp_filter_ctx ctx, const char *role, unsigned int set)
@@ -236,7 +258,7 @@ static void compile(const char *role, unsigned int set)
 		die("libseccomp does not know this architecture", arch_name);
 	seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	for (i = 0; i < rule_count; i++)
-		if (applies(&rules[i], role, set))
+		if (applies(&rules[i], role, set) && !is_repeated(i, role, set))
 			add(ctx, &rules[i]);
 	print_filter(ctx, role, set);
 	seccomp_release(ctx);
@@ -247,13 +269,13 @@ static void print_rules(void)
 {
 	struct scmp_arg_cmp conds[6];
 	unsigned int i, k, n;
-	int nr, error;
+	int nr, native, error;
 
 	printf("#ifdef NACRE_RECORD\nconst struct rule seccomp_rules[] = {\n");
 	for (i = 0; i < rule_count; i++) {
 		const struct rule *r = &rules[i];
 
-		n = parse(r, &nr, &error, conds);
+		n = parse(r, &nr, &native, &error, conds);
 		if (nr < 0)
 			continue;
 		printf("\t{ THREAD_%s, %u, %d, %d, { ", upper(r->role), right_bit(r->right), nr, error);
