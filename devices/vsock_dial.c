@@ -49,7 +49,7 @@ int vsock_dial_folder(const char *path, struct err *e)
 	return fd_steal(&fd);
 }
 
-/* seccomp io+sockets: openat2 openat~ -- the socket that a guest names (openat: before Linux 5.6) */
+/* seccomp io+sockets: openat2 openat~ -- what a guest names (openat: before Linux 5.6) */
 /* Where openat2 is not there, or forbidden by a filter, a mount is followed. */
 static int open_name(int folder, const char *name)
 {

@@ -110,8 +110,8 @@ struct config {
 	char *serial_path; /* what the guest writes to its consoles; NULL: standard output */
 	struct bucket_config serial_limit; /* bytes of it; what is too much is dropped */
 	enum seccomp_mode seccomp;
-	bool probe;			   /* add the probe device, for tests and demonstrations */
-	bool dump_config;		   /* print this struct as JSON and stop */
+	bool probe;	  /* add the probe device, for tests and demonstrations */
+	bool dump_config; /* print this struct as JSON and stop */
 };
 
 /* The options of `nacre run`; offsets count from a struct config. */

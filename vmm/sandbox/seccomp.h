@@ -30,7 +30,8 @@ enum seccomp_mode { SECCOMP_ON, SECCOMP_AUDIT, SECCOMP_OFF, SECCOMP_MODES };
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SECCOMP_SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+	__has_feature(memory_sanitizer)
 #define SECCOMP_SANITIZED 1
 #endif
 #endif

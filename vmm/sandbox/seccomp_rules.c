@@ -9,7 +9,10 @@ struct named {
 	const char *name;
 };
 
-#define FILTER(lines) { lines, ARRAY_SIZE(lines) }
+#define FILTER(lines)                    \
+	{                                \
+		lines, ARRAY_SIZE(lines) \
+	}
 #include "seccomp_rules.inc"
 
 struct filter seccomp_filter(enum thread_role role, unsigned int rights)

@@ -116,10 +116,10 @@ static bool is_match(const struct rule *r, const struct watched *w, const struct
 	if (r->role != w->role || r->nr != d->nr || (r->rights & ~seccomp_rights()))
 		return false;
 	for (i = 0; i < RULE_CONDS; i++)
-		if (r->conds[i].mask && (d->args[r->conds[i].arg] & r->conds[i].mask) !=
-						(r->conds[i].value == OWN_PID ?
-								(unsigned long)getpid() :
-								r->conds[i].value))
+		if (r->conds[i].mask &&
+			(d->args[r->conds[i].arg] & r->conds[i].mask) !=
+				(r->conds[i].value == OWN_PID ? (unsigned long)getpid()
+							      : r->conds[i].value))
 			return false;
 	return true;
 }
@@ -246,9 +246,9 @@ static void make_ask(struct sock_filter *code, unsigned short len)
 
 		if (code[i].code != (BPF_RET | BPF_K))
 			continue;
-		if (action == SECCOMP_RET_TRAP || (RECORD && record_fd >= 0 &&
-							  (action == SECCOMP_RET_ALLOW ||
-								  action == SECCOMP_RET_ERRNO)))
+		if (action == SECCOMP_RET_TRAP ||
+			(RECORD && record_fd >= 0 &&
+				(action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_ERRNO)))
 			code[i].k = SECCOMP_RET_USER_NOTIF;
 	}
 }

@@ -15,8 +15,8 @@ enum thread_role {
 	THREAD_CONSOLE, /* the terminal, or a file in its place */
 	THREAD_IO,	/* devices */
 	THREAD_VCPU,
-	THREAD_DISK, /* reads and writes files where neither io_uring nor aio does */
-	THREAD_LOG,  /* writes lines to a file */
+	THREAD_DISK,  /* reads and writes files where neither io_uring nor aio does */
+	THREAD_LOG,   /* writes lines to a file */
 	THREAD_FILL,  /* touches memory before there is a guest, and ends */
 	THREAD_WATCH, /* tells of refused system calls, in trial runs */
 	THREAD_ROLES

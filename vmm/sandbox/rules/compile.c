@@ -26,7 +26,8 @@
 #define RIGHTS	   3
 #define SETS	   (1 << RIGHTS)
 
-static const char *const roles[ROLES] = { "control", "console", "io", "vcpu", "disk", "log", "fill" };
+static const char *const roles[ROLES] = { "control", "console", "io", "vcpu", "disk", "log",
+	"fill" };
 /* The bits of a set, as in seccomp_impl.h. */
 static const char *const rights[RIGHTS] = { "files", "api", "sockets" };
 
@@ -188,8 +189,8 @@ static void add(scmp_filter_ctx ctx, const struct rule *r)
 
 	if (nr < 0)
 		return;
-	ret = seccomp_rule_add_exact_array(
-		ctx, error ? SCMP_ACT_ERRNO((unsigned int)error) : SCMP_ACT_ALLOW, native, n, conds);
+	ret = seccomp_rule_add_exact_array(ctx,
+		error ? SCMP_ACT_ERRNO((unsigned int)error) : SCMP_ACT_ALLOW, native, n, conds);
 	if (ret)
 		die(r->call, r->place);
 	/* First in the filter what the guest waits for. */
@@ -278,7 +279,8 @@ static void print_rules(void)
 		n = parse(r, &nr, &native, &error, conds);
 		if (nr < 0)
 			continue;
-		printf("\t{ THREAD_%s, %u, %d, %d, { ", upper(r->role), right_bit(r->right), nr, error);
+		printf("\t{ THREAD_%s, %u, %d, %d, { ", upper(r->role), right_bit(r->right), nr,
+			error);
 		for (k = 0; k < n; k++)
 			printf("{ %u, 0x%lx, 0x%lx }, ", conds[k].arg,
 				conds[k].op == SCMP_CMP_EQ ? UINT64_MAX : conds[k].datum_a,
