@@ -48,6 +48,7 @@ static const struct {
 	{ "resource", resource_suite },
 	{ "rsi", rsi_suite },
 	{ "sandbox", sandbox_suite },
+	{ "seccomp", seccomp_suite },
 	{ "serial", serial_suite },
 	{ "stats", stats_suite },
 	{ "tty", tty_suite },
