@@ -213,6 +213,7 @@ int blkfile_open(struct blkfile *f, const char *path, bool read_only, bool direc
 	return r;
 }
 
+/* seccomp control: fcntl[1=F_OFD_SETLK] -- the lock is given up */
 void blkfile_unlock(const struct blkfile *f)
 {
 	struct flock whole = { .l_type = F_UNLCK, .l_whence = SEEK_SET };

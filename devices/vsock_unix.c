@@ -312,7 +312,7 @@ static int make_file(struct vsock_unix *u, struct err *e)
 	return 0;
 }
 
-/* seccomp control+sockets: unlink@x86 unlinkat@arm64 -- the socket goes with us */
+/* seccomp control+sockets: newfstatat unlink@x86 unlinkat@arm64 -- the socket goes with us */
 /* Only if it is the one we made: somebody may have put another in its place. */
 static void remove_file(struct vsock_unix *u)
 {
