@@ -59,7 +59,7 @@ static struct kept *kept_claim(void)
 	return NULL;
 }
 
-/* seccomp control console: ioctl:TIOCGPGRP ioctl:TCGETS -- is the terminal ours? */
+/* seccomp control console: ioctl:TIOCGPGRP getpgrp@x86 getpgid@arm64 -- is the terminal ours? */
 static bool in_foreground(int fd)
 {
 	return tcgetpgrp(fd) == getpgrp();
@@ -127,7 +127,8 @@ int term_nonblock(int fd)
 
 /*
  * seccomp all: ioctl:TIOCGPGRP~ ioctl:TCSETS~ ioctl:TCGETS~ fcntl[1=F_SETFL]~ -- after a crash
- * seccomp control: ioctl:TCSETS fcntl[1=F_SETFL] -- the terminal, as it was
+ * seccomp all: getpgrp@x86~ getpgid@arm64~ -- the same
+ * seccomp control: ioctl:TCSETS ioctl:TCGETS fcntl[1=F_SETFL] -- the terminal, as it was
  */
 static void put_back(const struct kept *k)
 {

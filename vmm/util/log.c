@@ -55,6 +55,9 @@ int log_setup(const struct log_config *c, struct err *e)
 		if (r)
 			return err_prefix(e, r, "log");
 	}
+	/* Whatever reads a time of day wants to see the host's time zone first, once: a file. */
+	if (c->path || c->format == LOG_JSON)
+		tzset();
 	pthread_mutex_lock(&to.lock);
 	old = to.sink;
 	to.sink = sink;
