@@ -35,6 +35,7 @@ struct arch_config {
 	enum conversion conversion; /* of mode private; never AUTO once there is a VM */
 	enum implicit implicit;
 	bool open_memory; /* guest_memfd with INIT_SHARED: protects nothing */
+	bool mte;	  /* the guest has memory tags */
 	uint32_t virtio;  /* slots for virtio devices */
 	uint64_t swiotlb; /* bytes wanted for the pool of arch_layout; 0: none */
 	uint64_t hidden;  /* CPU features that the guest shall not see: arch_feature_hide */

@@ -24,4 +24,7 @@ const char *arch_feature_names(uint64_t hidden, char *buf, size_t size);
 /* Whether the guest can be told that its CPUs are pairs of threads of cores. Pure. */
 bool arch_has_threads(void);
 
+/* Whether there are CPUs of this architecture with memory tags. Pure. */
+bool arch_has_mte(void);
+
 #endif

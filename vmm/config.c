@@ -42,6 +42,12 @@ static const struct option_def feature_defs[] = {
 
 static const struct option_table feature_table = { feature_defs, ARRAY_SIZE(feature_defs) };
 
+static const struct option_def path_defs[] = {
+	{ .name = "path", FILE_ARG, .size = sizeof(char *) },
+};
+
+const struct option_table config_path_table = { path_defs, ARRAY_SIZE(path_defs) };
+
 /* In the order of --help, of the dump and of the man page. */
 static const struct option_def defs[] = {
 	{ .name = "kernel",
@@ -102,6 +108,10 @@ static const struct option_def defs[] = {
 		FIELD(memory.mergeable),
 		.type = OPTION_FLAG,
 		.help = "Let the host merge equal pages of guests (KSM)" },
+	{ .name = "mte",
+		FIELD(mte),
+		.type = OPTION_FLAG,
+		.help = "Give an arm64 guest memory tags (MTE)" },
 	{ .name = "protection",
 		FIELD(protection),
 		NAMES(protection_names),
@@ -220,6 +230,15 @@ static const struct option_def defs[] = {
 		.help = "Add a memory balloon, SIZE_MIB[,KEY[=VALUE]]...: the guest gives up so "
 			"much memory, and the host gets it; keys: deflate-on-oom, reporting, "
 			"stats=SECONDS" },
+	{ .name = "allow-path",
+		FIELD(allow_paths),
+		.type = OPTION_LIST,
+		.item = &config_path_table,
+		.item_size = sizeof(char *),
+		.max = CONFIG_ALLOW_PATHS_MAX,
+		.arg = "PATH",
+		.help = "With nacre api: requests may give a running guest's disks this file, or "
+			"those in this folder. May be given several times" },
 	{ .name = "probe",
 		FIELD(probe),
 		.type = OPTION_FLAG,
@@ -428,6 +447,26 @@ static int check_conversion(const struct config *c, struct err *e)
 	return 0;
 }
 
+/* Refused, not ignored: a guest that counts on tags would go without the checks. */
+static int check_mte(const struct config *c, struct err *e)
+{
+	if (!c->mte)
+		return 0;
+	if (!arch_has_mte())
+		return err_set(e, -EINVAL,
+			"mte is for arm64 guests: no x86-64 CPU has memory tags (leave it out)");
+	if (c->protection != PROTECTION_NONE)
+		return err_set(e, -EINVAL,
+			"mte does not fit protection %s: KVM has no tags for memory that the host "
+			"cannot map (leave it out, or add --protection none)",
+			protection_name(c->protection));
+	if (c->memory.mergeable)
+		return err_set(e, -EINVAL,
+			"mergeable does not fit mte: the host merges no pages that may have tags "
+			"(leave one of them out)");
+	return 0;
+}
+
 int config_check_cpus(const struct config *c, struct err *e)
 {
 	if (c->smt && !arch_has_threads())
@@ -453,6 +492,8 @@ int config_check_memory(const struct config *c, struct err *e)
 			"or auto, or leave it out)",
 			protection_name(c->protection));
 	r = check_conversion(c, e);
+	if (!r)
+		r = check_mte(c, e);
 	return r ? r : check_pages(c, e);
 }
 

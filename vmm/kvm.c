@@ -151,6 +151,22 @@ int kvm_set_private(int vm, uint64_t gpa, uint64_t size, bool private, struct er
 	return 0;
 }
 
+int64_t kvm_copy_tags(int vm, uint64_t gpa, uint64_t len, void *tags, bool to_guest, struct err *e)
+{
+	struct abi_copy_tags want = {
+		.gpa = gpa,
+		.length = len,
+		.tags = (uint64_t)(uintptr_t)tags,
+		.flags = to_guest ? 0 : ABI_MTE_FROM_GUEST,
+	};
+	int r = ioctl(vm, ABI_MTE_COPY_TAGS, &want);
+
+	if (r < 0)
+		return err_sys(e, "KVM_ARM_MTE_COPY_TAGS (gpa 0x%llx, size 0x%llx, %s the guest)",
+			(unsigned long long)gpa, (unsigned long long)len, to_guest ? "to" : "from");
+	return r;
+}
+
 int kvm_create_vcpu(int vm, unsigned int id, struct err *e)
 {
 	int r = ioctl(vm, KVM_CREATE_VCPU, (unsigned long)id);

@@ -74,6 +74,12 @@ int kvm_set_msr(int vcpu, uint32_t index, uint64_t value, struct err *e);
 /* The guest's accesses to these few come to us, as KVM_EXIT_X86_RDMSR and WRMSR. Once a VM. */
 int kvm_forward_msrs(int vm, const uint32_t *index, unsigned int count, struct err *e);
 
+/*
+ * Memory tags of an arm64 guest that has them: len / 16 bytes, one tag each, of [gpa, gpa + len), from
+ * the guest or to it. Returns the bytes of guest memory that are done, at most len.
+ */
+int64_t kvm_copy_tags(int vm, uint64_t gpa, uint64_t len, void *tags, bool to_guest, struct err *e);
+
 /* arm64 (kvm_arm64.c) */
 struct kvm_vcpu_init;
 int kvm_preferred_target(int vm, struct kvm_vcpu_init *init, struct err *e);

@@ -77,6 +77,18 @@ struct abi_smccc_filter {
 };
 _Static_assert(sizeof(struct abi_smccc_filter) == 24, "SMCCC filter block is 24 bytes");
 
+/* arm64 memory tags (Linux 5.13): a byte for each 16 bytes of guest memory. */
+#define ABI_MTE_FROM_GUEST 1ULL
+struct abi_copy_tags {
+	uint64_t gpa;
+	uint64_t length;
+	uint64_t tags; /* our address */
+	uint64_t flags;
+	uint64_t reserved[2];
+};
+_Static_assert(sizeof(struct abi_copy_tags) == 48, "block for copying tags is 48 bytes");
+#define ABI_MTE_COPY_TAGS _IOR(KVMIO, 0xb4, struct abi_copy_tags)
+
 /* Guest-visible events and exits newer than the headers. */
 #define ABI_EXIT_MEMORY_FAULT 39
 #define ABI_FAULT_PRIVATE     (1ULL << 3)

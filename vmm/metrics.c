@@ -57,7 +57,7 @@ struct metrics {
 	char id[65];
 	struct sink *sink;
 	struct loop_event *timer;
-	int statm; /* opened while files still can be */
+	int statm_fd; /* what the kernel says of our memory, or -1 */
 	uint64_t failures, deprecated;
 	struct {
 		uint64_t count, fails;
@@ -71,15 +71,18 @@ struct metrics {
 /* seccomp control: pread64 -- how much memory we use */
 /* ---- collecting ---- */
 
+/* It was opened before the sandbox stood, behind which there is no /proc. */
 static uint64_t resident_bytes(const struct metrics *m)
 {
 	unsigned long long all, resident = 0;
-	char text[64];
-	ssize_t n = m->statm < 0 ? -1 : pread(m->statm, text, sizeof(text) - 1, 0);
+	char text[128];
+	ssize_t n = pread(m->statm_fd, text, sizeof(text) - 1, 0);
 
-	text[n < 0 ? 0 : n] = '\0';
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
 	if (sscanf(text, "%llu %llu", &all, &resident) != 2)
-		resident = 0;
+		return 0;
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
@@ -317,10 +320,10 @@ int metrics_new(struct metrics **out, struct loop *loop, const char *id, struct 
 	snprintf(m->id, sizeof(m->id), "%s", id ? id : "");
 	/* Opens a file at the first object of all, which may be too late for that. */
 	json_object_seed(0);
-	m->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	m->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	r = loop_add_timer(loop, on_minute, m, &m->timer, e);
 	if (r) {
-		fd_close(&m->statm);
+		fd_close(&m->statm_fd);
 		free(m);
 		return r;
 	}
@@ -353,7 +356,7 @@ void metrics_free(struct metrics *m)
 	metrics_flush(m, NULL);
 	loop_event_free(m->timer);
 	sink_free(m->sink);
-	fd_close(&m->statm);
+	fd_close(&m->statm_fd);
 	free(m);
 }
 

@@ -75,6 +75,16 @@ static int vm_protect(void *ctx, const struct backing *b, uint64_t off, uint64_t
 	return backing_protect(b, off, len, access);
 }
 
+static int64_t vm_copy_tags(
+	void *ctx, gpa_t a, uint64_t len, uint8_t *tags, bool to_guest, struct err *e)
+{
+	struct vm *vm = ctx;
+
+	return kvm_copy_tags(vm->fd, a.v, len, tags, to_guest, e);
+}
+
+static const struct mte_ops vm_mte_ops = { .copy = vm_copy_tags };
+
 static const struct slot_ops vm_slot_ops = {
 	.set = vm_slot_set,
 	.del = vm_slot_del,
@@ -104,7 +114,14 @@ static int add_range(struct vm *vm, enum mem_kind kind, gpa_t base, uint64_t siz
 	struct mem_region_desc d = { kind, "ram", gpa_add(base, both.size), size - both.size };
 	int r = both.size ? mem_add(vm->mem, &both, e) : 0;
 
-	return r ? r : mem_add_ram(vm->mem, &d, &vm->config.memory, e);
+	if (!r)
+		r = mem_add_ram(vm->mem, &d, &vm->config.memory, e);
+	if (r == -EINVAL && vm->config.mte && huge_page_size(vm->config.memory.hugepages))
+		err_hint(e, r,
+			"before Linux 6.13 huge pages of the pool cannot have tags: leave "
+			"hugepages "
+			"or mte out");
+	return r;
 }
 
 static int add_ram(struct vm *vm, struct err *e)
@@ -150,6 +167,7 @@ static int make_memory(struct vm *vm, struct err *e)
 	if (!vm->slots)
 		return err_set(e, -ENOMEM, "memory slots: out of memory");
 	r = mem_new(&vm->mem, vm->slots, e);
+	vm->mte = (struct mte){ .mem = vm->mem, .ops = &vm_mte_ops, .ctx = vm };
 	if (!r && vm->layout.alias_bit)
 		mem_alias_set(vm->mem, vm->layout.alias_bit, vm->layout.alias_is_private,
 			vm->config.shared_limit);

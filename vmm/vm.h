@@ -10,6 +10,7 @@
 #include "devices/bus.h"
 #include "devices/irq.h"
 #include "mem/mem.h"
+#include "mem/mte.h"
 #include "vmm/stats.h"
 #include "vmm/util/err.h"
 #include "vmm/util/loop.h"
@@ -43,6 +44,7 @@ struct vm {
 	struct arch_vm *arch;
 	struct slot_table *slots;
 	struct mem *mem;
+	struct mte mte; /* for guests that have tags (config.mte) */
 	struct bus mmio;
 	struct bus port;
 	struct park park;

@@ -3,9 +3,11 @@
 /* What this host offers, as rows for nacre doctor: the arm64 side. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "arch/arm64/caps.h"
 #include "vmm/kvm.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
@@ -13,6 +15,9 @@
 /* The timer interrupts that only a kernel at EL2 uses (Arm BSA, private peripheral interrupts). */
 #define INTID_TIMER_HYP		26u
 #define INTID_TIMER_HYP_VIRTUAL 28u
+
+/* In AT_HWCAP2, on arm64 (Documentation/arch/arm64/elf_hwcaps.rst). */
+#define HWCAP2_MTE_BIT (1UL << 18)
 
 enum el2 { EL2_UNKNOWN, EL2_VHE, EL2_NVHE, EL2_PROTECTED };
 
@@ -133,14 +138,27 @@ static void add_filter(int vm, struct findings *f)
 	finding_hint(row, "%s", "Linux 6.4 or later; these modes want 6.18");
 }
 
+const char *arm64_no_mte(void)
+{
+	if (booted_protected())
+		return "this host protects its guests (kvm-arm.mode=protected), and its KVM gives "
+		       "none of "
+		       "them memory tags";
+	if (getauxval(AT_HWCAP2) & HWCAP2_MTE_BIT)
+		return "this host has memory tags, but its KVM has none for guests (Linux 5.13 or "
+		       "later "
+		       "has)";
+	return "this host has no memory tags: the CPU (FEAT_MTE2) or its firmware lacks them, or "
+	       "the "
+	       "kernel was told to do without (arm64.nomte)";
+}
+
 static void add_mte(int vm, struct findings *f)
 {
 	bool mte = kvm_has(vm, ABI_CAP_ARM_MTE);
 
 	finding_add(f, "MTE", mte ? FINDING_OK : FINDING_ABSENT, "%s",
-		mte ? "memory tagging for guests"
-		    : "no memory tagging for guests (CPU without it, or a protected host); no mode "
-		      "needs it");
+		mte ? "memory tags for guests in mode none (--mte)" : arm64_no_mte());
 }
 
 void arch_caps(int kvm, int vm, struct findings *f)

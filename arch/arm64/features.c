@@ -27,3 +27,8 @@ bool arch_has_threads(void)
 {
 	return false;
 }
+
+bool arch_has_mte(void)
+{
+	return true;
+}

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "arch/arm64/caps.h"
 #include "arch/arm64/copier.h"
 #include "arch/arm64/layout.h"
 #include "arch/arm64/regs.h"
@@ -75,6 +76,8 @@ int arch_check(int kvm, int vm, const struct arch_config *c, struct err *e)
 			"this kernel cannot forward the guest's hypercalls (SMCCC filter): mode "
 			"%s needs Linux 6.18 or later",
 			protection_name(c->protection));
+	if (c->mte && !kvm_has(vm, ABI_CAP_ARM_MTE))
+		return err_set(e, -ENOTSUP, "mte: %s", arm64_no_mte());
 	return 0;
 }
 
@@ -182,6 +185,13 @@ int arch_vm_new(struct arch_vm **out, int kvm, int vm, const struct arch_config 
 		return r;
 	}
 	choose_features(a);
+	if (c->mte) {
+		r = kvm_enable_cap(vm, ABI_CAP_ARM_MTE, 0, e);
+		if (r < 0) {
+			arch_vm_free(a);
+			return err_prefix(e, r, "mte");
+		}
+	}
 	/* So that an access KVM does not decode is reported as such; pKVM has its own answer. */
 	if (c->protection != PROTECTION_PKVM && kvm_has(vm, KVM_CAP_ARM_NISV_TO_USER))
 		kvm_enable_cap(vm, KVM_CAP_ARM_NISV_TO_USER, 0, NULL);

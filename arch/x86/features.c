@@ -234,3 +234,8 @@ bool arch_has_threads(void)
 {
 	return true;
 }
+
+bool arch_has_mte(void)
+{
+	return false;
+}
