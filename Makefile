@@ -9,6 +9,7 @@ HOST    := $(subst aarch64,arm64,$(shell uname -m))
 ARCH    ?= $(HOST)
 STATIC  ?=
 SAN     ?=
+RECORD  ?=
 W       ?=
 V       ?=
 PREFIX  ?= /usr/local
@@ -21,12 +22,13 @@ ifeq ($(findstring |$(SAN)|,||address|thread|),)
 $(error SAN=$(SAN) is not known: use address or thread)
 endif
 override STATIC := $(filter-out 0,$(STATIC))
+override RECORD := $(filter-out 0,$(RECORD))
 override W      := $(filter-out 0,$(W))
 override V      := $(filter-out 0,$(V))
 Q      := $(if $(V),,@)
 ADIR   := $(if $(filter x86_64,$(ARCH)),x86,arm64)
 CLANG  := $(filter clang%,$(notdir $(firstword $(CC))))
-BUILD  := build/$(ARCH)$(if $(STATIC),-static)$(if $(SAN),-$(SAN))$(if $(CLANG),-clang)
+BUILD  := build/$(ARCH)$(if $(STATIC),-static)$(if $(SAN),-$(SAN))$(if $(RECORD),-record)$(if $(CLANG),-clang)
 GUESTS := build/guest
 
 # Guest code of both architectures is built on every host, by Debian's cross compilers if need be.
@@ -51,6 +53,8 @@ endif
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wimplicit-fallthrough -Wvla -Wformat=2 -Wundef
 override CPPFLAGS += -I. -D_GNU_SOURCE -DNACRE_VERSION='"$(VERSION)"'
+# Tells which rules of the seccomp filters are used: tests/e2e/seccomp-rules.
+override CPPFLAGS += $(if $(RECORD),-DNACRE_RECORD)
 CFLAGS   ?= -O2 -g
 override CFLAGS  += -std=gnu11 -pthread -fno-common -fstack-protector-strong $(WARN)
 override LDFLAGS += -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(if $(STATIC),-static)
@@ -82,7 +86,8 @@ compile  = $(Q)$1 $(if $(W),-Werror) $(if $(MAKE_TERMERR),-fdiagnostics-color) 2
 
 # vmm/kvm_x86.c and kvm_arm64.c are chosen by architecture; everything else in vmm/ is common.
 VMM_SRC  := $(filter-out vmm/kvm_x86.c vmm/kvm_arm64.c,$(wildcard vmm/*.c)) vmm/kvm_$(ADIR).c \
-            $(wildcard vmm/api/*.c vmm/util/*.c vmm/sandbox/*.c mem/*.c devices/*.c arch/*.c arch/$(ADIR)/*.c)
+            $(filter-out vmm/sandbox/context_%,$(wildcard vmm/sandbox/*.c)) vmm/sandbox/context_$(ADIR).c \
+            $(wildcard vmm/api/*.c vmm/util/*.c mem/*.c devices/*.c arch/*.c arch/$(ADIR)/*.c)
 VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o $(BUILD)/vmm/api/openapi_blob.o
 NACRE    := $(BUILD)/nacre
 
@@ -110,6 +115,35 @@ ifneq ($(W),)
 WARNED := $(shell find $(BUILD) $(GUESTS) -name '*.warn' 2>/dev/null)
 $(WARNED:.warn=): FORCE
 endif
+
+# ---- seccomp: filters of the rules that stand beside the code, made for the target by a tool of the host ----
+
+HOSTCC  ?= cc
+SANDBOX := $(BUILD)/vmm/sandbox
+RULES   := vmm/sandbox/rules
+# A file that changes only with its content: what depends on it follows no other edits.
+changed  = cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(SANDBOX)/rules.txt: $(RULES)/collect.awk $(VMM_SRC) $(wildcard vmm/*.h vmm/util/*.h mem/*.h devices/*.h)
+	@mkdir -p $(@D)
+	$(Q)awk -f $^ >$@.new && $(changed)
+
+$(SANDBOX)/values.txt: $(SANDBOX)/rules.txt $(RULES)/constants.h vmm/kvm_abi.h $(BUILD)/flags
+	$(Q)awk -v constants=1 -f $(RULES)/collect.awk $(VMM_SRC) $(wildcard vmm/*.h vmm/util/*.h mem/*.h devices/*.h) >$(@:.txt=.c)
+	$(Q)$(filter-out -fsanitize=%,$(COMPILE)) -Wno-conversion -O1 -S -o $(@:.txt=.s) $(@:.txt=.c)
+	$(Q)sed -n 's/.*"->\(.*\) [$$#]*\(-*[0-9]*\)".*/\1 \2/p' $(@:.txt=.s) >$@
+
+$(SANDBOX)/compile: $(RULES)/compile.c
+	@mkdir -p $(@D)
+	@echo "  HOSTCC  $@"
+	$(Q)$(HOSTCC) -O1 -std=gnu11 $(WARN) -Wno-conversion -o $@ $< -lseccomp
+
+$(SANDBOX)/seccomp_rules.inc: $(SANDBOX)/compile $(SANDBOX)/rules.txt $(SANDBOX)/values.txt
+	@echo "  RULES   $@"
+	$(Q)$(SANDBOX)/compile $(ADIR) $(SANDBOX)/rules.txt $(SANDBOX)/values.txt >$@
+
+$(SANDBOX)/seccomp_rules.o: $(SANDBOX)/seccomp_rules.inc
+$(SANDBOX)/seccomp_rules.o: override CPPFLAGS += -I$(SANDBOX)
 
 # ---- the loader: freestanding guest code, embedded as a flat binary ----
 
@@ -157,7 +191,7 @@ include tests/bench/bench.mk
 include tests/attack/attack.mk
 
 # Pure parts of both architectures are tested on every host; test_*_boot.c include boot.c and layout.c.
-UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c vmm/sandbox/*.c mem/*.c devices/*.c) \
+UNIT_SRC := $(filter vmm/sandbox/%,$(VMM_SRC)) $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
             arch/gunzip.c arch/unzstd.c arch/platform.c arch/arm64/fdt.c arch/arm64/image.c arch/arm64/smccc.c arch/arm64/rsi.c \
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \

@@ -88,6 +88,7 @@ static int look_at(struct blkfile *f, struct err *e)
 	return 0;
 }
 
+/* seccomp control+files: newfstatat -- is it the file that the disk has? */
 bool blkfile_is(const struct blkfile *f, const char *path)
 {
 	struct stat ours, theirs;
@@ -185,6 +186,7 @@ static int open_direct(struct blkfile *f, struct err *e)
 	return 0;
 }
 
+/* seccomp control+files: openat newfstatat fstat~ fcntl fallocate pread64 -- a disk's new file */
 int blkfile_open(struct blkfile *f, const char *path, bool read_only, bool direct, struct err *e)
 {
 	int r;
@@ -211,6 +213,7 @@ int blkfile_open(struct blkfile *f, const char *path, bool read_only, bool direc
 	return r;
 }
 
+/* seccomp control: fcntl[1=F_OFD_SETLK] -- the lock is given up */
 void blkfile_unlock(const struct blkfile *f)
 {
 	struct flock whole = { .l_type = F_UNLCK, .l_whence = SEEK_SET };

@@ -16,6 +16,7 @@ struct aio {
 	struct iocb iocbs[];
 };
 
+/* seccomp control+files: io_setup -- a disk's new file */
 static int aio_init(struct blkio *io, unsigned int depth, struct err *e)
 {
 	struct aio *a;
@@ -65,6 +66,7 @@ static bool aio_queue(struct blkio *io, struct blkio_req *req)
 	return true;
 }
 
+/* seccomp io: io_submit io_getevents -- requests */
 static void aio_submit(struct blkio *io)
 {
 	struct aio *a = io->state;
@@ -97,6 +99,7 @@ static struct blkio_req *aio_reap(struct blkio *io, int64_t *result)
 	return event.data;
 }
 
+/* seccomp control: io_getevents io_destroy -- what is under way ends */
 static void aio_fini(struct blkio *io)
 {
 	struct aio *a = io->state;

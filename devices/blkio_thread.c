@@ -29,6 +29,7 @@ void blkio_advance(struct blkio_req *req, uint64_t bytes)
 	}
 }
 
+/* seccomp disk control+files: preadv pwritev2 -- requests that the engine does not take */
 static int transfer(const struct blkio *io, struct blkio_req *req)
 {
 	while (req->len) {
@@ -52,6 +53,7 @@ static int transfer(const struct blkio *io, struct blkio_req *req)
 	return 0;
 }
 
+/* seccomp disk control+files: fallocate -- discarding, and zeroes */
 static int punch(const struct blkio *io, const struct blkio_req *req, int mode)
 {
 	int r;
@@ -70,6 +72,7 @@ static bool is_unsupported(int code)
 	return code == -EOPNOTSUPP || code == -EINVAL || code == -ENOSYS || code == -ENODEV;
 }
 
+/* seccomp disk control+files: pwrite64 -- zeroes, where the file system knows no holes */
 static int write_zeroes(const struct blkio *io, const struct blkio_req *req)
 {
 	static const uint8_t zeroes[65536] __attribute__((aligned(4096)));
@@ -89,6 +92,7 @@ static int write_zeroes(const struct blkio *io, const struct blkio_req *req)
 	return 0;
 }
 
+/* seccomp disk control+files: fdatasync -- flushing */
 static int zero(const struct blkio *io, const struct blkio_req *req)
 {
 	int r = punch(io, req, req->unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE);
@@ -120,6 +124,7 @@ static int run(const struct blkio *io, struct blkio_req *req)
 	return -EINVAL;
 }
 
+/* seccomp disk control+files: write -- telling the loop that a request has ended */
 /* ---- the thread ---- */
 
 static void tell(const struct blkio *io)

@@ -14,6 +14,7 @@ struct irq_line {
 	int fd;
 };
 
+/* seccomp control io vcpu: write -- raising an interrupt by its eventfd */
 /* One edge. Any thread; never blocks, because KVM empties the counter as it is written. */
 static inline void irq_raise(const struct irq_line *irq)
 {

@@ -50,6 +50,7 @@ static int gone_or_later(struct netio *io, int code)
 	return -EAGAIN;
 }
 
+/* seccomp io: sendto sendmsg recvfrom -- frames, through the socket of passt */
 /* ---- to the other side ---- */
 
 static int stream_flush(struct netio *io)

@@ -48,6 +48,7 @@ static int send_error(const struct netio *io, int code)
 	}
 }
 
+/* seccomp io: writev readv -- frames, through the tap interface */
 static int tap_send(
 	struct netio *io, const struct virtio_net_hdr_v1 *h, struct iovec *iov, unsigned int count)
 {
@@ -92,6 +93,7 @@ static unsigned int tun_flags(uint64_t features)
 	return flags;
 }
 
+/* seccomp control io vcpu: ioctl:TUNSETOFFLOAD -- what the driver takes, and a reset */
 static void tap_offload(struct netio *io, uint64_t features)
 {
 	/* It was possible when the features were offered. Frames that do not fit are not passed on. */

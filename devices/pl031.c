@@ -48,6 +48,7 @@ static void set_state(struct pl031 *p, uint32_t raw, uint32_t mask)
 		irq_raise(&p->irq);
 }
 
+/* seccomp vcpu: timerfd_settime@arm64 -- the alarm of the guest's clock */
 /*
  * Sets the timer to the moment at which the counter becomes equal to MR. A time that has gone by
  * comes again in 136 years, as in the hardware.
@@ -65,6 +66,7 @@ static void arm(struct pl031 *p)
 	timerfd_settime(p->timer, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
+/* seccomp control: read -- the alarm of the guest's clock */
 static void on_timer(void *arg, int fd, short events)
 {
 	struct pl031 *p = arg;

@@ -158,6 +158,7 @@ static void command(struct probe_dev *p, uint32_t cmd)
 	}
 }
 
+/* seccomp vcpu: pread64 -- how much memory we use, for tests */
 /* The 64-bit register that off is a half of, or NULL. */
 static uint64_t *wide_reg(struct probe_dev *p, uint64_t off)
 {

@@ -59,6 +59,7 @@ static struct kept *kept_claim(void)
 	return NULL;
 }
 
+/* seccomp control console: ioctl:TIOCGPGRP getpgrp@x86 getpgid@arm64 -- is the terminal ours? */
 static bool in_foreground(int fd)
 {
 	return tcgetpgrp(fd) == getpgrp();
@@ -124,6 +125,11 @@ int term_nonblock(int fd)
 	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) ? -errno : 0;
 }
 
+/*
+ * seccomp all: ioctl:TIOCGPGRP~ ioctl:TCSETS~ ioctl:TCGETS~ fcntl[1=F_SETFL]~ -- after a crash
+ * seccomp all: getpgrp@x86~ getpgid@arm64~ -- the same
+ * seccomp control: ioctl:TCSETS ioctl:TCGETS fcntl[1=F_SETFL] -- the terminal, as it was
+ */
 static void put_back(const struct kept *k)
 {
 	if (!k->is_raw)

@@ -90,6 +90,7 @@ void tty_input_read(struct tty *t)
 
 	if (!input_wanted(t))
 		return;
+	/* seccomp console: read -- what is typed */
 	n = read(t->in, buf, min_u64(sizeof(buf), TTY_HELD_SIZE - t->held_count));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;

@@ -89,6 +89,7 @@ static int flush_result(struct tty *t, ssize_t n, int code)
 	return 1;
 }
 
+/* seccomp console control: write -- the guest's output */
 /*
  * One write of what is contiguous in the ring. Returns 1 (go on), 0 (the ring is empty), -EAGAIN
  * (the descriptor is full) or -EBUSY (another thread is writing). The lock is not held during the
@@ -167,6 +168,7 @@ static bool output_pending(struct tty *t)
 	return pending;
 }
 
+/* seccomp control: poll@x86 ppoll@arm64 -- the rest of the output */
 int tty_drain(struct tty *t, int timeout_ms)
 {
 	int64_t end = (int64_t)clock_ms() + timeout_ms;

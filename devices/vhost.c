@@ -94,6 +94,11 @@ static uintptr_t ring_address(const struct mem *mem, gpa_t at)
 	return is_ram(mem_find(mem, at, 1)) ? (uintptr_t)mem_host(mem, at, 1) : 0;
 }
 
+/*
+ * seccomp vcpu: ioctl:VHOST_SET_VRING_NUM ioctl:VHOST_SET_VRING_BASE -- its queues
+ * seccomp vcpu: ioctl:VHOST_SET_VRING_ADDR ioctl:VHOST_SET_VRING_ERR -- its queues
+ * seccomp vcpu: ioctl:VHOST_SET_VRING_CALL ioctl:VHOST_SET_VRING_KICK -- its queues
+ */
 static int set_queue(const struct vhost *v, unsigned int q, struct err *e)
 {
 	const struct virtio_dev *d = v->dev;
@@ -120,6 +125,7 @@ static int set_queue(const struct vhost *v, unsigned int q, struct err *e)
 	return 0;
 }
 
+/* seccomp vcpu: ioctl:VHOST_SET_MEM_TABLE ioctl:VHOST_SET_FEATURES -- the driver is ready */
 static int set_up(struct vhost *v, struct err *e)
 {
 	struct virtio_dev *d = v->dev;
@@ -142,6 +148,10 @@ static int set_up(struct vhost *v, struct err *e)
 	return r;
 }
 
+/*
+ * seccomp vcpu control: ioctl:VHOST_SET_VRING_KICK ioctl:VHOST_SET_VRING_CALL -- a reset
+ * seccomp vcpu control: ioctl:VHOST_SET_VRING_ERR ioctl:VHOST_GET_VRING_BASE -- a reset
+ */
 /* Without eventfds, the kernel's threads are done with the queues when the calls return. */
 static void take_back(struct vhost *v)
 {

@@ -207,6 +207,7 @@ static void vsock_reset(struct virtio_dev *d)
 		v->counts.removed++;
 		c->state = VSOCK_RESET;
 		if (c->fd >= 0)
+			/* seccomp vcpu+sockets: shutdown -- connections end with a reset */
 			shutdown(c->fd, SHUT_RDWR);
 		TAILQ_INSERT_TAIL(&v->dead, c, all);
 	}

@@ -121,6 +121,7 @@ bool vsock_conn_should_tell(const struct vsock_conn *c)
 
 /* ---- to the socket ---- */
 
+/* seccomp io+sockets: sendto recvfrom shutdown -- sockets of the guest */
 /* How many of the bytes the socket takes now: perhaps none. */
 static ssize_t send_some(int fd, const uint8_t *data, uint32_t len)
 {

@@ -49,6 +49,7 @@ int vsock_dial_folder(const char *path, struct err *e)
 	return fd_steal(&fd);
 }
 
+/* seccomp io+sockets: openat2 openat~ -- what a guest names (openat: before Linux 5.6) */
 /* Where openat2 is not there, or forbidden by a filter, a mount is followed. */
 static int open_name(int folder, const char *name)
 {
@@ -61,6 +62,10 @@ static int open_name(int folder, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+/*
+ * seccomp io+sockets: newfstatat fstat~ -- is it a socket? (C libraries differ in the call)
+ * seccomp io+sockets: socket[0=AF_UNIX] connect -- and to its program
+ */
 int vsock_dial(int folder, const char *name)
 {
 	_close int file = open_name(folder, name), fd = -1;

@@ -191,6 +191,7 @@ static struct client *find_place(struct vsock_unix *u)
 	return clock_ms() + u->line_ms >= oldest->deadline + VSOCK_LINE_MIN_MS ? oldest : NULL;
 }
 
+/* seccomp io+sockets: accept4 -- programs of the host */
 static void on_accept(void *arg, int fd, short events)
 {
 	struct vsock_unix *u = arg;
@@ -311,6 +312,7 @@ static int make_file(struct vsock_unix *u, struct err *e)
 	return 0;
 }
 
+/* seccomp control+sockets: newfstatat unlink@x86 unlinkat@arm64 -- the socket goes with us */
 /* Only if it is the one we made: somebody may have put another in its place. */
 static void remove_file(struct vsock_unix *u)
 {

@@ -225,6 +225,7 @@ int backing_retire(struct backing *b, struct err *e)
 	return 0;
 }
 
+/* seccomp io vcpu control: fallocate madvise -- pages given back */
 int backing_discard(const struct backing *b, uint64_t off, uint64_t len)
 {
 	int r;

@@ -119,6 +119,7 @@ static void access_memory(enum access kind, void *dst, const void *src, size_t n
 	}
 }
 
+/* seccomp all: rt_sigprocmask -- an access that faulted */
 static bool guarded(
 	enum access kind, void *dst, const void *src, size_t n, struct guard_fault *fault)
 {

@@ -27,6 +27,7 @@ _Static_assert(sizeof(enum private_memory) == sizeof(uint32_t), "enum private_me
 _Static_assert(sizeof(enum conversion) == sizeof(uint32_t), "enum conversion");
 _Static_assert(sizeof(enum implicit) == sizeof(uint32_t), "enum implicit");
 _Static_assert(sizeof(enum console) == sizeof(uint32_t), "enum console");
+_Static_assert(sizeof(enum seccomp_mode) == sizeof(uint32_t), "enum seccomp_mode");
 _Static_assert(sizeof(enum log_level) == sizeof(uint32_t), "enum log_level");
 _Static_assert(sizeof(enum log_format) == sizeof(uint32_t), "enum log_format");
 _Static_assert(sizeof(enum hugepages) == sizeof(uint32_t), "enum hugepages");
@@ -242,6 +243,12 @@ static const struct option_def defs[] = {
 		FIELD(probe),
 		.type = OPTION_FLAG,
 		.help = "Add the probe device, for tests and demonstrations" },
+	{ .name = "seccomp",
+		FIELD(seccomp),
+		NAMES(seccomp_mode_names),
+		.arg = "MODE",
+		.help = "Whether each thread is held to the system calls that it needs; audit "
+			"only tells of others" },
 	{ .name = "log-level",
 		FIELD(log_level),
 		NAMES(log_level_names),
@@ -308,6 +315,7 @@ void config_init(struct config *c)
 		.swiotlb_mib = SWIOTLB_MIB,
 		.protection = PROTECTION_NONE,
 		.private_memory = PRIVATE_MEMORY_STRICT,
+		.seccomp = SECCOMP_DEFAULT,
 		.log_level = LOG_WARN,
 	};
 }

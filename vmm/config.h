@@ -10,6 +10,7 @@
 #include "devices/ratelimit.h"
 #include "mem/backing.h"
 #include "vmm/options.h"
+#include "vmm/sandbox/seccomp.h"
 #include "vmm/util/err.h"
 #include "vmm/util/log.h"
 #include "vmm/util/protection.h"
@@ -110,8 +111,9 @@ struct config {
 	char *metrics_path;
 	char *serial_path; /* what the guest writes to its consoles; NULL: standard output */
 	struct bucket_config serial_limit; /* bytes of it; what is too much is dropped */
-	bool probe;			   /* add the probe device, for tests and demonstrations */
-	bool dump_config;		   /* print this struct as JSON and stop */
+	enum seccomp_mode seccomp;
+	bool probe;	  /* add the probe device, for tests and demonstrations */
+	bool dump_config; /* print this struct as JSON and stop */
 };
 
 /* The options of `nacre run`; offsets count from a struct config. */

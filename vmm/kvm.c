@@ -101,6 +101,10 @@ static int slot_failed(const struct kvm_slot *s, const char *name, struct err *e
 		s->gmem_fd >= 0 ? ", guest_memfd" : "");
 }
 
+/*
+ * seccomp control vcpu: ioctl:KVM_SET_USER_MEMORY_REGION -- slots: the staging area, and the end
+ * seccomp vcpu: ioctl:ABI_SET_USER_MEMORY_REGION2 -- conversions in mode private
+ */
 int kvm_set_slot(int vm, const struct kvm_slot *s, struct err *e)
 {
 	/* The old ioctl serves every kernel; only guest_memfd needs the new one. */
@@ -131,6 +135,7 @@ int kvm_set_slot(int vm, const struct kvm_slot *s, struct err *e)
 	return 0;
 }
 
+/* seccomp vcpu: ioctl:ABI_SET_MEMORY_ATTRIBUTES -- conversions by attributes */
 int kvm_set_private(int vm, uint64_t gpa, uint64_t size, bool private, struct err *e)
 {
 	struct abi_memory_attributes want = {
@@ -180,6 +185,7 @@ int kvm_run_size(int kvm, struct err *e)
 	return r;
 }
 
+/* seccomp vcpu: ioctl:KVM_RUN -- the guest */
 int kvm_run(int vcpu)
 {
 	return ioctl(vcpu, KVM_RUN, 0) < 0 ? -errno : 0;

@@ -16,6 +16,7 @@ int kvm_vcpu_init(int vcpu, const struct kvm_vcpu_init *init, struct err *e)
 	return KVM_IOCTL(vcpu, KVM_ARM_VCPU_INIT, &copy, e);
 }
 
+/* seccomp vcpu: ioctl:KVM_GET_ONE_REG ioctl:KVM_SET_ONE_REG -- calls that we answer */
 int kvm_get_reg(int vcpu, uint64_t id, void *value, struct err *e)
 {
 	struct kvm_one_reg reg = { .id = id, .addr = (uint64_t)(uintptr_t)value };

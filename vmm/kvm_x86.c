@@ -55,6 +55,7 @@ int kvm_create_pit(int vm, struct err *e)
 	return r < 0 ? r : KVM_IOCTL(vm, KVM_REINJECT_CONTROL, &reinject, e);
 }
 
+/* seccomp control: ioctl:KVM_KVMCLOCK_CTRL -- the guest goes on after a pause */
 int kvm_tell_paused(int vcpu, struct err *e)
 {
 	return KVM_IOCTL(vcpu, KVM_KVMCLOCK_CTRL, NULL, e);
@@ -81,6 +82,7 @@ int kvm_set_sregs(int vcpu, const struct kvm_sregs *sregs, struct err *e)
 	return KVM_IOCTL(vcpu, KVM_SET_SREGS, (void *)(uintptr_t)sregs, e);
 }
 
+/* seccomp vcpu: ioctl:KVM_GET_REGS ioctl:KVM_GET_SREGS -- where a guest stopped that fails */
 int kvm_get_regs(int vcpu, struct kvm_regs *regs, struct err *e)
 {
 	return KVM_IOCTL(vcpu, KVM_GET_REGS, regs, e);

@@ -353,6 +353,7 @@ int machine_build(struct machine **out, const struct config *c, struct loop *con
 		r = bootfiles_read(&files, c, e);
 	if (!r) {
 		guard_set_crash_hook(tty_crash_restore);
+		seccomp_set_crash_hook(tty_crash_restore);
 		r = build(m, &files, e);
 		bootfiles_free(&files);
 	}
@@ -446,9 +447,24 @@ static bool has_children(const struct config *c)
 	return false;
 }
 
+/* What the threads will have to do, beyond what every machine does. */
+static struct seccomp_plan plan_calls(const struct machine *m)
+{
+	const struct vsock_config *vsock = m->config->vsock.items;
+	bool has_api = !m->own_control;
+
+	return (struct seccomp_plan){
+		.mode = m->config->seccomp,
+		.opens_files = has_api && m->config->disks.count,
+		.serves_api = has_api,
+		.makes_sockets = vsock && vsock->path,
+	};
+}
+
 static int raise_walls(const struct machine *m, struct err *e)
 {
 	uint64_t pinned = pinned_bytes(m);
+	const struct seccomp_plan calls = plan_calls(m);
 	struct walls walls;
 	int r = walls_plan(&walls, m->config, m->api_sock, e);
 	const struct sandbox_plan plan = {
@@ -461,7 +477,9 @@ static int raise_walls(const struct machine *m, struct err *e)
 
 	if (r)
 		return r;
-	r = sandbox_raise(&plan, e);
+	r = seccomp_prepare(&calls, e);
+	if (!r)
+		r = sandbox_raise(&plan, e);
 	walls_free(&walls);
 	return r;
 }
@@ -480,8 +498,10 @@ int machine_start(struct machine *m, struct err *e)
 	vm_pause(m->vm);
 	if (!r)
 		r = vm_start(m->vm, &m->entry, e);
-	if (!r)
+	if (!r) {
+		thread_wait_entered();
 		r = sandbox_seal(e);
+	}
 	if (r)
 		vm_end(m->vm, VM_FAILED, "%s", "not started");
 	vm_resume(m->vm);

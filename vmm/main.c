@@ -33,6 +33,7 @@ static int complain(struct err *e, enum exit_status status)
 	return (int)status;
 }
 
+/* seccomp control: rt_sigaction rt_sigprocmask tgkill[0=OWN_PID] -- ending by a signal */
 /* After cleaning up, die of the signal that asked for it, as a shell expects. */
 static int die_of(int signo)
 {
@@ -61,14 +62,17 @@ static int report_end(enum vm_end end, const char *text, int signo)
 /* id: of the machine, for the log; or NULL. */
 static int prepare(const struct config *config, const char *id, struct err *e)
 {
+	struct seccomp_plan plan = { .mode = config->seccomp };
 	struct log_config log = config_log(config, id);
+	int r;
 
 	signal(SIGPIPE, SIG_IGN);
 	nofile_raise();
 	sandbox_begin();
 	/* Ignored, as some launchers leave it, children would end without being waited for. */
 	signal(SIGCHLD, SIG_DFL);
-	return log_setup(&log, e);
+	r = seccomp_prepare(&plan, e);
+	return r ? r : log_setup(&log, e);
 }
 
 /*

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,7 @@ struct metrics {
 	struct metrics_set now;
 };
 
+/* seccomp control: pread64 -- how much memory we use */
 /* ---- collecting ---- */
 
 /* It was opened before the sandbox stood, behind which there is no /proc. */
@@ -316,6 +318,8 @@ int metrics_new(struct metrics **out, struct loop *loop, const char *id, struct 
 	if (!m)
 		return err_set(e, -ENOMEM, "metrics: out of memory");
 	snprintf(m->id, sizeof(m->id), "%s", id ? id : "");
+	/* Opens a file at the first object of all, which may be too late for that. */
+	json_object_seed(0);
 	m->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	r = loop_add_timer(loop, on_minute, m, &m->timer, e);
 	if (r) {

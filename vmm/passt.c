@@ -184,6 +184,7 @@ int passt_start(struct passt **out, int *fd, unsigned int mtu, struct err *e)
 	return 0;
 }
 
+/* seccomp control: wait4 kill[1=SIGKILL] -- passt ends with us */
 void passt_free(struct passt *p)
 {
 	if (!p)

@@ -57,6 +57,7 @@ int vcpu_new(struct vcpu *v, struct vm *vm, uint32_t index, struct err *e)
 	return 0;
 }
 
+/* seccomp control: munmap -- the run blocks of vCPUs */
 void vcpu_free(struct vcpu *v)
 {
 	if (v->run)
@@ -66,6 +67,7 @@ void vcpu_free(struct vcpu *v)
 	v->run = NULL;
 }
 
+/* seccomp control console io vcpu: tgkill[0=OWN_PID] getpid gettid -- pthread_kill */
 void vcpu_kick(struct vcpu *v)
 {
 	if (!atomic_load(&v->listens))

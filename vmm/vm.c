@@ -342,6 +342,7 @@ void vm_resume(struct vm *vm)
 	park_start(&vm->park, NULL);
 }
 
+/* seccomp control: sched_yield -- somebody is still kicking */
 void vm_join(struct vm *vm)
 {
 	uint32_t i;

@@ -33,6 +33,7 @@ _nacre()
 	'run --hide-cpu-features') kind=word words='' ;;
 	'run --balloon') kind=word words='' ;;
 	'run --allow-path') kind=file ;;
+	'run --seccomp') kind=word words='on audit off' ;;
 	'run --log-level') kind=word words='off error warn info debug' ;;
 	'run --log-format') kind=word words='text json' ;;
 	'run --log-path') kind=file ;;
@@ -63,6 +64,7 @@ _nacre()
 	'measure --hide-cpu-features') kind=word words='' ;;
 	'measure --balloon') kind=word words='' ;;
 	'measure --allow-path') kind=file ;;
+	'measure --seccomp') kind=word words='on audit off' ;;
 	'measure --log-level') kind=word words='off error warn info debug' ;;
 	'measure --log-format') kind=word words='text json' ;;
 	'measure --log-path') kind=file ;;
@@ -93,8 +95,8 @@ _nacre()
 		words='run measure api ctl doctor help completion --version'
 	elif [ -z "$kind" ]; then
 		case ${COMP_WORDS[1]} in
-		run) words='--help --kernel --initrd --params --firmware --cpus --smt --mem --hugepages --prefault --mergeable --mte --protection --private-memory --swiotlb --shared-limit --conversion --implicit-conversion --console --disk --vsock --net --entropy --entropy-bandwidth --entropy-ops --hide-cpu-features --balloon --allow-path --probe --log-level --log-format --log-path --show-level --show-log-origin --module --metrics-path --serial-path --serial-bandwidth --config-file --dump-config' ;;
-		measure) words='--help --json --text --kernel --initrd --params --firmware --cpus --smt --mem --hugepages --prefault --mergeable --mte --protection --private-memory --swiotlb --shared-limit --conversion --implicit-conversion --console --disk --vsock --net --entropy --entropy-bandwidth --entropy-ops --hide-cpu-features --balloon --allow-path --probe --log-level --log-format --log-path --show-level --show-log-origin --module --metrics-path --serial-path --serial-bandwidth --config-file --dump-config' ;;
+		run) words='--help --kernel --initrd --params --firmware --cpus --smt --mem --hugepages --prefault --mergeable --mte --protection --private-memory --swiotlb --shared-limit --conversion --implicit-conversion --console --disk --vsock --net --entropy --entropy-bandwidth --entropy-ops --hide-cpu-features --balloon --allow-path --probe --seccomp --log-level --log-format --log-path --show-level --show-log-origin --module --metrics-path --serial-path --serial-bandwidth --config-file --dump-config' ;;
+		measure) words='--help --json --text --kernel --initrd --params --firmware --cpus --smt --mem --hugepages --prefault --mergeable --mte --protection --private-memory --swiotlb --shared-limit --conversion --implicit-conversion --console --disk --vsock --net --entropy --entropy-bandwidth --entropy-ops --hide-cpu-features --balloon --allow-path --probe --seccomp --log-level --log-format --log-path --show-level --show-log-origin --module --metrics-path --serial-path --serial-bandwidth --config-file --dump-config' ;;
 		api) words='--help --api-sock --config-file --no-api --id --http-api-max-payload-size --log-path --level --log-format --show-level --show-log-origin --module --metrics-path --allow-path --boot-timer --start-time-us --start-time-cpu-us --parent-cpu-time-us --no-seccomp --seccomp-filter --metadata --mmds-size-limit --enable-pci' ;;
 		ctl) words='--help --api-sock --json start pause resume stop info metrics balloon get put patch' ;;
 		doctor) words='--help --json' ;;

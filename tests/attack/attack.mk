@@ -4,7 +4,7 @@
 
 ATTACK      := $(BUILD)/tests/attack
 ATTACK_LIB  := $(ATTACK)/battery.o $(ATTACK)/search.o
-ATTACK_BIN  := $(ATTACK)/nacre-attack $(ATTACK)/attack
+ATTACK_BIN  := $(ATTACK)/nacre-attack $(ATTACK)/attack $(ATTACK)/nacre-escape
 
 .PHONY: attack-programs
 attack-programs: $(ATTACK_BIN)
@@ -13,8 +13,13 @@ $(ATTACK)/nacre-attack: $(VMM_OBJ) $(ATTACK)/inside.o $(ATTACK_LIB)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=mem_new -o $@ $^ $(SYSLIB) $(LIBS)
 
+# One that a guest breaks into: tests/e2e/escape.
+$(ATTACK)/nacre-escape: $(VMM_OBJ) $(ATTACK)/escape.o
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=mem_new,--wrap=bus_write,--wrap=loop_start_thread -o $@ $^ $(SYSLIB) $(LIBS)
+
 $(ATTACK)/attack: $(ATTACK)/outside.o $(ATTACK_LIB) $(BUILD)/mem/guard.o $(BUILD)/vmm/util/err.o
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SYSLIB) $(LIBS)
 
--include $(ATTACK)/inside.d $(ATTACK)/outside.d $(ATTACK_LIB:.o=.d)
+-include $(ATTACK)/inside.d $(ATTACK)/escape.d $(ATTACK)/outside.d $(ATTACK_LIB:.o=.d)

@@ -50,6 +50,7 @@ static const struct {
 	{ "resource", resource_suite },
 	{ "rsi", rsi_suite },
 	{ "sandbox", sandbox_suite },
+	{ "seccomp", seccomp_suite },
 	{ "serial", serial_suite },
 	{ "stage", stage_suite },
 	{ "stats", stats_suite },

@@ -39,6 +39,7 @@ Suite *ratelimit_suite(void);
 Suite *resource_suite(void);
 Suite *rsi_suite(void);
 Suite *sandbox_suite(void);
+Suite *seccomp_suite(void);
 Suite *serial_suite(void);
 Suite *stage_suite(void);
 Suite *stats_suite(void);

@@ -120,7 +120,7 @@ static const struct option_def defs[] = {
 	{ .name = "no-seccomp",
 		FIELD(no_seccomp),
 		.type = OPTION_FLAG,
-		.help = "Accepted; there is no filter yet" },
+		.help = "The same as --seccomp off of nacre run" },
 	{ .name = "seccomp-filter",
 		FIELD(seccomp_filter),
 		PATH,
@@ -224,6 +224,8 @@ int api_options_apply(const struct api_options *o, struct config *c, struct err 
 			"--level: \"%s\" is not known, expected one of Off, Error, Warning, Info, "
 			"Debug, Trace",
 			text_show(shown, sizeof(shown), o->level));
+	if (o->no_seccomp)
+		c->seccomp = SECCOMP_OFF;
 	if (o->log_format != LOG_TEXT)
 		c->log_format = o->log_format;
 	c->show_level = c->show_level || o->show_level;

@@ -129,6 +129,7 @@ static void reap(struct server *s)
 	}
 }
 
+/* seccomp control+api: shutdown -- clients that keep others waiting */
 static void hang_up(struct conn *c)
 {
 	c->leaving = true;
@@ -175,6 +176,7 @@ static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, v
 	link_first(c);
 }
 
+/* seccomp control+api: accept4 readv writev ioctl:FIONREAD -- clients, by libevent */
 /* evhttp has a new connection, and wants something to talk to it by. NULL: it makes that itself. */
 static struct bufferevent *make_bev(struct event_base *base, void *ctx)
 {

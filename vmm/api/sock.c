@@ -116,6 +116,7 @@ int sock_listen(struct sock *s, const char *path, struct err *e)
 	return r;
 }
 
+/* seccomp control+api: newfstatat unlink@x86 unlinkat@arm64 -- the socket goes with us */
 void sock_close(struct sock *s)
 {
 	struct stat st;

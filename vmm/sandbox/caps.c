@@ -42,6 +42,7 @@ static int drop(cap_t have, cap_t want, bool keep_ipc_lock, struct err *e)
 	return 0;
 }
 
+/* seccomp control+files: capget -- a thread that is started later looks what it has: nothing */
 int caps_drop(bool keep_ipc_lock, struct err *e)
 {
 	cap_t have = cap_get_proc(), want = cap_init(); /* none */

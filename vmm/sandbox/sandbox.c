@@ -13,6 +13,7 @@
 
 #include "vmm/sandbox/caps.h"
 #include "vmm/sandbox/landlock.h"
+#include "vmm/sandbox/seccomp.h"
 #include "vmm/util/clock.h"
 #include "vmm/util/log.h"
 #include "vmm/util/text.h"
@@ -47,6 +48,7 @@ static void enter(enum thread_role role)
 		die(&e);
 	if (role != THREAD_IO)
 		landlock_restrict(NULL, 0, true, &e);
+	seccomp_enter(role);
 }
 
 void sandbox_begin(void)
@@ -125,6 +127,9 @@ int sandbox_seal(struct err *e)
 		return 0;
 	if (walls.keeps_ipc_lock)
 		r = caps_drop(false, e);
+	/* Last: it leaves no more to be done. */
+	if (!r)
+		r = seccomp_seal(e);
 	walls.took_ns += clock_ns() - begin;
 	if (r)
 		return err_prefix(e, r, "sandbox");

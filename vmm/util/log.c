@@ -55,6 +55,9 @@ int log_setup(const struct log_config *c, struct err *e)
 		if (r)
 			return err_prefix(e, r, "log");
 	}
+	/* Whatever reads a time of day wants to see the host's time zone first, once: a file. */
+	if (c->path || c->format == LOG_JSON)
+		tzset();
 	pthread_mutex_lock(&to.lock);
 	old = to.sink;
 	to.sink = sink;
@@ -147,6 +150,7 @@ static bool write_stderr(const char *text, size_t len)
 {
 	struct pollfd p = { STDERR_FILENO, POLLOUT, 0 };
 
+	/* seccomp all: poll@x86 ppoll@arm64 -- whether a log line has room */
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) &&
 	       write(STDERR_FILENO, text, len) == (ssize_t)len;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/util/log_line.h"
 
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "vmm/util/thread.h"
 
 /* A line that grows, and is cut where it does not fit: one byte is kept for its end. */
 struct line {
@@ -93,13 +94,6 @@ static void add_time(struct line *l, const struct timespec *now)
 		rest / 3600, rest / 60 % 60, rest % 60, (long)now->tv_nsec);
 }
 
-static const char *thread_name(char name[16])
-{
-	if (pthread_getname_np(pthread_self(), name, 16) || !name[0])
-		return "-";
-	return name;
-}
-
 /* Further lines of a text are set in: what somebody else has said cannot look like a line of ours. */
 static void add_text(struct line *l, const char *text)
 {
@@ -113,8 +107,6 @@ static void add_text(struct line *l, const char *text)
 static void add_object(struct line *l, const struct log_look *look, const struct timespec *now,
 	const struct log_origin *from, enum log_level level, const char *text)
 {
-	char name[16];
-
 	add(l, "{\"time\":\"");
 	add_time(l, now);
 	add(l, "Z\"");
@@ -124,7 +116,7 @@ static void add_object(struct line *l, const struct log_look *look, const struct
 		add_json(l, look->id);
 	}
 	add(l, ",\"thread\":");
-	add_json(l, thread_name(name));
+	add_json(l, thread_name());
 	if (look->show_origin)
 		add(l, ",\"file\":\"%s\",\"line\":%u", from->file, from->line);
 	add(l, ",\"message\":");
@@ -144,10 +136,8 @@ static const char *const tags[LOG_LEVELS] = {
 static void add_record(struct line *l, const struct log_look *look, const struct timespec *now,
 	const struct log_origin *from, enum log_level level, const char *text)
 {
-	char name[16];
-
 	add_time(l, now);
-	add(l, " [%s%s%s", look->id, look->id[0] ? ":" : "", thread_name(name));
+	add(l, " [%s%s%s", look->id, look->id[0] ? ":" : "", thread_name());
 	if (look->show_level)
 		add(l, ":%s", tags[level]);
 	if (look->show_origin)

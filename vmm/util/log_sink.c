@@ -49,6 +49,8 @@ static void lose(struct sink *s, const char *text, size_t len)
 
 /* ---- the thread ---- */
 
+/* seccomp log control: write -- lines */
+/* seccomp log: write -- lines */
 /* What lies in one piece at the front of the ring; the lock is free while it is written. */
 static void write_piece(struct sink *s)
 {

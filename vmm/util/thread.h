@@ -15,9 +15,10 @@ enum thread_role {
 	THREAD_CONSOLE, /* the terminal, or a file in its place */
 	THREAD_IO,	/* devices */
 	THREAD_VCPU,
-	THREAD_DISK, /* reads and writes files where neither io_uring nor aio does */
-	THREAD_LOG,  /* writes lines to a file */
-	THREAD_FILL, /* touches memory before there is a guest, and ends */
+	THREAD_DISK,  /* reads and writes files where neither io_uring nor aio does */
+	THREAD_LOG,   /* writes lines to a file */
+	THREAD_FILL,  /* touches memory before there is a guest, and ends */
+	THREAD_WATCH, /* tells of refused system calls, in trial runs */
 	THREAD_ROLES
 };
 
@@ -29,6 +30,12 @@ enum thread_role {
  */
 int thread_start(pthread_t *out, enum thread_role role, const char *name, void *(*fn)(void *),
 	void *arg, struct err *e);
+
+/* Of the calling thread; that of the first one is "nacre". Async-signal-safe. */
+const char *thread_name(void);
+
+/* Waits until all threads that were started so far have been through enter (thread_on_enter). */
+void thread_wait_entered(void);
 
 /*
  * Has every thread that is started from now on call enter(role) before its function; NULL: none.

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What a thread may still ask of the kernel, by its role. There is no way back from a filter: each
+ * attempt is made by a child of ours, whose end and last words are looked at.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/suites.h"
+#include "vmm/sandbox/seccomp.h"
+#include "vmm/util/bits.h"
+
+#define PASSED 42
+
+static char said[4096];
+
+/* How a child ends that has the filter of that role and then calls attempt. What it said is in said. */
+static int status_of(enum thread_role role, struct seccomp_plan plan, void (*attempt)(void))
+{
+	struct err e = { "" };
+	int out[2], status;
+	size_t have = 0;
+	ssize_t n;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(out), 0);
+	pid = fork();
+	if (!pid) {
+		dup2(out[1], STDERR_FILENO);
+		if (seccomp_prepare(&plan, &e))
+			_exit(1);
+		if (role != THREAD_CONTROL)
+			seccomp_enter(role);
+		else if (seccomp_seal(&e))
+			_exit(1);
+		attempt();
+		_exit(PASSED);
+	}
+	close(out[1]);
+	while ((n = read(out[0], said + have, sizeof(said) - 1 - have)) > 0)
+		have += (size_t)n;
+	said[have] = '\0';
+	close(out[0]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* ---- attempts ---- */
+
+static void open_a_file(void)
+{
+	syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY);
+}
+
+static void connect_abroad(void)
+{
+	syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+}
+
+static void connect_here(void)
+{
+	syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0);
+}
+
+static void fork_a_child(void)
+{
+	if (!syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0))
+		_exit(0);
+}
+
+static void execute(void)
+{
+	char *argv[] = { "true", NULL };
+
+	syscall(SYS_execve, "/bin/true", argv, NULL);
+}
+
+static void trace(void)
+{
+	syscall(SYS_ptrace, PTRACE_ATTACH, 1, 0, 0);
+}
+
+static void read_another(void)
+{
+	struct iovec v = { said, sizeof(said) };
+
+	syscall(SYS_process_vm_readv, 1, &v, 1, &v, 1, 0);
+}
+
+static void map_code(void)
+{
+	syscall(SYS_mmap, NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void make_code(void)
+{
+	syscall(SYS_mprotect, said, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
+}
+
+static void make_a_vm(void)
+{
+	syscall(SYS_ioctl, 3, KVM_CREATE_VM, 0);
+}
+
+static void make_a_vcpu(void)
+{
+	syscall(SYS_ioctl, 3, KVM_CREATE_VCPU, 0);
+}
+
+static void kill_another(void)
+{
+	syscall(SYS_tgkill, 1, 1, 0);
+}
+
+static void load_a_filter(void)
+{
+	syscall(SYS_prctl, PR_SET_SECCOMP, 2, 0);
+}
+
+static void make_a_ring(void)
+{
+	syscall(SYS_io_uring_setup, 1, NULL);
+}
+
+static const struct {
+	const char *name; /* of the call */
+	void (*attempt)(void);
+	bool needs_files, needs_sockets; /* to be allowed to control, or io */
+} attempts[] = {
+	{ "openat", open_a_file, true, false },
+	{ "socket", connect_abroad, false, false },
+	{ "socket", connect_here, false, true },
+	{ "clone", fork_a_child, false, false },
+	{ "execve", execute, false, false },
+	{ "ptrace", trace, false, false },
+	{ "process_vm_readv", read_another, false, false },
+	{ "mmap", map_code, false, false },
+	{ "mprotect", make_code, false, false },
+	{ "ioctl", make_a_vm, false, false },
+	{ "ioctl", make_a_vcpu, false, false },
+	{ "tgkill", kill_another, false, false },
+	{ "prctl", load_a_filter, false, false },
+	{ "io_uring_setup", make_a_ring, true, false },
+};
+
+static const char *const names[] = { "control", "console", "io", "vcpu", "disk", "log", "fill" };
+
+/* Each of them in each role. */
+START_TEST(what_nobody_needs_is_refused)
+{
+	const struct seccomp_plan plan = { .mode = SECCOMP_ON };
+	char want[64];
+	unsigned int role;
+
+	for (role = 0; role < ARRAY_SIZE(names); role++) {
+		ck_assert_int_eq(status_of((enum thread_role)role, plan, attempts[_i].attempt), 3);
+		snprintf(want, sizeof(want), "system call %s (number", attempts[_i].name);
+		ck_assert_msg(strstr(said, want), "%s", said);
+		snprintf(want, sizeof(want), "(role %s)", names[role]);
+		ck_assert_msg(strstr(said, want), "%s", said);
+	}
+}
+END_TEST
+
+START_TEST(a_plan_gives_what_it_says)
+{
+	const struct seccomp_plan all = { SECCOMP_ON, true, true, true };
+	int files = attempts[_i].needs_files ? PASSED : 3;
+	int sockets = attempts[_i].needs_sockets ? PASSED : 3;
+
+	ck_assert_int_eq(status_of(THREAD_CONTROL, all, attempts[_i].attempt), files);
+	/* To read its folder, what a guest connects to is opened. */
+	if (attempts[_i].attempt == open_a_file)
+		sockets = PASSED;
+	ck_assert_int_eq(status_of(THREAD_IO, all, attempts[_i].attempt), sockets);
+	ck_assert_int_eq(status_of(THREAD_VCPU, all, attempts[_i].attempt), 3);
+	ck_assert_int_eq(status_of(THREAD_DISK, all, attempts[_i].attempt), 3);
+}
+END_TEST
+
+/* ---- the report ---- */
+
+static void name_registers(void)
+{
+	syscall(SYS_ioctl, 0x1234, KVM_SET_USER_MEMORY_REGION, 0xabcd);
+}
+
+START_TEST(a_report_names_thread_call_and_arguments)
+{
+	const struct seccomp_plan plan = { .mode = SECCOMP_ON };
+	char want[160];
+
+	ck_assert_int_eq(status_of(THREAD_IO, plan, name_registers), 3);
+	snprintf(want, sizeof(want), "arguments 0x1234, 0x%lx KVM_SET_USER_MEMORY_REGION, 0xabcd, ",
+		(unsigned long)KVM_SET_USER_MEMORY_REGION);
+	ck_assert_msg(strstr(said, want), "%s", said);
+	ck_assert_msg(strstr(said, "nacre: thread nacre (role io) was refused"), "%s", said);
+	ck_assert_msg(strchr(said, '\n') == said + strlen(said) - 1, "%s", said);
+}
+END_TEST
+
+static void last_words(void)
+{
+	static const char text[] = "the hook\n";
+
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(1);
+}
+
+static void refused_with_hook(void)
+{
+	seccomp_set_crash_hook(last_words);
+	make_a_vm();
+}
+
+START_TEST(a_hook_is_called_before_the_end)
+{
+	const struct seccomp_plan plan = { .mode = SECCOMP_ON };
+
+	ck_assert_int_eq(status_of(THREAD_VCPU, plan, refused_with_hook), 3);
+	ck_assert_msg(strstr(said, "the hook\n"), "%s", said);
+}
+END_TEST
+
+/* ---- what is allowed ---- */
+
+static void raise_and_return(void)
+{
+	signal(SIGUSR1, SIG_IGN);
+	if (raise(SIGUSR1))
+		_exit(1);
+}
+
+START_TEST(threads_may_signal_their_own_process)
+{
+	const struct seccomp_plan plan = { .mode = SECCOMP_ON };
+
+	ck_assert_int_eq(status_of(THREAD_CONTROL, plan, raise_and_return), PASSED);
+}
+END_TEST
+
+static void *try_a_disk(void *arg)
+{
+	(void)arg;
+	/* Which control may do with these rights, but no disk's thread. */
+	open_a_file();
+	return NULL;
+}
+
+static void *do_nothing(void *arg)
+{
+	(void)arg;
+	return NULL;
+}
+
+static void start(void *(*fn)(void *))
+{
+	struct err e = { "" };
+	pthread_t thread;
+
+	thread_on_enter(seccomp_enter);
+	if (syscall(SYS_clone3, NULL, 0) != -1 || errno != ENOSYS)
+		_exit(1);
+	if (thread_start(&thread, THREAD_DISK, "disk", fn, NULL, &e))
+		_exit(2);
+	pthread_join(thread, NULL);
+}
+
+static void start_a_disk(void)
+{
+	start(do_nothing);
+}
+
+static void start_a_bad_disk(void)
+{
+	start(try_a_disk);
+}
+
+START_TEST(threads_that_start_later_have_a_filter)
+{
+	const struct seccomp_plan plan = { .mode = SECCOMP_ON, .opens_files = true };
+
+	ck_assert_int_eq(status_of(THREAD_CONTROL, plan, start_a_disk), PASSED);
+	ck_assert_int_eq(status_of(THREAD_CONTROL, plan, start_a_bad_disk), 3);
+	ck_assert_msg(strstr(said, "thread disk (role disk) was refused"), "%s", said);
+}
+END_TEST
+
+/* ---- other modes ---- */
+
+static void connect_twice(void)
+{
+	int first = (int)syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+	int second = (int)syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+
+	/* Told by another thread, after the call went on. */
+	poll(NULL, 0, 300);
+	_exit(first > 0 && second > 0 ? PASSED : 1);
+}
+
+START_TEST(audit_tells_once_and_lets_pass)
+{
+	const struct seccomp_plan plan = { .mode = SECCOMP_AUDIT };
+	static const char *const words =
+		"(role io) would be refused the system call socket (number";
+	const char *first;
+
+	ck_assert_int_eq(status_of(THREAD_IO, plan, connect_twice), PASSED);
+	first = strstr(said, words);
+	ck_assert_msg(first, "%s", said);
+	ck_assert_msg(!strstr(first + 1, words), "%s", said);
+}
+END_TEST
+
+START_TEST(off_leaves_all)
+{
+	const struct seccomp_plan plan = { .mode = SECCOMP_OFF };
+
+	ck_assert_int_eq(status_of(THREAD_IO, plan, connect_twice), PASSED);
+	ck_assert_str_eq(said, "");
+}
+END_TEST
+
+Suite *seccomp_suite(void)
+{
+	Suite *s = suite_create("seccomp");
+	TCase *t = tcase_create("filters");
+
+	tcase_add_loop_test(t, what_nobody_needs_is_refused, 0, ARRAY_SIZE(attempts));
+	tcase_add_loop_test(t, a_plan_gives_what_it_says, 0, ARRAY_SIZE(attempts));
+	tcase_add_test(t, a_report_names_thread_call_and_arguments);
+	tcase_add_test(t, a_hook_is_called_before_the_end);
+	tcase_add_test(t, threads_may_signal_their_own_process);
+	tcase_add_test(t, threads_that_start_later_have_a_filter);
+	tcase_add_test(t, audit_tells_once_and_lets_pass);
+	tcase_add_test(t, off_leaves_all);
+	suite_add_tcase(s, t);
+	return s;
+}

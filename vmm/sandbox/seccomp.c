@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/sandbox/seccomp.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vmm/sandbox/seccomp_impl.h"
+
+/*
+ * What threads need whatever they are there for; the C library makes these calls by itself.
+ *
+ * seccomp all: futex -- locks and conditions, and joining a thread
+ * seccomp all: exit exit_group -- the end, of a thread and of all
+ * seccomp all: rt_sigprocmask madvise munmap -- the end of a thread, whose stack is given back
+ * seccomp control console io vcpu: brk mremap -- malloc
+ * seccomp control console io vcpu: mmap[2&PROT_EXEC=0] mprotect[2&PROT_EXEC=0] -- malloc
+ * seccomp control: rt_sigaction -- signals are no longer caught, at the end
+ */
+
+const char *const seccomp_mode_names[SECCOMP_MODES] = { "on", "audit", "off" };
+
+/* Written by the first thread while it is alone, or before it starts those that read it. */
+static struct seccomp_plan plan = { .mode = SECCOMP_OFF };
+
+unsigned int seccomp_rights(void)
+{
+	return (plan.opens_files ? RIGHT_FILES : 0) | (plan.serves_api ? RIGHT_API : 0) |
+	       (plan.makes_sockets ? RIGHT_SOCKETS : 0);
+}
+
+int seccomp_check(struct err *e)
+{
+	uint32_t action = SECCOMP_RET_TRAP;
+
+	if (!syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action))
+		return 0;
+	return err_set(e, -ENOTSUP,
+		"this kernel has no filters of system calls: %s (it wants CONFIG_SECCOMP_FILTER; "
+		"--seccomp off runs without)",
+		strerror(errno));
+}
+
+/* Rules that speak of this process have a number in its place, which no build can know. */
+static struct sock_filter *copy_for_process(struct filter f)
+{
+	struct sock_filter *code = malloc(f.len * sizeof(*code));
+	unsigned short i;
+
+	if (!code)
+		return NULL;
+	memcpy(code, f.code, f.len * sizeof(*code));
+	for (i = 0; i < f.len; i++)
+		if (code[i].code == (BPF_JMP | BPF_JEQ | BPF_K) && code[i].k == OWN_PID)
+			code[i].k = (uint32_t)getpid();
+	return code;
+}
+
+static int install(struct sock_filter *code, unsigned short len)
+{
+	struct sock_fprog prog = { .len = len, .filter = code };
+	int r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) ? -errno : 0;
+
+	free(code);
+	return r;
+}
+
+static int enter(enum thread_role role)
+{
+	struct filter f = seccomp_filter(role, seccomp_rights());
+	struct sock_filter *code = copy_for_process(f);
+
+	seccomp_report_as(role);
+	if (!code)
+		return -ENOMEM;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
+		free(code);
+		return -errno;
+	}
+	if (plan.mode == SECCOMP_AUDIT)
+		return seccomp_watch_enter(role, code, f.len);
+	return install(code, f.len);
+}
+
+int seccomp_prepare(const struct seccomp_plan *p, struct err *e)
+{
+	bool is_first = plan.mode == SECCOMP_OFF;
+	int r = 0;
+
+	if (p->mode == SECCOMP_OFF) {
+		plan = *p;
+		return 0;
+	}
+	if (is_first)
+		r = seccomp_check(e);
+	if (!r && is_first)
+		r = p->mode == SECCOMP_AUDIT ? seccomp_watch_start(e) : seccomp_report_init(e);
+	if (r)
+		return r;
+	plan = *p;
+	return 0;
+}
+
+void seccomp_enter(enum thread_role role)
+{
+	static const char text[] = "nacre: a thread's system calls cannot be filtered "
+				   "(--seccomp off runs without)\n";
+
+	if (plan.mode == SECCOMP_OFF || role == THREAD_WATCH || !enter(role))
+		return;
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(3);
+	_exit(3);
+}
+
+int seccomp_seal(struct err *e)
+{
+	int r = plan.mode == SECCOMP_OFF ? 0 : enter(THREAD_CONTROL);
+
+	return r ? err_set(e, r,
+			   "filter the system calls of the control thread: %s (--seccomp off runs "
+			   "without)",
+			   strerror(-r))
+		 : 0;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Trial runs: what the filters would refuse is told, once for each call of a role, and goes on.
+ *
+ * The kernel can ask a descriptor what shall become of a call (seccomp_unotify(2), Linux 5.5). Each
+ * thread's filter has such a descriptor, and one thread without filter reads them all and says: go on.
+ * It must take no lock and no memory: who is asked about may hold any lock at that moment. So it
+ * writes to standard error itself, and looks for new descriptors now and then instead of being woken,
+ * which would be a system call of a thread that has entered its filter already.
+ *
+ * Built with RECORD=1, calls that are allowed are asked about too, and the rules that were used are
+ * written to the file that NACRE_SECCOMP_RECORD names: tests/e2e/seccomp-rules finds those that
+ * nobody needs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vmm/sandbox/seccomp_impl.h"
+
+#define THREADS_MAX 1024
+#define LOOK_MS	    5
+#define SEEN_MAX    256
+/* Linux 5.19; headers may lack it. Without it a signal makes the call begin anew: no harm. */
+#define WAIT_KILLABLE (1UL << 5)
+
+#ifdef NACRE_RECORD
+#define RECORD 1
+#else
+#define RECORD 0
+#endif
+
+struct watched {
+	int fd; /* -1: it has the descriptor of the thread that started it */
+	pid_t tid;
+	enum thread_role role;
+	char name[16];
+	atomic_bool ready;
+};
+
+struct seen {
+	enum thread_role role;
+	int nr;
+	unsigned long request;
+};
+
+static struct watched watched[THREADS_MAX];
+static atomic_uint watched_count;
+static atomic_bool control_entered;
+/* Of the watching thread alone. */
+static struct pollfd polled[THREADS_MAX];
+static struct seen seen[SEEN_MAX];
+static unsigned int seen_count;
+static int record_fd = -1;
+
+static const struct watched *find(pid_t tid, const struct watched *owner)
+{
+	unsigned int i = atomic_load(&watched_count);
+
+	/* The newest first: numbers of threads come again. */
+	while (i-- > 0)
+		if (atomic_load(&watched[i].ready) && watched[i].tid == tid)
+			return &watched[i];
+	return owner;
+}
+
+static bool is_new(const struct watched *w, const struct seccomp_data *d)
+{
+	struct seen s = { w->role, d->nr, d->nr == SYS_ioctl ? (unsigned long)d->args[1] : 0 };
+	unsigned int i;
+
+	for (i = 0; i < seen_count; i++)
+		if (seen[i].role == s.role && seen[i].nr == s.nr && seen[i].request == s.request)
+			return false;
+	if (seen_count < SEEN_MAX)
+		seen[seen_count++] = s;
+	return true;
+}
+
+static void tell(const struct watched *w, const struct seccomp_data *d)
+{
+	struct line l = { .n = 0 };
+	unsigned long args[6];
+	unsigned int i;
+
+	if (!is_new(w, d))
+		return;
+	for (i = 0; i < 6; i++)
+		args[i] = (unsigned long)d->args[i];
+	line_put(&l, "nacre: audit: thread ");
+	line_put(&l, w->name);
+	line_put(&l, " (role ");
+	line_put(&l, seccomp_role_names[w->role]);
+	line_put(&l, ") would be refused the system call ");
+	line_put_call(&l, d->nr, args);
+	line_put(&l, "\n");
+	line_write(&l, record_fd >= 0 ? record_fd : STDERR_FILENO);
+}
+
+#if RECORD
+static bool used[4096];
+
+static bool is_match(const struct rule *r, const struct watched *w, const struct seccomp_data *d)
+{
+	unsigned int i;
+
+	if (r->role != w->role || r->nr != d->nr || (r->rights & ~seccomp_rights()))
+		return false;
+	for (i = 0; i < RULE_CONDS; i++)
+		if (r->conds[i].mask &&
+			(d->args[r->conds[i].arg] & r->conds[i].mask) !=
+				(r->conds[i].value == OWN_PID ? (unsigned long)getpid()
+							      : r->conds[i].value))
+			return false;
+	return true;
+}
+
+/* Whether a rule allows it, or is there for it; *error is what it shall answer. */
+static bool record(const struct watched *w, const struct seccomp_data *d, int *error)
+{
+	bool found = false;
+	unsigned int i;
+
+	for (i = 0; seccomp_rules[i].text; i++) {
+		struct line l = { .n = 0 };
+
+		if (!is_match(&seccomp_rules[i], w, d))
+			continue;
+		found = true;
+		*error = -seccomp_rules[i].error;
+		if (used[i])
+			continue;
+		used[i] = true;
+		line_put(&l, seccomp_rules[i].text);
+		line_put(&l, "\n");
+		line_write(&l, record_fd);
+	}
+	return found;
+}
+#else
+static bool record(const struct watched *w, const struct seccomp_data *d, int *error)
+{
+	(void)w;
+	(void)d;
+	(void)error;
+	return false;
+}
+#endif
+
+static void answer(const struct watched *owner)
+{
+	struct seccomp_notif ask = { 0 };
+	struct seccomp_notif_resp say = { 0 };
+	const struct watched *w;
+	bool known;
+
+	/* ENOENT: it was interrupted or killed meanwhile. */
+	if (ioctl(owner->fd, SECCOMP_IOCTL_NOTIF_RECV, &ask))
+		return;
+	w = find((pid_t)ask.pid, owner);
+	known = record(w, &ask.data, &say.error);
+	say.id = ask.id;
+	say.flags = say.error ? 0 : (uint32_t)SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+	if (ioctl(owner->fd, SECCOMP_IOCTL_NOTIF_SEND, &say))
+		return;
+	if (!known)
+		tell(w, &ask.data);
+}
+
+static void *watch(void *arg)
+{
+	unsigned int i, n;
+
+	(void)arg;
+	for (;;) {
+		n = atomic_load(&watched_count);
+		for (i = 0; i < n; i++) {
+			bool gone = polled[i].revents & (POLLHUP | POLLERR | POLLNVAL);
+
+			if (polled[i].revents & POLLIN)
+				answer(&watched[i]);
+			polled[i].events = POLLIN;
+			polled[i].revents = 0;
+			/* Nobody has that filter any more: leave it out. */
+			if (gone || !atomic_load(&watched[i].ready))
+				polled[i].fd = -1;
+			else if (polled[i].fd != -2)
+				polled[i].fd = watched[i].fd;
+			if (gone)
+				polled[i].fd = -2;
+		}
+		poll(polled, n, LOOK_MS);
+	}
+	return NULL;
+}
+
+int seccomp_watch_start(struct err *e)
+{
+	uint32_t action = SECCOMP_RET_USER_NOTIF;
+	pthread_t thread;
+	int r;
+
+	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action))
+		return err_set(e, -ENOTSUP,
+			"this kernel cannot tell of refused calls (Linux 5.5 can): take --seccomp "
+			"on or off");
+	if (RECORD && getenv("NACRE_SECCOMP_RECORD")) {
+		record_fd = open(getenv("NACRE_SECCOMP_RECORD"),
+			O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+		if (record_fd < 0)
+			return err_sys(e, "open $NACRE_SECCOMP_RECORD");
+	}
+	r = thread_start(&thread, THREAD_WATCH, "nacre-watch", watch, NULL, e);
+	if (!r)
+		pthread_detach(thread);
+	return r;
+}
+
+static int install(struct sock_filter *code, unsigned short len)
+{
+	struct sock_fprog prog = { .len = len, .filter = code };
+	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | WAIT_KILLABLE, &prog);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+	return fd < 0 ? -errno : (int)fd;
+}
+
+/* Asked about: what the filter traps, and when recording all that it does not kill for. */
+static void make_ask(struct sock_filter *code, unsigned short len)
+{
+	unsigned short i;
+
+	for (i = 0; i < len; i++) {
+		uint32_t action = code[i].k & (uint32_t)SECCOMP_RET_ACTION_FULL;
+
+		if (code[i].code != (BPF_RET | BPF_K))
+			continue;
+		if (action == SECCOMP_RET_TRAP ||
+			(RECORD && record_fd >= 0 &&
+				(action == SECCOMP_RET_ALLOW || action == SECCOMP_RET_ERRNO)))
+			code[i].k = SECCOMP_RET_USER_NOTIF;
+	}
+}
+
+int seccomp_watch_enter(enum thread_role role, struct sock_filter *code, unsigned short len)
+{
+	unsigned int i = atomic_fetch_add(&watched_count, 1);
+	struct watched *w = &watched[i];
+
+	if (i >= THREADS_MAX) {
+		free(code);
+		return -ENOMEM;
+	}
+	make_ask(code, len);
+	w->tid = (pid_t)syscall(SYS_gettid);
+	w->role = role;
+	memcpy(w->name, thread_name(), sizeof(w->name));
+	w->fd = install(code, len);
+	/* `code` stays: giving it back could be a system call, and nobody is there to answer yet. */
+	if (w->fd < 0 && !(w->fd == -EBUSY && atomic_load(&control_entered)))
+		return w->fd;
+	if (w->fd < 0)
+		w->fd = -1; /* has what it was started with, which is control's */
+	if (role == THREAD_CONTROL)
+		atomic_store(&control_entered, true);
+	atomic_store(&w->ready, true);
+	return 0;
+}
