@@ -151,6 +151,7 @@ int kvm_set_private(int vm, uint64_t gpa, uint64_t size, bool private, struct er
 	return 0;
 }
 
+/* seccomp control: ioctl:ABI_MTE_COPY_TAGS -- tags of a guest on arm64 */
 int64_t kvm_copy_tags(int vm, uint64_t gpa, uint64_t len, void *tags, bool to_guest, struct err *e)
 {
 	struct abi_copy_tags want = {

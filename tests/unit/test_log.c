@@ -21,6 +21,7 @@
 #include "vmm/util/log.h"
 #include "vmm/util/log_line.h"
 #include "vmm/util/log_sink.h"
+#include "vmm/util/thread.h"
 
 static char dir[] = "/tmp/nacre-log-XXXXXX";
 static char path[64];
@@ -54,16 +55,32 @@ static struct blob content(void)
 
 static const struct timespec noon = { .tv_sec = 1795262400, .tv_nsec = 12345 };
 
-static void looks(const struct log_look *look, const char *text, const char *expected)
+static struct {
+	const struct log_look *look;
+	const char *text;
+	char line[LOG_LINE_MAX + 1];
+} formatted;
+
+static void *format(void *arg)
 {
 	struct log_origin from = { "vmm/vm.c", 12 };
-	char line[LOG_LINE_MAX + 1];
-	size_t len;
 
-	pthread_setname_np(pthread_self(), "vcpu3");
-	len = log_format_line(line, look, &noon, &from, LOG_WARN, text);
-	line[len] = '\0';
-	ck_assert_str_eq(line, expected);
+	(void)arg;
+	formatted.line[log_format_line(
+		formatted.line, formatted.look, &noon, &from, LOG_WARN, formatted.text)] = '\0';
+	return NULL;
+}
+
+static void looks(const struct log_look *look, const char *text, const char *expected)
+{
+	struct err e = { "" };
+	pthread_t thread;
+
+	formatted.look = look;
+	formatted.text = text;
+	ck_assert_msg(!thread_start(&thread, THREAD_VCPU, "vcpu3", format, NULL, &e), "%s", e.msg);
+	pthread_join(thread, NULL);
+	ck_assert_str_eq(formatted.line, expected);
 }
 
 START_TEST(text_on_standard_error)
