@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * api NACRE GUEST DISK PAIRS MS RATE - what a busy API costs a guest that does I/O
+ * api NACRE GUEST DISK PAIRS MS RATE [apart] - what a busy API costs a guest that does I/O
  *
  * Starts GUEST (tests/guest/bench_disk.c) by requests, and lets it read DISK. Then windows of MS
  * milliseconds in pairs, one in which nobody says anything and one with RATE requests a second on one
  * connection; which comes first takes turns, so that whatever else the machine does meets both alike.
- * Prints one line:
+ * With "apart" the guest and its devices have the first processor, requests and who sends them the
+ * second: what is left then is what the two have in common. Prints one line:
  *
  *   reads QUIET BUSY ratio PERMILLE io NS NS vcpu NS NS control NS client NS sent N right N
  *
@@ -17,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
@@ -30,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READS	  64u /* for a dot */
+#define READS	  16u /* for a dot */
 #define PAIRS_MAX 100
 
 extern char **environ;
@@ -157,11 +159,12 @@ static void describe(int fd, const char *guest, const char *disk)
 
 /* ---- samples ---- */
 
-/* Of all threads whose name begins so: the first number of schedstat is time that they ran. */
-static uint64_t thread_ns(const char *name)
+typedef void (*thread_fn)(pid_t tid, uint64_t *sum);
+
+/* For each of the machine's threads of that name. */
+static void each_thread(const char *name, thread_fn fn, uint64_t *sum)
 {
 	char file[300], comm[32];
-	unsigned long long ns, sum = 0;
 	struct dirent *d;
 	DIR *tasks;
 
@@ -177,18 +180,56 @@ static uint64_t thread_ns(const char *name)
 		comm[fread(comm, 1, sizeof(comm) - 1, f)] = '\0';
 		fclose(f);
 		comm[strcspn(comm, "\n")] = '\0';
-		if (strcmp(comm, name) != 0)
-			continue;
-		snprintf(file, sizeof(file), "/proc/%d/task/%s/schedstat", (int)pid, d->d_name);
-		f = fopen(file, "r");
-		if (f && fscanf(f, "%llu", &ns) == 1)
-			sum += ns;
-		if (f)
-			fclose(f);
+		if (!strcmp(comm, name))
+			fn(atoi(d->d_name), sum);
 	}
 	if (tasks)
 		closedir(tasks);
+}
+
+/* The first number of schedstat is time that it ran. */
+static void add_ns(pid_t tid, uint64_t *sum)
+{
+	char file[64];
+	unsigned long long ns;
+	FILE *f;
+
+	snprintf(file, sizeof(file), "/proc/%d/task/%d/schedstat", (int)pid, (int)tid);
+	f = fopen(file, "r");
+	if (f && fscanf(f, "%llu", &ns) == 1)
+		*sum += ns;
+	if (f)
+		fclose(f);
+}
+
+static uint64_t thread_ns(const char *name)
+{
+	uint64_t sum = 0;
+
+	each_thread(name, add_ns, &sum);
 	return sum;
+}
+
+/* On the processor of that number. */
+static void place(pid_t tid, uint64_t *cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(*cpu, &set);
+	if (sched_setaffinity(tid, sizeof(set), &set))
+		die("sched_setaffinity");
+}
+
+static void place_apart(void)
+{
+	uint64_t guests = 0, ours = 1;
+
+	each_thread("vcpu0", place, &guests);
+	each_thread("nacre-io", place, &guests);
+	each_thread("nacre", place, &ours);
+	each_thread("nacre-console", place, &ours);
+	place(0, &ours);
 }
 
 static uint64_t count_reads(void)
@@ -299,8 +340,8 @@ int main(int argc, char **argv)
 	uint64_t ns;
 	int fd;
 
-	if (argc != 7) {
-		fprintf(stderr, "usage: api NACRE GUEST DISK PAIRS MS RATE\n");
+	if (argc != 7 && (argc != 8 || strcmp(argv[7], "apart") != 0)) {
+		fprintf(stderr, "usage: api NACRE GUEST DISK PAIRS MS RATE [apart]\n");
 		return 2;
 	}
 	pairs = strtoul(argv[4], NULL, 10);
@@ -311,6 +352,8 @@ int main(int argc, char **argv)
 	start(argv[1]);
 	fd = dial();
 	describe(fd, argv[2], argv[3]);
+	if (argc == 8)
+		place_apart();
 	/* Caches are warm, and the guest is where it stays. */
 	watch(fd, ns, rate, &busy[0]);
 	sent = right = 0;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Reads its disk for ever, 4 KiB at a time and one after the other, and prints a dot for each 64 that
+ * Reads its disk for ever, 4 KiB at a time and one after the other, and prints a dot for each 16 that
  * came: who counts the dots knows how fast it is (tests/bench/api.c). No claim of its own.
  */
 #include "virtio.h"
 
 #define BLOCK 8u /* sectors of a read */
-#define READS 64u
+#define READS 16u
 
 static struct virtio slots[VIRTIO_SLOTS];
 
