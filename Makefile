@@ -56,7 +56,7 @@ override CFLAGS  += -std=gnu11 -pthread -fno-common -fstack-protector-strong $(W
 override LDFLAGS += -pthread -Wl,-z,relro,-z,now,-z,noexecstack $(if $(STATIC),-static)
 # evhttp is a client too, and glibc warns of the look-ups of names that a server never makes.
 override LDFLAGS += $(if $(STATIC),-Wl$(comma)--no-warnings)
-LIBS     := -levent_extra -levent_core -levent_pthreads -ljansson -lfdt -lz -lzstd -luring -laio -lnettle
+LIBS     := -levent_extra -levent_core -levent_pthreads -ljansson -lfdt -lz -lzstd -luring -laio -lnettle -lcap
 ifeq ($(SAN),address)
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else ifeq ($(SAN),thread)
@@ -82,7 +82,7 @@ compile  = $(Q)$1 $(if $(W),-Werror) $(if $(MAKE_TERMERR),-fdiagnostics-color) 2
 
 # vmm/kvm_x86.c and kvm_arm64.c are chosen by architecture; everything else in vmm/ is common.
 VMM_SRC  := $(filter-out vmm/kvm_x86.c vmm/kvm_arm64.c,$(wildcard vmm/*.c)) vmm/kvm_$(ADIR).c \
-            $(wildcard vmm/api/*.c vmm/util/*.c mem/*.c devices/*.c arch/*.c arch/$(ADIR)/*.c)
+            $(wildcard vmm/api/*.c vmm/util/*.c vmm/sandbox/*.c mem/*.c devices/*.c arch/*.c arch/$(ADIR)/*.c)
 VMM_OBJ  := $(VMM_SRC:%.c=$(BUILD)/%.o) $(BUILD)/arch/loader_blob.o $(BUILD)/vmm/api/openapi_blob.o
 NACRE    := $(BUILD)/nacre
 
@@ -157,7 +157,7 @@ include tests/bench/bench.mk
 include tests/attack/attack.mk
 
 # Pure parts of both architectures are tested on every host; test_*_boot.c include boot.c and layout.c.
-UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
+UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c vmm/sandbox/*.c mem/*.c devices/*.c) \
             arch/gunzip.c arch/unzstd.c arch/platform.c arch/arm64/fdt.c arch/arm64/image.c arch/arm64/smccc.c arch/arm64/rsi.c \
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \

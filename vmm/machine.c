@@ -13,6 +13,7 @@
 #include "vmm/memlock.h"
 #include "vmm/metrics.h"
 #include "vmm/protect.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
 #include "vmm/util/fd.h"
@@ -261,15 +262,22 @@ static int catch_signals(struct machine *m, struct err *e)
 	return r ? r : loop_add_signal(m->control, SIGCONT, on_resumed, m, &m->resumed, e);
 }
 
-/* pKVM pins the staging area too, and only the boot files tell how large that is. */
-static int allow_staging(const struct machine *m, struct err *e)
+/* pKVM pins the staging area too, and only the boot files tell how large that is. 0 in other modes. */
+static uint64_t pinned_bytes(const struct machine *m)
 {
 	const struct vm *vm = m->vm;
 	const struct mem_region *staging = mem_find(vm->mem, vm->layout.staging, 1);
 
-	if (vm->config.protection != PROTECTION_PKVM || !staging)
+	if (vm->config.protection != PROTECTION_PKVM)
 		return 0;
-	return memlock_allow(vm->config.ram_bytes + staging->size, e);
+	return vm->config.ram_bytes + (staging ? staging->size : 0);
+}
+
+static int allow_staging(const struct machine *m, struct err *e)
+{
+	uint64_t bytes = pinned_bytes(m);
+
+	return bytes > m->vm->config.ram_bytes ? memlock_allow(bytes, e) : 0;
 }
 
 /* Programs of the user's own have no device tree to read of it, and share what they like. */
@@ -432,20 +440,38 @@ static void tell_measurement(const struct machine *m)
 	log_raw(line, (size_t)n);
 }
 
+static int raise_walls(const struct machine *m, struct err *e)
+{
+	uint64_t pinned = pinned_bytes(m);
+	const struct sandbox_plan plan = {
+		.is_protected = m->vm->config.protection != PROTECTION_NONE,
+		.keeps_ipc_lock = pinned && memlock_falls_short(pinned),
+	};
+
+	return sandbox_raise(&plan, e);
+}
+
 int machine_start(struct machine *m, struct err *e)
 {
-	int r = loop_start_thread(m->console, THREAD_CONSOLE, "nacre-console", e);
+	int r = raise_walls(m, e);
 
+	if (!r)
+		r = loop_start_thread(m->console, THREAD_CONSOLE, "nacre-console", e);
 	if (!r && m->io)
 		r = loop_start_thread(m->io, THREAD_IO, "nacre-io", e);
 	if (!r)
 		tell_measurement(m);
+	/* The vCPUs' threads are there before the last wall, and run nothing before it stands. */
+	vm_pause(m->vm);
 	if (!r)
 		r = vm_start(m->vm, &m->entry, e);
-	if (r) {
+	if (!r)
+		r = sandbox_seal(e);
+	if (r)
 		vm_end(m->vm, VM_FAILED, "%s", "not started");
+	vm_resume(m->vm);
+	if (r)
 		vm_join(m->vm);
-	}
 	return r;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "vmm/machine.h"
 #include "vmm/measure_print.h"
 #include "vmm/nofile.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/util/log.h"
 #include "vmm/util/text.h"
 
@@ -63,6 +65,7 @@ static int prepare(const struct config *config, const char *id, struct err *e)
 
 	signal(SIGPIPE, SIG_IGN);
 	nofile_raise();
+	sandbox_begin();
 	/* Ignored, as some launchers leave it, children would end without being waited for. */
 	signal(SIGCHLD, SIG_DFL);
 	return log_setup(&log, e);
@@ -127,6 +130,8 @@ static void fill_standard_fds(void)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
+	/* What else we were given is for nobody that we start. */
+	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
 /* An answer that nobody got is none, whatever the status would have been. */

@@ -2,7 +2,6 @@
 #include "vmm/memlock.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -60,12 +59,24 @@ int memlock_allow(uint64_t guest_bytes, struct err *e)
 		return r;
 	if (getrlimit(RLIMIT_MEMLOCK, &lim))
 		return err_sys(e, "getrlimit RLIMIT_MEMLOCK");
-	/* With a hard limit below that, memlock_check has found us exempt. */
-	if (lim.rlim_cur >= needed(guest_bytes) || lim.rlim_max < needed(guest_bytes))
+	if (lim.rlim_cur >= needed(guest_bytes))
 		return 0;
 	lim.rlim_cur = needed(guest_bytes);
+	if (lim.rlim_max < needed(guest_bytes)) {
+		/* We are exempt, says memlock_check. Better yet is a limit that lasts without that. */
+		lim.rlim_max = needed(guest_bytes);
+		setrlimit(RLIMIT_MEMLOCK, &lim);
+		return 0;
+	}
 	if (setrlimit(RLIMIT_MEMLOCK, &lim))
 		return err_sys(e, "raise RLIMIT_MEMLOCK to %llu MiB",
 			(unsigned long long)(lim.rlim_cur >> 20));
 	return 0;
+}
+
+bool memlock_falls_short(uint64_t guest_bytes)
+{
+	struct rlimit lim;
+
+	return getrlimit(RLIMIT_MEMLOCK, &lim) || lim.rlim_cur < needed(guest_bytes);
 }

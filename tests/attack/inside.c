@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -255,6 +256,7 @@ static void open_to_dump(void)
 		if (r->private.hva)
 			madvise(r->private.hva, r->size, MADV_DODUMP);
 	}
+	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	fd = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, "0x1ff", 5) != 5 || setrlimit(RLIMIT_CORE, &any))
 		dprintf(facts, "dump broken 1 0 0 %s\n", strerrorname_np(errno));

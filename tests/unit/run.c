@@ -48,6 +48,7 @@ static const struct {
 	{ "ratelimit", ratelimit_suite },
 	{ "resource", resource_suite },
 	{ "rsi", rsi_suite },
+	{ "sandbox", sandbox_suite },
 	{ "serial", serial_suite },
 	{ "stats", stats_suite },
 	{ "tty", tty_suite },

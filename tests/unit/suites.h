@@ -37,6 +37,7 @@ Suite *protect_suite(void);
 Suite *ratelimit_suite(void);
 Suite *resource_suite(void);
 Suite *rsi_suite(void);
+Suite *sandbox_suite(void);
 Suite *serial_suite(void);
 Suite *stats_suite(void);
 Suite *tty_suite(void);

@@ -28,7 +28,7 @@ static int fake_mlock2(const void *at, size_t size, unsigned int flags);
 
 static struct {
 	struct rlimit lim;
-	bool real, capable, refuses;
+	bool real, capable, refuses, may_raise;
 	unsigned int raised;
 } host;
 
@@ -44,8 +44,7 @@ static int fake_getrlimit(int what, struct rlimit *out)
 static int fake_setrlimit(int what, const struct rlimit *in)
 {
 	ck_assert_int_eq(what, RLIMIT_MEMLOCK);
-	ck_assert_uint_eq(in->rlim_max, host.lim.rlim_max);
-	if (host.refuses) {
+	if (host.refuses || (in->rlim_max > host.lim.rlim_max && !host.may_raise)) {
 		errno = EPERM;
 		return -1;
 	}
@@ -126,6 +125,21 @@ START_TEST(who_may_lock_more_is_exempt)
 	ck_assert_int_eq(memlock_check(GIB(1), &e), want);
 	ck_assert_int_eq(memlock_allow(GIB(1), &e), want);
 	ck_assert_uint_eq(host.raised, 0);
+	ck_assert(memlock_falls_short(GIB(1)));
+}
+END_TEST
+
+/* Without the capability, which is about to go, nothing else would last. */
+START_TEST(who_may_raises_the_hard_limit)
+{
+	struct err e = { "" };
+
+	host.capable = host.may_raise = true;
+	ck_assert_int_eq(memlock_allow(GIB(1), &e), 0);
+	ck_assert_uint_eq(host.lim.rlim_cur, GIB(1) + MIB(64));
+	ck_assert_uint_eq(host.lim.rlim_max, GIB(1) + MIB(64));
+	ck_assert(!memlock_falls_short(GIB(1)));
+	ck_assert(memlock_falls_short(GIB(1) + 1));
 }
 END_TEST
 
@@ -185,6 +199,7 @@ Suite *memlock_suite(void)
 	tcase_add_test(t, checking_changes_nothing);
 	tcase_add_test(t, unlimited_is_enough);
 	tcase_add_loop_test(t, who_may_lock_more_is_exempt, 0, 2);
+	tcase_add_test(t, who_may_raises_the_hard_limit);
 	tcase_add_test(t, refusal_to_raise_is_told);
 	tcase_add_loop_test(t, real_root_is_bound_without_the_capability, 0, 2);
 	suite_add_tcase(s, t);

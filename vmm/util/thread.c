@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 struct start {
 	enum thread_role role;
 	void (*enter)(enum thread_role role);
 	void *(*fn)(void *);
 	void *arg;
+	char name[16];
 };
 
 static void (*on_enter)(enum thread_role role);
@@ -26,6 +28,8 @@ static void *thread_main(void *arg)
 	struct start s = *(struct start *)arg;
 
 	free(arg);
+	/* By itself: of another thread it is written to a file in /proc, which may be out of reach. */
+	prctl(PR_SET_NAME, s.name);
 	if (s.enter)
 		s.enter(s.role);
 	return s.fn(s.arg);
@@ -49,11 +53,11 @@ int thread_start(pthread_t *out, enum thread_role role, const char *name, void *
 	struct start *s = malloc(sizeof(*s));
 	pthread_t thread;
 	sigset_t old;
-	char cut[16];
 	int r = ENOMEM;
 
 	if (s) {
-		*s = (struct start){ role, on_enter, fn, arg };
+		*s = (struct start){ role, on_enter, fn, arg, "" };
+		snprintf(s->name, sizeof(s->name), "%s", name);
 		/* The new thread inherits the mask. */
 		block_signals(&old);
 		r = pthread_create(&thread, NULL, thread_main, s);
@@ -63,8 +67,6 @@ int thread_start(pthread_t *out, enum thread_role role, const char *name, void *
 		free(s);
 		return err_set(e, -r, "start thread %s: %s", name, strerror(r));
 	}
-	snprintf(cut, sizeof(cut), "%s", name);
-	pthread_setname_np(thread, cut);
 	*out = thread;
 	return 0;
 }

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The walls, each raised in a child, since there is no way back. As root there is more to lose. */
+#include <check.h>
+#include <errno.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/suites.h"
+#include "vmm/sandbox/caps.h"
+#include "vmm/sandbox/sandbox.h"
+#include "vmm/util/thread.h"
+
+/* ---- what is left ---- */
+
+/* The calling thread's line of that name, a number in hexadecimal. */
+static unsigned long long status_of(const char *name)
+{
+	FILE *f = fopen("/proc/thread-self/status", "re");
+	unsigned long long value = ~0ull;
+	size_t len = strlen(name);
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, len) && line[len] == ':')
+			sscanf(line + len + 1, "%llx", &value);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+/* Of the calling thread: no capability but those, and no way to more. */
+static bool has_only(unsigned long long caps)
+{
+	return status_of("CapEff") == caps && status_of("CapPrm") == caps &&
+	       status_of("CapInh") == 0 && status_of("CapAmb") == 0 && status_of("NoNewPrivs") == 1;
+}
+
+/* Those that may drop it have no bounding set afterwards. */
+static bool is_bounded(bool could)
+{
+	return !could || status_of("CapBnd") == 0;
+}
+
+static bool has(cap_value_t cap)
+{
+	return status_of("CapEff") >> cap & 1;
+}
+
+/* In a child, whose status says which check failed. */
+static void in_child(int (*fn)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(fn());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status 0x%x", status);
+}
+
+/* ---- capabilities ---- */
+
+static int drop_all(void)
+{
+	bool could = has(CAP_SETPCAP);
+	struct err e;
+
+	if (caps_drop(false, &e))
+		return 1;
+	if (!has_only(0))
+		return 2;
+	/* Again, by one who has none. */
+	return is_bounded(could) ? (caps_drop(false, &e) ? 4 : 0) : 3;
+}
+
+START_TEST(no_capability_is_left)
+{
+	in_child(drop_all);
+}
+END_TEST
+
+static int drop_but_one(void)
+{
+	unsigned long long one = has(CAP_IPC_LOCK) ? 1ull << CAP_IPC_LOCK : 0;
+	bool could = has(CAP_SETPCAP);
+	struct err e;
+
+	if (caps_drop(true, &e) || !has_only(one) || !is_bounded(could))
+		return 1;
+	/* It stays when asked for again, and goes with the rest. */
+	if (caps_drop(true, &e) || !has_only(one))
+		return 2;
+	return caps_drop(false, &e) || !has_only(0);
+}
+
+START_TEST(the_one_that_pins_memory_may_stay)
+{
+	in_child(drop_but_one);
+}
+END_TEST
+
+/* ---- threads ---- */
+
+struct probe {
+	sem_t go;
+	pthread_t thread;
+	bool bare, locks;
+};
+
+static void *look(void *arg)
+{
+	struct probe *p = arg;
+
+	p->locks = has(CAP_IPC_LOCK);
+	sem_wait(&p->go);
+	p->bare = has_only(0);
+	return NULL;
+}
+
+static int start(struct probe *p, enum thread_role role)
+{
+	struct err e;
+
+	sem_init(&p->go, 0, 0);
+	return thread_start(&p->thread, role, "probe", look, p, &e);
+}
+
+static bool ends_bare(struct probe *p)
+{
+	sem_post(&p->go);
+	pthread_join(p->thread, NULL);
+	return p->bare;
+}
+
+/* One that was started before the walls rose, and one that came later. */
+static int threads(void)
+{
+	const struct sandbox_plan plan = { .is_protected = false };
+	struct probe early, late;
+	struct err e;
+
+	sandbox_begin();
+	if (start(&early, THREAD_LOG) || sandbox_is_raised())
+		return 1;
+	if (sandbox_raise(&plan, &e) || !sandbox_is_raised() || !has_only(0))
+		return 2;
+	if (start(&late, THREAD_IO) || sandbox_seal(&e))
+		return 3;
+	return !ends_bare(&early) || !ends_bare(&late);
+}
+
+START_TEST(every_thread_is_behind_the_walls)
+{
+	in_child(threads);
+}
+END_TEST
+
+static int locking_threads(void)
+{
+	const struct sandbox_plan plan = { .keeps_ipc_lock = true };
+	bool locks = has(CAP_IPC_LOCK);
+	struct probe vcpu, io;
+	struct err e;
+
+	sandbox_begin();
+	if (sandbox_raise(&plan, &e) || start(&vcpu, THREAD_VCPU) || start(&io, THREAD_IO))
+		return 1;
+	if (has(CAP_IPC_LOCK) != locks || sandbox_seal(&e) || !has_only(0))
+		return 2;
+	if (!ends_bare(&io) || io.locks)
+		return 3;
+	return ends_bare(&vcpu) == locks || vcpu.locks != locks;
+}
+
+START_TEST(only_vcpus_may_go_on_pinning_memory)
+{
+	in_child(locking_threads);
+}
+END_TEST
+
+/* ---- the process ---- */
+
+static int hidden(void)
+{
+	const struct sandbox_plan plan = { .is_protected = true };
+	struct rlimit core;
+	struct err e;
+
+	sandbox_begin();
+	if (sandbox_raise(&plan, &e) || sandbox_seal(&e))
+		return 1;
+	if (prctl(PR_GET_DUMPABLE) || getrlimit(RLIMIT_CORE, &core) || core.rlim_max)
+		return 2;
+	return 0;
+}
+
+START_TEST(protected_guests_leave_no_core)
+{
+	in_child(hidden);
+}
+END_TEST
+
+static int shown(void)
+{
+	const struct sandbox_plan plan = { .is_protected = false };
+	struct rlimit before, after;
+	struct err e;
+
+	sandbox_begin();
+	if (getrlimit(RLIMIT_CORE, &before) || sandbox_raise(&plan, &e) || sandbox_seal(&e))
+		return 1;
+	if (prctl(PR_GET_DUMPABLE) != 1 || getrlimit(RLIMIT_CORE, &after))
+		return 2;
+	return after.rlim_max != before.rlim_max || after.rlim_cur != before.rlim_cur;
+}
+
+START_TEST(others_may_be_debugged)
+{
+	in_child(shown);
+}
+END_TEST
+
+static int not_begun(void)
+{
+	const struct sandbox_plan plan = { .is_protected = true };
+	unsigned long long before = status_of("CapPrm");
+	struct err e;
+
+	if (sandbox_raise(&plan, &e) || sandbox_seal(&e) || sandbox_is_raised())
+		return 1;
+	return status_of("CapPrm") != before || prctl(PR_GET_DUMPABLE) != 1;
+}
+
+START_TEST(walls_are_for_those_who_begin_them)
+{
+	in_child(not_begun);
+}
+END_TEST
+
+Suite *sandbox_suite(void)
+{
+	Suite *s = suite_create("sandbox");
+	TCase *t = tcase_create("sandbox");
+
+	tcase_add_test(t, no_capability_is_left);
+	tcase_add_test(t, the_one_that_pins_memory_may_stay);
+	tcase_add_test(t, every_thread_is_behind_the_walls);
+	tcase_add_test(t, only_vcpus_may_go_on_pinning_memory);
+	tcase_add_test(t, protected_guests_leave_no_core);
+	tcase_add_test(t, others_may_be_debugged);
+	tcase_add_test(t, walls_are_for_those_who_begin_them);
+	suite_add_tcase(s, t);
+	return s;
+}
