@@ -162,7 +162,7 @@ UNIT_SRC := $(wildcard tests/unit/*.c vmm/util/*.c vmm/sandbox/*.c mem/*.c devic
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \
             $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/vm_convert.c vmm/cli.c vmm/options.c \
-            vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/metrics*.c vmm/ctl*.c) vmm/completion.c $(wildcard vmm/api/resource*.c) \
+            vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/metrics*.c vmm/ctl*.c) vmm/completion.c vmm/inspect.c $(wildcard vmm/api/resource*.c) \
             vmm/api/options.c vmm/api/sock.c vmm/api/server.c vmm/api/openapi.c \
             $(UNIT_EXTRA) \
             arch/boot_plan.c arch/boot.c
@@ -238,6 +238,7 @@ deps-quiet:
 install: $(NACRE) ## install to PREFIX (/usr/local)
 	install -D -m 755 $(NACRE) $(DESTDIR)$(PREFIX)/bin/nacre
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/nacre.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/nacre-dump.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/nacre-api.7 man/nacre-firmware.7 \
 		man/nacre-measure.7
 	install -D -m 644 examples/system/nacre.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nacre

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The results of tests/bench/inside as JSON. Times in microseconds (start-up) and nanoseconds
-# (conversions), memory in KiB, disk reads a second, network
+# (conversions, tags of memory), memory in KiB, disk reads a second, network
 # in megabits a second.
 
 function quoted(s) { gsub(/["\\]/, "\\\\&", s); gsub(/[\t\r]/, " ", s); return "\"" s "\"" }
@@ -39,6 +39,9 @@ $1 == "guestnet" {
 $1 == "disk" {
 	row("disk", place() "\"cache\": " quoted($3) ", \"model\": " $4 ", \"io_uring\": " $5)
 }
+$1 == "tags" {
+	row("tags", place() "\"what\": " quoted($3) ", \"ioctls\": " $4 ", \"ours\": " $5)
+}
 $1 == "note" {
 	where = $2
 	sub(/^note [^ ]* /, "")
@@ -48,6 +51,7 @@ END {
 	printf "{\n  \"startup\": [\n%s\n  ],\n  \"memory\": [\n%s\n  ],\n", rows["startup"], rows["memory"]
 	printf "  \"boot\": [\n%s\n  ],\n  \"guest-disk\": [\n%s\n  ],\n", rows["boot"], rows["guest-disk"]
 	printf "  \"guest-net\": [\n%s\n  ],\n", rows["guest-net"]
+	printf "  \"tags\": [\n%s\n  ],\n", rows["tags"]
 	printf "  \"disk\": [\n%s\n  ],\n", rows["disk"]
 	printf "  \"convert\": [\n%s\n  ],\n  \"notes\": [\n%s\n  ]\n}\n", rows["convert"], rows["notes"]
 }
