@@ -186,6 +186,7 @@ $(BUILD)/tests/api/apitest: $(wildcard tests/api/*.c tests/api/*.h) $(BUILD)/fla
 	@echo "  CC      $@"
 	$(call compile,$(COMPILE) $(LDFLAGS) -o $@ $(filter %.c,$^) $(SYSLIB) -ljansson)
 
+$(BUILD)/tests/e2e/mtecheck: tests/guest/lib/tags.h
 $(BUILD)/tests/e2e/%: tests/e2e/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  CC      $<"

@@ -144,19 +144,21 @@ static int compare(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	static const char *const names[] = { "read", "write", "walk" };
+	static const uint64_t flags[] = { ABI_MTE_FROM_GUEST, 0, ABI_MTE_FROM_GUEST };
 	uint64_t floor_ns[ROUNDS], our_ns[ROUNDS];
-	unsigned int what, i;
+	unsigned int what;
 	struct mte m;
+	size_t i;
 
 	if (argc != 2)
 		return 2;
 	make_vm(&m);
 	for (i = 0; i < sizeof(tags); i++)
-		tags[i] = (uint8_t)(1 + i % 15);
+		tags[i] = (uint8_t)(1 + i % 15U);
 	ours(&m, 1);
 	for (what = 0; what < ARRAY_SIZE(names); what++) {
 		for (i = 0; i < ROUNDS; i++) {
-			floor_ns[i] = bare(what == 1 ? 0 : ABI_MTE_FROM_GUEST);
+			floor_ns[i] = bare(flags[what]);
 			our_ns[i] = ours(&m, what);
 		}
 		qsort(floor_ns, ROUNDS, sizeof(floor_ns[0]), compare);

@@ -19,6 +19,8 @@
 #define machine_virtio		    fake_virtio
 #define machine_get_protection	    fake_get_protection
 #define machine_stats		    fake_stats
+#define machine_memory		    fake_memory
+#define machine_tags		    fake_tags
 #define virtio_set_disk		    fake_disk
 #define virtio_set_net		    fake_net
 #define virtio_set_balloon	    fake_balloon
@@ -34,14 +36,19 @@
 #define server_free		    fake_server_free
 #define server_reply		    fake_reply
 #define server_fault		    fake_fault
+#define server_send_stream	    fake_send_stream
+#define arch_name		    fake_arch_name
 #include "vmm/api/api.c"
 #include "vmm/api/changes.c"
 #define check_id route_check_id
 #include "vmm/api/route.c"
 #undef check_id
 #include "vmm/api/handlers.c"
+#include "vmm/api/memory.c"
 #include "vmm/api/watch.c"
 
+#include "mem/guard.h"
+#include "tests/unit/fake_slots.h"
 #include "tests/unit/suites.h"
 #include "tests/unit/test_api.h"
 
@@ -55,6 +62,10 @@ static struct {
 	struct ratelimit_config limit, rx, tx;
 	uint64_t target;
 	uint32_t interval;
+	struct mem *mem;
+	bool has_tags;
+	struct server_stream stream; /* done: NULL when there is none */
+	bool no_stream;
 	/* The answer. */
 	int status;
 	char text[4096];
@@ -144,6 +155,49 @@ void fake_stats(struct machine *m, struct stats_report *out)
 	(void)m;
 	*out = (struct stats_report){ .ram_bytes = 1000, .shared_now = 7, .shared_peak = 9 };
 	out->convert[1].done = 3;
+}
+
+static uint8_t tags_of_guest[MIB(4) / MTE_GRANULE];
+
+static int64_t fake_copy_tags(
+	void *ctx, gpa_t a, uint64_t len, uint8_t *tags, bool to_guest, struct err *e)
+{
+	uint8_t *own = tags_of_guest + (a.v - GIB(1)) / MTE_GRANULE;
+
+	(void)ctx;
+	(void)e;
+	memcpy(to_guest ? own : tags, to_guest ? tags : own, len / MTE_GRANULE);
+	return (int64_t)len;
+}
+
+const struct mem *fake_memory(const struct machine *m)
+{
+	(void)m;
+	return fake.mem;
+}
+
+const struct mte *fake_tags(const struct machine *m)
+{
+	static const struct mte_ops ops = { .copy = fake_copy_tags };
+	static struct mte mte;
+
+	(void)m;
+	mte = (struct mte){ .mem = fake.mem, .ops = &ops };
+	return fake.has_tags ? &mte : NULL;
+}
+
+int fake_send_stream(struct server_request *rq, const struct server_stream *s, struct err *e)
+{
+	if (fake.no_stream)
+		return err_set(e, -ENOMEM, "no stream");
+	fake_reply(rq, 200, s->type, "stream", 6);
+	fake.stream = *s;
+	return 0;
+}
+
+const char *fake_arch_name(void)
+{
+	return "arm64";
 }
 
 struct virtio_blk *fake_disk(const struct virtio_set *s, uint32_t i)
@@ -280,12 +334,18 @@ static void teardown(void)
 static int ask(const char *method, const char *path, const char *body)
 {
 	struct server_request rq = { .method_name = method, .path = path, .body = body };
+	char bare[64];
 
 	rq.method = !strcmp(method, "GET")     ? HTTP_GET
 		    : !strcmp(method, "PUT")   ? HTTP_PUT
 		    : !strcmp(method, "PATCH") ? HTTP_PATCH
 					       : HTTP_OTHER;
 	rq.body_len = body ? strlen(body) : 0;
+	if (strchr(path, '?')) {
+		snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(path, "?"), path);
+		rq.path = bare;
+		rq.query = strchr(path, '?') + 1;
+	}
 	fake.status = 0;
 	route_request(api, &rq);
 	ck_assert_int_ne(fake.status, 0);
@@ -634,6 +694,221 @@ START_TEST(command_line_is_checked)
 }
 END_TEST
 
+/* ---- memory ---- */
+
+static struct fake_kvm slots;
+static struct slot_table *table;
+
+static void setup_memory(void)
+{
+	struct mem_region_desc d = { MEM_OPEN, "ram", { GIB(1) }, MIB(4) };
+	struct err e = { "" };
+
+	setup();
+	memset(&slots, 0, sizeof(slots));
+	memset(tags_of_guest, 0, sizeof(tags_of_guest));
+	slots.max = 8;
+	ck_assert_int_eq(guard_init(&e), 0);
+	table = slot_table_new(&fake_slot_ops, &slots, 8);
+	ck_assert_int_eq(mem_new(&fake.mem, table, &e), 0);
+	ck_assert_int_eq(mem_add(fake.mem, &d, &e), 0);
+	fake.has_tags = true;
+	begin();
+}
+
+static void teardown_memory(void)
+{
+	mem_free(fake.mem);
+	slot_table_free(table);
+	teardown();
+}
+
+#define PAUSED	"{\"state\":\"Paused\"}"
+#define RESUMED "{\"state\":\"Resumed\"}"
+
+START_TEST(tags_are_told)
+{
+	tags_of_guest[256 + 3] = 5;
+	tags_of_guest[512] = 15;
+	ck_assert_int_eq(ask("GET", "/mte/tags?gpa=0x40000000&len=16384", NULL), 200);
+	says("{\"gpa\":1073741824,\"len\":16384,\"granule\":16,\"pages\":[{\"gpa\":1073745920,"
+	     "\"tags\":\"000500");
+	says(",{\"gpa\":1073750016,\"tags\":\"f000");
+	/* It was running, and stood still for it. */
+	ck_assert_uint_eq(fake.pauses, 1);
+	ck_assert_uint_eq(fake.resumes, 1);
+	/* A part of two pages. */
+	ck_assert_int_eq(ask("GET", "/mte/tags?len=0xfE0&gpa=1073745952", NULL), 200);
+	says("[{\"gpa\":1073745952,\"tags\":\"0500");
+	ck_assert_ptr_null(strstr(fake.text, "f00"));
+	done("PATCH", "/vm", PAUSED);
+	ck_assert_int_eq(ask("GET", "/mte/tags?gpa=1073741824&len=16", NULL), 200);
+	says("\"pages\":[]");
+	ck_assert_uint_eq(fake.pauses, 3);
+	ck_assert_uint_eq(fake.resumes, 2);
+}
+END_TEST
+
+static const struct {
+	const char *query, *says;
+} bad_ranges[] = {
+	{ "", "missing parameter `gpa`" },
+	{ "?", "missing parameter `gpa`" },
+	{ "?gpa=0", "missing parameter `len`" },
+	{ "?gpa=0&len=", "len: expected a number" },
+	{ "?gpa=&len=16", "gpa: expected a number" },
+	{ "?gpa=0x&len=16", "gpa: expected a number" },
+	{ "?gpa=-16&len=16", "gpa: expected a number" },
+	{ "?gpa=0x10000000000000000&len=16", "gpa: expected a number" },
+	{ "?gpa=0&gpa=0&len=16", "gpa is given twice" },
+	{ "?gpa=0&len=16&x=1", "unknown parameter `x=1`" },
+	{ "?gpa=8&len=16", "multiples of 16" },
+	{ "?gpa=0&len=8", "multiples of 16" },
+	{ "?gpa=0&len=0", "multiples of 16" },
+	{ "?gpa=0&len=1048592", "1048592 is too much" },
+	{ "?gpa=0xfffffffffffffff0&len=32", "no range" },
+	{ "?gpa=0xfffffffffffffff0&len=16", "no range" },
+	{ "?gpa=0&len=16", "not guest memory" },
+	{ "?gpa=0x403fff00&len=4096", "not guest memory" },
+};
+
+START_TEST(ranges_are_checked)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/mte/tags%s", bad_ranges[_i].query);
+	refused("GET", path, NULL, bad_ranges[_i].says);
+	ck_assert_uint_eq(fake.pauses, fake.resumes);
+}
+END_TEST
+
+START_TEST(tags_are_written_while_paused)
+{
+	static const uint8_t some[] = { 0, 1, 2, 10, 15, 0 }, more[] = { 7, 3, 9, 3, 9, 3, 7 };
+
+	refused("PUT", "/mte/tags", "{\"gpa\":1073741840,\"tags\":\"12aF\"}",
+		"only while the guest is paused");
+	ck_assert_uint_eq(tags_of_guest[1], 0);
+	done("PATCH", "/vm", PAUSED);
+	done("PUT", "/mte/tags", "{\"gpa\":1073741840,\"tags\":\"12aF\"}");
+	ck_assert_mem_eq(tags_of_guest, some, sizeof(some));
+	/* What is around it stays, over the end of a page too. */
+	memset(tags_of_guest, 7, 1024);
+	done("PUT", "/mte/tags", "{\"gpa\":\"0x40000fe0\",\"len\":\"80\",\"tags\":\"39\"}");
+	ck_assert_mem_eq(tags_of_guest + 253, more, sizeof(more) - 1);
+	ck_assert_mem_eq(tags_of_guest + 258, "\3\7", 2);
+}
+END_TEST
+
+static const struct {
+	const char *body, *says;
+} bad_tags[] = {
+	{ "{}", "missing field `gpa`" },
+	{ "{\"gpa\":1073741824}", "tags: expected a string" },
+	{ "{\"gpa\":1073741824,\"tags\":5}", "tags: expected a string" },
+	{ "{\"gpa\":1073741824,\"tags\":\"\"}", "multiples of 16" },
+	{ "{\"gpa\":1073741824,\"tags\":\"0x1\"}", "hexadecimal digits" },
+	{ "{\"gpa\":1073741824,\"tags\":\"12\",\"len\":16}", "2 digits, expected 1 to 1" },
+	{ "{\"gpa\":1073741824,\"tags\":\"12\",\"len\":20}", "multiples of 16" },
+	{ "{\"gpa\":1073741824,\"tags\":\"12\",\"len\":1048592}", "too much" },
+	{ "{\"gpa\":-16,\"tags\":\"12\"}", "gpa: expected a number" },
+	{ "{\"gpa\":\"x\",\"tags\":\"12\"}", "gpa: expected a number" },
+	{ "{\"gpa\":true,\"tags\":\"12\"}", "gpa: expected a number" },
+	{ "{\"gpa\":0,\"tags\":\"12\"}", "not guest memory" },
+	{ "{\"gpa\":1073741824,\"tags\":\"12\",\"x\":1}", "unknown field `x`" },
+};
+
+START_TEST(wrong_tags_change_nothing)
+{
+	static const uint8_t zeros[1024];
+
+	done("PATCH", "/vm", PAUSED);
+	refused("PUT", "/mte/tags", bad_tags[_i].body, bad_tags[_i].says);
+	ck_assert_mem_eq(tags_of_guest, zeros, sizeof(zeros));
+}
+END_TEST
+
+START_TEST(guests_without_tags)
+{
+	fake.has_tags = false;
+	refused("GET", "/mte/tags?gpa=1073741824&len=16", NULL, "has no memory tags");
+	refused("PUT", "/mte/tags", "{\"gpa\":1073741824,\"tags\":\"1\"}", "has no memory tags");
+}
+END_TEST
+
+/* Runs the stream to its end; the bytes of it. */
+static size_t take_stream(void)
+{
+	static uint8_t buf[DUMP_PART_MAX];
+	size_t all = 0;
+	ssize_t n;
+
+	while ((n = fake.stream.next(fake.stream.ctx, buf)) != 0) {
+		ck_assert(n > 0 || n == -EAGAIN);
+		all += n > 0 ? (size_t)n : 0;
+	}
+	return all;
+}
+
+START_TEST(a_dump_has_the_guest_stand_still)
+{
+	tags_of_guest[0] = 1;
+	*(uint8_t *)mem_host(fake.mem, gpa(GIB(1)), 1) = 1;
+	ck_assert_int_eq(ask("GET", "/memory/dump", NULL), 200);
+	says("stream");
+	ck_assert_uint_eq(fake.pauses, 1);
+	ck_assert_uint_eq(fake.resumes, 0);
+	refused("PATCH", "/vm", PAUSED, "being sent");
+	refused("PATCH", "/vm", RESUMED, "being sent");
+	refused("PUT", "/mte/tags", "{\"gpa\":1073741824,\"tags\":\"1\"}", "no dump of it");
+	refused("GET", "/memory/dump", NULL, "being sent already");
+	ck_assert_int_eq(ask("GET", "/mte/tags?gpa=1073741824&len=16", NULL), 200);
+	ck_assert_uint_eq(fake.resumes, 0);
+	/* Header; a region, a page, its tags, the end. */
+	ck_assert_uint_eq(take_stream(), 64 + 4 * 32 + 4096 + 128);
+	fake.stream.done(fake.stream.ctx);
+	ck_assert_uint_eq(fake.resumes, 1);
+	done("PATCH", "/vm", PAUSED);
+}
+END_TEST
+
+START_TEST(a_paused_guest_stays_paused)
+{
+	done("PATCH", "/vm", PAUSED);
+	ck_assert_int_eq(ask("GET", "/memory/dump", NULL), 200);
+	fake.stream.done(fake.stream.ctx);
+	ck_assert_uint_eq(fake.resumes, 0);
+	done("PATCH", "/vm", RESUMED);
+	ck_assert_uint_eq(fake.resumes, 1);
+}
+END_TEST
+
+START_TEST(a_dump_that_cannot_be_sent_leaves_no_trace)
+{
+	fake.no_stream = true;
+	refused("GET", "/memory/dump", NULL, "no stream");
+	ck_assert_uint_eq(fake.pauses, 1);
+	ck_assert_uint_eq(fake.resumes, 1);
+	done("PATCH", "/vm", PAUSED);
+}
+END_TEST
+
+static TCase *api_memory_case(void)
+{
+	TCase *t = tcase_create("memory");
+
+	tcase_add_checked_fixture(t, setup_memory, teardown_memory);
+	tcase_add_test(t, tags_are_told);
+	tcase_add_loop_test(t, ranges_are_checked, 0, (int)ARRAY_SIZE(bad_ranges));
+	tcase_add_test(t, tags_are_written_while_paused);
+	tcase_add_loop_test(t, wrong_tags_change_nothing, 0, (int)ARRAY_SIZE(bad_tags));
+	tcase_add_test(t, guests_without_tags);
+	tcase_add_test(t, a_dump_has_the_guest_stand_still);
+	tcase_add_test(t, a_paused_guest_stays_paused);
+	tcase_add_test(t, a_dump_that_cannot_be_sent_leaves_no_trace);
+	return t;
+}
+
 TCase *api_route_case(void)
 {
 	TCase *t = tcase_create("requests");
@@ -663,5 +938,6 @@ Suite *api_suite(void)
 	suite_add_tcase(s, api_server_case());
 	suite_add_tcase(s, api_sock_case());
 	suite_add_tcase(s, api_route_case());
+	suite_add_tcase(s, api_memory_case());
 	return s;
 }
