@@ -26,7 +26,7 @@ struct api {
 	int signo; /* that stopped us before the start */
 	bool is_paused;
 	bool is_dumping; /* a dump of memory is being sent; the guest stands still meanwhile */
-	bool is_over; /* the run has ended, and only the rest of its output is waited for */
+	bool is_over;	 /* the run has ended, and only the rest of its output is waited for */
 };
 
 /*

@@ -185,7 +185,8 @@ int api_patch_vm(struct api_call *call, struct err *e)
 			text_show(shown, sizeof(shown), state));
 	if (a->is_dumping)
 		return err_set(e, -EBUSY,
-			"A dump of the guest's memory is being sent, for which it stands still: wait "
+			"A dump of the guest's memory is being sent, for which it stands still: "
+			"wait "
 			"for its end.");
 	if (paused == a->is_paused)
 		return 0;
