@@ -21,6 +21,9 @@ int boot_load(const struct boot_plan *p, const struct mem *m, struct err *e)
 	return 0;
 }
 
+/* From here on a piece is worth moving instead of copying it, and lies on huge pages of its own. */
+#define LARGE_PIECE MIB(2)
+
 /*
  * The staging area, from its start: the information block, the program (at BOOT_IMAGE_OFFSET), its
  * zeroed room, the architecture's tables, then the pieces, each on a page of its own.
@@ -39,8 +42,11 @@ static void map_stage(const struct boot_stage *s, uint64_t extra_len, struct sta
 	map->extra = at;
 	at += align_up(extra_len, PAGE_SIZE);
 	for (i = 0; s->plan && i < s->plan->count; i++) {
+		uint64_t len = s->plan->items[i].len;
+
+		at = align_up(at, len < LARGE_PIECE ? PAGE_SIZE : LARGE_PIECE);
 		map->items[i] = at;
-		at += align_up(s->plan->items[i].len, PAGE_SIZE);
+		at += align_up(len, PAGE_SIZE);
 	}
 	map->size = at;
 }
@@ -170,22 +176,44 @@ int boot_stage_each(const struct boot_stage *s, boot_piece_fn *fn, void *ctx,
 	return r;
 }
 
+struct filling {
+	const struct boot_plan *plan;
+	const struct mem *mem;
+};
+
+/* A kernel file may name the same bytes twice. Those of the program and the tables are no items. */
+static bool may_move(const struct boot_plan *p, const struct boot_item *piece)
+{
+	uintptr_t from = (uintptr_t)piece->data, other;
+	unsigned int i, users = 0;
+
+	for (i = 0; p && i < p->count; i++) {
+		other = (uintptr_t)p->items[i].data;
+		if (from < other + p->items[i].len && other < from + piece->len)
+			users++;
+	}
+	return users == 1 && piece->len >= LARGE_PIECE;
+}
+
 static int write_piece(void *ctx, const struct boot_item *piece, struct err *e)
 {
-	const struct mem *const *m = ctx;
+	const struct filling *f = ctx;
 
-	return mem_write(*m, piece->dst, piece->data, piece->len, e);
+	if (may_move(f->plan, piece))
+		return mem_take(f->mem, piece->dst, (void *)(uintptr_t)piece->data, piece->len, e);
+	return mem_write(f->mem, piece->dst, piece->data, piece->len, e);
 }
 
 int boot_stage_fill(const struct boot_stage *s, const struct mem *m, uint64_t size,
 	struct boot_entry *entry, struct err *e)
 {
+	struct filling f = { s->plan, m };
 	struct stage_map map;
 	int r;
 
 	map_stage(s, arch_stage_extra(s->layout, s->layout->staging, NULL, 0), &map);
 	if (map.size > size)
 		return err_set(e, -E2BIG, "staging area too small");
-	r = boot_stage_each(s, write_piece, &m, entry, e);
+	r = boot_stage_each(s, write_piece, &f, entry, e);
 	return r ? err_prefix(e, r, "staging area") : 0;
 }

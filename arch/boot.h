@@ -104,8 +104,11 @@ typedef int boot_piece_fn(void *ctx, const struct boot_item *piece, struct err *
 int boot_stage_each(const struct boot_stage *s, boot_piece_fn *fn, void *ctx,
 	struct boot_entry *entry, struct err *e);
 
-/* Fills the staging area, which must have been added to m with that size; *entry is where the first
- * vCPU starts. */
+/*
+ * Fills the staging area, which must have been added to m with that size; *entry is where the first
+ * vCPU starts. The memory of large pieces, boot files among them, may become that of the staging area:
+ * what the plan has as data, which must come from malloc, is not defined afterwards.
+ */
 int boot_stage_fill(const struct boot_stage *s, const struct mem *m, uint64_t size,
 	struct boot_entry *entry, struct err *e);
 

@@ -4,10 +4,9 @@
 #include <errno.h>
 #include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "vmm/util/bits.h"
-
-#define FIRST_ROOM MIB(8)
 
 static bool starts_frame(const uint8_t *p, size_t len)
 {
@@ -21,48 +20,45 @@ bool unzstd_is(const struct blob *in)
 	return starts_frame(in->data, in->len);
 }
 
-/*
- * One step: until the input or the room is used up, or a frame ends. 0 to go on, 1 when that was the
- * last frame, else -errno. The library limits the memory that a frame may ask for to 128 MiB.
- */
-static int step(ZSTD_DStream *z, ZSTD_inBuffer *in, struct blob *out, size_t room)
+static bool is_full(size_t code)
 {
-	ZSTD_outBuffer to = { out->data, room, out->len };
-	size_t r = ZSTD_decompressStream(z, &to, in);
-
-	out->len = to.pos;
-	if (ZSTD_isError(r))
-		return -EBADMSG;
-	if (!r)
-		return !starts_frame((const uint8_t *)in->src + in->pos, in->size - in->pos);
-	/* Room left over means that the input ended early. */
-	return out->len < room && in->pos == in->size ? -EBADMSG : 0;
+	return ZSTD_getErrorCode(code) == ZSTD_error_dstSize_tooSmall;
 }
 
-static int unpack_all(ZSTD_DStream *z, const struct blob *data, size_t max, struct blob *out)
+/*
+ * Frame by frame, each in one go: what came out before serves as the window, where the library's
+ * stream would keep one of its own and copy everything out of it. 0, or -errno.
+ */
+static int unpack_all(ZSTD_DCtx *z, const struct blob *in, size_t max, struct blob *out)
 {
-	ZSTD_inBuffer in = { data->data, data->len, 0 };
-	size_t room = 0;
-	int r = blob_extend(out, &room, FIRST_ROOM, max);
+	size_t at = 0, len, n;
 
-	while (!r) {
-		r = step(z, &in, out, room);
-		if (!r && out->len == room)
-			r = blob_extend(out, &room, FIRST_ROOM, max);
-	}
-	return r < 0 ? r : 0;
+	do {
+		len = ZSTD_findFrameCompressedSize(in->data + at, in->len - at);
+		if (ZSTD_isError(len))
+			return -EBADMSG;
+		n = ZSTD_decompressDCtx(
+			z, out->data + out->len, max - out->len, in->data + at, len);
+		if (ZSTD_isError(n))
+			return is_full(n) ? -EFBIG : -EBADMSG;
+		out->len += n;
+		at += len;
+	} while (starts_frame(in->data + at, in->len - at));
+	return 0;
 }
 
 int unzstd(const struct blob *in, size_t max, struct blob *out, struct err *e)
 {
-	ZSTD_DStream *z = ZSTD_createDStream();
+	ZSTD_DCtx *z = ZSTD_createDCtx();
 	int r;
 
 	*out = (struct blob){ 0 };
 	if (!z)
 		return err_set(e, -ENOMEM, "libzstd cannot start");
-	r = unpack_all(z, in, max, out);
-	ZSTD_freeDStream(z);
+	/* So much of address space: memory it takes only where something is written. */
+	out->data = blob_alloc(max);
+	r = out->data ? unpack_all(z, in, max, out) : -ENOMEM;
+	ZSTD_freeDCtx(z);
 	if (!r)
 		return 0;
 	blob_free(out);

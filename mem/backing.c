@@ -13,6 +13,9 @@
 #ifndef MFD_HUGE_SHIFT
 #define MFD_HUGE_SHIFT 26
 #endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE  103
@@ -61,6 +64,13 @@ static int map_failed(const struct backing *b, struct err *e)
 	return r;
 }
 
+/* Guest memory has no place in our core dump, nor in a child. Advice, so never fatal. */
+static void keep_apart(void *p, uint64_t size)
+{
+	madvise(p, size, MADV_DONTDUMP);
+	madvise(p, size, MADV_DONTFORK);
+}
+
 static int map(struct backing *b, int flags, struct err *e)
 {
 	/* Without this flag huge pages are reserved here; with it, one that is missing is SIGBUS. */
@@ -70,9 +80,7 @@ static int map(struct backing *b, int flags, struct err *e)
 	if (p == MAP_FAILED)
 		return map_failed(b, e);
 	b->hva = p;
-	/* Guest memory has no place in our core dump, nor in a child. Advice, so never fatal. */
-	madvise(p, b->size, MADV_DONTDUMP);
-	madvise(p, b->size, MADV_DONTFORK);
+	keep_apart(p, b->size);
 	return 0;
 }
 
@@ -228,6 +236,33 @@ int backing_discard(const struct backing *b, uint64_t off, uint64_t len)
 			b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
 	while (r && errno == EINTR);
 	return r ? -errno : 0;
+}
+
+/* The kernel may have cleared the way before it refused. */
+static void put_back(void *at, uint64_t len)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+
+	/* Without it, whoever touches it next is told by the guard. */
+	if (mmap(at, len, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
+		return;
+	keep_apart(at, len);
+}
+
+int backing_take(const struct backing *b, uint64_t off, void *from, uint64_t len)
+{
+	int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, r;
+	void *at = b->hva + off;
+
+	if (b->kind != BACKING_ANON || !len || !is_aligned((uintptr_t)from | off | len, PAGE_SIZE))
+		return -EINVAL;
+	if (mremap(from, len, len, flags, at) == MAP_FAILED) {
+		r = -errno;
+		put_back(at, len);
+		return r;
+	}
+	keep_apart(at, len);
+	return 0;
 }
 
 int backing_protect(const struct backing *b, uint64_t off, uint64_t len, bool access)

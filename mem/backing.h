@@ -76,6 +76,14 @@ int backing_prefault(const struct backing *b, struct err *e);
 int backing_discard(const struct backing *b, uint64_t off, uint64_t len);
 
 /*
+ * Makes the pages of [from, from + len) those at `off`, in place of what is there. Of an anonymous
+ * backing only; `from` is memory of malloc or mmap, not a file's, and reads as zeros afterwards, as
+ * if freed and allocated anew (mremap, MREMAP_DONTUNMAP: Linux 5.7). 0 or -errno: then nothing is
+ * taken, and what was at `off` is lost. -EINVAL when it is not whole pages.
+ */
+int backing_take(const struct backing *b, uint64_t off, void *from, uint64_t len);
+
+/*
  * Lets our process, and the kernel on its behalf, access the mapping of [off, off + len) of a guarded
  * backing; or gives whoever tries SIGSEGV and EFAULT, and the memory back to the host (guard regions,
  * Linux 6.13). 0 or -errno, and then some of the range may have changed; -EINVAL on older kernels.

@@ -355,6 +355,19 @@ int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct 
 	return guard_copy(p, buf, len, &f) ? 0 : faulted(m, a, &f, e);
 }
 
+int mem_take(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e)
+{
+	const struct mem_region *r = mem_find(m, a, len);
+	size_t whole = len & ~(size_t)(PAGE_SIZE - 1);
+
+	if (!r || r->kind != MEM_STAGING || !whole ||
+		backing_take(&r->shared, a.v - r->base.v, buf, whole))
+		whole = 0;
+	if (whole == len)
+		return 0;
+	return mem_write(m, gpa_add(a, whole), (uint8_t *)buf + whole, len - whole, e);
+}
+
 static int misaligned(gpa_t a, struct err *e)
 {
 	return err_set(e, -EINVAL, "gpa 0x%llx is odd, expected two aligned bytes",

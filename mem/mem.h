@@ -133,6 +133,12 @@ int mem_read(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e)
 int mem_write(const struct mem *m, gpa_t a, const void *buf, size_t len, struct err *e);
 
 /*
+ * mem_write, of memory of malloc or mmap that nobody will read again: where whole pages can change
+ * places they do, instead of a copy. What is at `buf` afterwards is not defined. Before the guest runs.
+ */
+int mem_take(const struct mem *m, gpa_t a, void *buf, size_t len, struct err *e);
+
+/*
  * The same for two aligned bytes that the guest may access at this moment: in one piece, the load
  * with acquire semantics and the store with release semantics (guard.h), as the guest's CPUs see
  * them. -EINVAL when a is odd.

@@ -41,6 +41,12 @@ static const struct option_def feature_defs[] = {
 
 static const struct option_table feature_table = { feature_defs, ARRAY_SIZE(feature_defs) };
 
+static const struct option_def path_defs[] = {
+	{ .name = "path", FILE_ARG, .size = sizeof(char *) },
+};
+
+const struct option_table config_path_table = { path_defs, ARRAY_SIZE(path_defs) };
+
 /* In the order of --help, of the dump and of the man page. */
 static const struct option_def defs[] = {
 	{ .name = "kernel",
@@ -223,6 +229,15 @@ static const struct option_def defs[] = {
 		.help = "Add a memory balloon, SIZE_MIB[,KEY[=VALUE]]...: the guest gives up so "
 			"much memory, and the host gets it; keys: deflate-on-oom, reporting, "
 			"stats=SECONDS" },
+	{ .name = "allow-path",
+		FIELD(allow_paths),
+		.type = OPTION_LIST,
+		.item = &config_path_table,
+		.item_size = sizeof(char *),
+		.max = CONFIG_ALLOW_PATHS_MAX,
+		.arg = "PATH",
+		.help = "With nacre api: requests may give a running guest's disks this file, or "
+			"those in this folder. May be given several times" },
 	{ .name = "probe",
 		FIELD(probe),
 		.type = OPTION_FLAG,

@@ -98,6 +98,7 @@ struct config {
 	struct option_list balloon;	      /* none, or one struct balloon_options */
 	struct option_list vsock;	      /* none, or one struct vsock_config */
 	struct option_list hide_cpu_features; /* of char *: names for arch_feature_hide */
+	struct option_list allow_paths;	      /* of char *: what requests may give a disk */
 	bool entropy;			      /* add a virtio entropy device */
 	struct ratelimit_config entropy_limit;
 	bool smt;		/* tell the guest that its CPUs are pairs of threads of cores */
@@ -115,6 +116,10 @@ struct config {
 
 /* The options of `nacre run`; offsets count from a struct config. */
 extern const struct option_table config_table;
+
+/* Of the items of allow_paths. */
+#define CONFIG_ALLOW_PATHS_MAX 64
+extern const struct option_table config_path_table;
 
 /* Sets the defaults. */
 void config_init(struct config *c);

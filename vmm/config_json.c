@@ -2,11 +2,11 @@
 /*
  * Theory of operation. jansson parses and reports syntax errors with their line; it forgets lines
  * once it has built the tree. So the tree is checked key by key, and only when one is wrong the
- * text, by then known to be valid JSON, is scanned again for the line where that key stands.
+ * text, by then known to be valid JSON, is scanned again for the line where that key stands, or the
+ * field in its value that the error names (config_line.h).
  */
 #include "vmm/config_json.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -15,6 +15,7 @@
 
 #include "vmm/config_json_impl.h"
 #include "vmm/config_layout.h"
+#include "vmm/config_line.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/text.h"
 
@@ -25,69 +26,12 @@ struct source {
 	char shown[160]; /* the path for messages: its end, where the file's name is */
 };
 
-/* Index of the quote that ends the string which begins at start. */
-static size_t string_end(const struct source *s, size_t start)
-{
-	size_t i;
-
-	for (i = start + 1; i < s->len && s->text[i] != '"'; i++)
-		if (s->text[i] == '\\')
-			i++;
-	return i;
-}
-
-/* Whether the string from start to end is the key: a colon follows, and decoded it is equal. */
-static bool is_key(const struct source *s, size_t start, size_t end, const char *key)
-{
-	_json json_t *name = NULL;
-	size_t i = end + 1;
-
-	while (i < s->len && isspace((unsigned char)s->text[i]))
-		i++;
-	if (i >= s->len || s->text[i] != ':')
-		return false;
-	name = json_loadb(s->text + start, end + 1 - start, JSON_DECODE_ANY, NULL);
-	return name && strcmp(json_string_value(name), key) == 0;
-}
-
-/* The line of a key of the outermost object. The text must be valid JSON that has this key. */
-static int key_line(const struct source *s, const char *key)
-{
-	int line = 1, depth = 0;
-	size_t i, end;
-
-	for (i = 0; i < s->len; i++) {
-		switch (s->text[i]) {
-		case '\n':
-			line++;
-			break;
-		case '{':
-		case '[':
-			depth++;
-			break;
-		case '}':
-		case ']':
-			depth--;
-			break;
-		case '"':
-			end = string_end(s, i);
-			if (depth == 1 && is_key(s, i, end, key))
-				return line;
-			i = end;
-			break;
-		default:
-			break;
-		}
-	}
-	return line;
-}
-
 static int bad_key(const struct source *s, const char *key, int code, struct err *e)
 {
-	char shown[TEXT_SHOWN];
+	int line = config_line(s->text, s->len, key, err_field(e));
 
-	text_show(shown, sizeof(shown), key);
-	return err_prefix(e, code, "%s:%d: \"%s\"", s->shown, key_line(s, key), shown);
+	err_key(e, code, key);
+	return err_prefix(e, code, "%s:%d", s->shown, line);
 }
 
 /* jansson's own words for plain syntax errors; ours where we know what would mend it. */
@@ -216,14 +160,13 @@ static int set_item(const struct option_def *def, void *item, const struct sourc
 	json_object_foreach(object, key, value)
 	{
 		const struct option_def *inner = option_find(def->item, key);
-		char shown[TEXT_SHOWN];
 		int r;
 
 		if (!inner)
 			return option_unknown(def->item, key, e);
 		r = set_value(inner, item, s, value, e);
 		if (r)
-			return err_prefix(e, r, "\"%s\"", text_show(shown, sizeof(shown), key));
+			return err_key(e, r, key);
 	}
 	if (!json_object_get(v, first->name))
 		return err_set(e, -EINVAL, "\"%s\" is missing", first->name);
@@ -250,7 +193,7 @@ static int set_list(const struct option_def *def, void *base, const struct sourc
 		int r = add_item(def, base, s, json_array_get(v, i), e);
 
 		if (r)
-			return err_prefix(e, r, "item %zu", i + 1);
+			return err_item(e, r, i);
 	}
 	return 0;
 }
@@ -297,6 +240,8 @@ static int unknown_key(const char *key, struct err *e)
 	for (i = 0; i < config_table.count; i++)
 		if (!config_table.defs[i].cli_only)
 			text_nearest_try(&nearest, config_table.defs[i].name);
+	for (i = 0; layout_key(i); i++)
+		text_nearest_try(&nearest, layout_key(i));
 	if (nearest.best)
 		return err_hint(e, r, "did you mean \"%s\"?", nearest.best);
 	return err_hint(e, r, "the keys are the options that nacre help run lists");
@@ -335,7 +280,7 @@ int config_parse(struct config *c, const char *path, const char *text, size_t le
 			s.shown, config_json_type(root));
 	json_object_foreach(root, key, value)
 	{
-		r = layout_has(key, value) ? 0 : set_key(c, &s, key, value, e);
+		r = layout_has(root, key, value) ? 0 : set_key(c, &s, key, value, e);
 		if (r)
 			return r;
 	}

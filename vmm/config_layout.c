@@ -45,6 +45,10 @@ static const struct {
 	{ "smt", "machine-config" },
 	{ "hugepages", "machine-config" },
 	{ "protection", "machine-config" },
+	{ "swiotlb", "machine-config" },
+	{ "shared-limit", "machine-config" },
+	{ "private-memory", "machine-config" },
+	{ "conversion", "machine-config" },
 };
 
 static bool is_missing(const char *key)
@@ -58,24 +62,32 @@ static bool is_missing(const char *key)
 }
 
 /* Of a key that is a setting of ours too: is it meant in their sense? */
-static bool is_theirs(size_t i, const json_t *v)
+static bool is_theirs(const json_t *root, size_t i, const json_t *v)
 {
-	if (!option_find(&config_table, layout[i].key) || json_is_null(v))
+	if (!option_find(&config_table, layout[i].key))
 		return true;
+	/* No machine is described in that layout without it. */
+	if (json_is_null(v))
+		return json_object_get(root, "boot-source");
 	if (!json_is_object(v))
 		return false;
 	return !layout[i].mark[0] || json_object_get(v, layout[i].mark[0]) ||
 	       json_object_get(v, layout[i].mark[1]);
 }
 
-bool layout_has(const char *key, const json_t *v)
+bool layout_has(const json_t *root, const char *key, const json_t *v)
 {
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(layout); i++)
 		if (strcmp(key, layout[i].key) == 0)
-			return is_theirs(i, v);
+			return is_theirs(root, i, v);
 	return is_missing(key);
+}
+
+const char *layout_key(size_t i)
+{
+	return i < ARRAY_SIZE(layout) ? layout[i].key : NULL;
 }
 
 static int set_items(struct config *c, size_t i, const json_t *list, struct err *e)
@@ -92,12 +104,14 @@ static int set_items(struct config *c, size_t i, const json_t *list, struct err 
 
 		/* On the socket the later one replaces the earlier; in a file it is a slip. */
 		if (id && resource_find(c, layout[i].key, id) >= 0)
-			r = err_set(e, -EINVAL, "\"%s\": \"%s\" is given twice", layout[i].id,
-				text_show(shown, sizeof(shown), id));
+			r = err_key(e,
+				err_set(e, -EINVAL, "\"%s\" is given twice",
+					text_show(shown, sizeof(shown), id)),
+				layout[i].id);
 		else
 			r = resource_put(c, layout[i].key, NULL, item, e);
 		if (r)
-			return err_prefix(e, r, "item %zu", k + 1);
+			return err_item(e, r, k);
 	}
 	return 0;
 }
@@ -147,7 +161,7 @@ int layout_set(struct config *c, const json_t *root, const char **key, struct er
 	for (i = 0; !r && i < ARRAY_SIZE(layout); i++) {
 		const json_t *v = json_object_get(root, layout[i].key);
 
-		if (!v || json_is_null(v) || !is_theirs(i, v))
+		if (!v || json_is_null(v) || !is_theirs(root, i, v))
 			continue;
 		*key = layout[i].key;
 		if (layout[i].id)

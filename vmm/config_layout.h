@@ -14,8 +14,14 @@
  * objects count from the working directory, as there.
  */
 
-/* Whether that key with that value is of this layout. */
-bool layout_has(const char *key, const json_t *v);
+/*
+ * Whether that key of the file's object, with that value, is of this layout. In a file of this layout
+ * null asks for nothing; ours has no null.
+ */
+bool layout_has(const json_t *root, const char *key, const json_t *v);
+
+/* The keys, from 0 on; NULL behind the last. */
+const char *layout_key(size_t i);
 
 /* Sets all of them that the file's object has. On an error *key is the one that is wrong. */
 int layout_set(struct config *c, const json_t *root, const char **key, struct err *e);

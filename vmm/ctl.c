@@ -268,6 +268,11 @@ static int raw(const struct ctl *c, const char *method)
 		body = NULL;
 	if (body && strcmp(body, "-") == 0) {
 		r = blob_read("/dev/stdin", BODY_MAX, &in, c->e);
+		if (r == -ENODATA)
+			err_set(c->e, r,
+				"there is no body, and nothing on standard input: %s needs one "
+				"(give it behind the path, as '{ ... }')",
+				method);
 		body = (char *)in.data;
 	}
 	if (!r)

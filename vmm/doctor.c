@@ -6,11 +6,13 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "arch/arch.h"
 #include "vmm/kvm.h"
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
+#include "vmm/sandbox/landlock.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 
@@ -128,6 +130,27 @@ static void look_at_memlock(bool blocks, struct findings *f)
 		finding_hint(row, "%s", "raise it with LimitMEMLOCK= or /etc/security/limits.conf");
 }
 
+/* What will stand between a guest that breaks out of a device and the host. */
+static void look_at_walls(struct findings *f)
+{
+	int abi = landlock_abi();
+	struct finding *row;
+
+	finding_add(f, "privileges", FINDING_OK, "%s",
+		geteuid() ? "an ordinary user's, of which a running guest's process keeps none"
+			  : "root's, of which a running guest's process keeps none; it needs no "
+			    "more than a user in group kvm has");
+	if (abi) {
+		finding_add(f, "Landlock", FINDING_OK, "ABI %d", abi);
+		return;
+	}
+	row = finding_add(f, "Landlock", FINDING_WARN, "%s",
+		"none: files stay within reach of a guest that breaks out of a device");
+	finding_hint(row, "%s",
+		"Linux 5.13 or later, with CONFIG_SECURITY_LANDLOCK, and landlock among the lsm= "
+		"of its parameters");
+}
+
 /* ---- the modes ---- */
 
 /* What a mode that works has for a catch, or NULL. */
@@ -192,6 +215,7 @@ void doctor_collect(struct doctor_report *r)
 	look_at_memlock(
 		kvm >= 0 && possible[PROTECTION_PKVM] == -EPERM && memlock_check(GUEST_BYTES, NULL),
 		&r->host);
+	look_at_walls(&r->host);
 	for (mode = 0; mode < PROTECTION_AUTO; mode++)
 		judge_mode((enum protection)mode, possible[mode], &why[mode],
 			findings_blocker(&r->host), &r->modes);

@@ -19,8 +19,7 @@
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 #include "vmm/virtio_set.h"
-
-static const int end_signals[MACHINE_END_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+#include "vmm/walls.h"
 
 /* How often we look whether the console's reader has taken the rest of the output. */
 #define DRAIN_TICK_US 20000
@@ -212,14 +211,6 @@ static int make_loops(struct machine *m, struct err *e)
 	return r ? r : loop_new(&m->console, NULL, e);
 }
 
-/* Who starts us with nohup, or in the background of a script, means these to be ignored. */
-static bool is_ignored(int signo)
-{
-	struct sigaction sa;
-
-	return signo != SIGTERM && !sigaction(signo, NULL, &sa) && sa.sa_handler == SIG_IGN;
-}
-
 /* A failed check of a library's, or a supervisor that wants a core: the terminal comes first. */
 static void on_abort(int signo)
 {
@@ -239,7 +230,6 @@ static int catch_abort(struct err *e)
 /* From here on these signals come to the control loop; before, they simply end the process. */
 static int catch_signals(struct machine *m, struct err *e)
 {
-	unsigned int i;
 	sigset_t set;
 	int r = catch_abort(e);
 
@@ -248,13 +238,9 @@ static int catch_signals(struct machine *m, struct err *e)
 	sigaddset(&set, SIGABRT);
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
-	for (i = 0; i < ARRAY_SIZE(end_signals); i++)
-		sigaddset(&set, end_signals[i]);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	for (i = 0; i < ARRAY_SIZE(end_signals) && !r; i++)
-		if (!is_ignored(end_signals[i]))
-			r = loop_add_signal(
-				m->control, end_signals[i], on_signal, m, &m->signals[i], e);
+	if (!r)
+		r = loop_add_end_signals(m->control, on_signal, m, m->signals, e);
 	if (!r)
 		r = loop_add_signal(m->control, SIGUSR1, on_stats, m, &m->asked, e);
 	if (!r)
@@ -430,25 +416,54 @@ static void drain_console(struct machine *m)
 static void tell_measurement(const struct machine *m)
 {
 	bool is_open = m->vm->config.protection == PROTECTION_NONE;
+	enum log_level level = is_open ? LOG_INFO : LOG_WARN;
 	char hex[SHA256_HEX], line[SHA256_HEX + 40];
 	int n;
 
-	if (!m->is_measured || !log_enabled(is_open ? LOG_INFO : LOG_WARN))
+	if (!m->is_measured || !log_enabled(level))
 		return;
 	n = snprintf(
 		line, sizeof(line), "nacre: measurement sha256:%s\n", sha256_hex(m->digest, hex));
 	log_raw(line, (size_t)n);
+	/* Who reads only the log wants it, too. */
+	if (log_has_file())
+		log_write(level, "measurement sha256:%s", hex);
+}
+
+void machine_set_api(struct machine *m, const char *sock)
+{
+	m->api_sock = sock;
+}
+
+static bool has_children(const struct config *c)
+{
+	const struct net_config *nets = c->nets.items;
+	uint32_t i;
+
+	for (i = 0; i < c->nets.count; i++)
+		if (!net_tap(&nets[i]))
+			return true; /* passt */
+	return false;
 }
 
 static int raise_walls(const struct machine *m, struct err *e)
 {
 	uint64_t pinned = pinned_bytes(m);
+	struct walls walls;
+	int r = walls_plan(&walls, m->config, m->api_sock, e);
 	const struct sandbox_plan plan = {
 		.is_protected = m->vm->config.protection != PROTECTION_NONE,
 		.keeps_ipc_lock = pinned && memlock_falls_short(pinned),
+		.signals_children = has_children(m->config),
+		.paths = walls.paths,
+		.path_count = walls.count,
 	};
 
-	return sandbox_raise(&plan, e);
+	if (r)
+		return r;
+	r = sandbox_raise(&plan, e);
+	walls_free(&walls);
+	return r;
 }
 
 int machine_start(struct machine *m, struct err *e)

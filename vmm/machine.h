@@ -26,6 +26,9 @@ void machine_free(struct machine *m); /* accepts NULL */
 /* What of the config concerns the architecture; the mode is as it was given, auto too. */
 int machine_arch_config(const struct config *c, struct arch_config *out, struct err *e);
 
+/* Requests may change it while it runs: by a socket there, borrowed. Before the start. */
+void machine_set_api(struct machine *m, const char *sock);
+
 /*
  * Runs the guest until it ends or a signal (SIGTERM, SIGINT, SIGHUP, SIGQUIT) asks us to, and
  * writes out what is left of its console; that waits for the reader until one of these signals or

@@ -14,15 +14,14 @@
 
 /* What machine.c (life) and machine_devices.c share. */
 
-#define MACHINE_END_SIGNALS 4
-
 struct machine {
 	const struct config *config;
+	const char *api_sock; /* or NULL */
 	struct vm *vm;
 	struct loop *control;	  /* own_control, or borrowed */
 	struct loop *own_control; /* or NULL */
 	struct loop *console;
-	struct loop_event *signals[MACHINE_END_SIGNALS];
+	struct loop_event *signals[LOOP_END_SIGNALS];
 	struct loop_event *asked;   /* SIGUSR1 */
 	struct loop_event *pressed; /* SIGUSR2 */
 	struct metrics *metrics;    /* or NULL */

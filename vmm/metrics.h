@@ -42,7 +42,7 @@ char *metrics_prometheus(struct metrics *m, size_t *len);
 
 /* A request was answered: method "GET", "PUT" or "PATCH", and its path; ok: with 2xx. */
 void metrics_request(struct metrics *m, const char *method, const char *path, bool ok);
-/* A request used a field or path that is to go. */
+/* A request had a field that is to go. */
 void metrics_deprecated(struct metrics *m);
 
 /* How long the last one took, for the requester. */

@@ -39,7 +39,7 @@ struct option_def {
 	enum option_type type;
 	size_t offset, size;	   /* of the field: OPTION_FIELD */
 	int64_t min, max;	   /* integers, rates: the value; strings and paths: the bytes */
-	const char *const *values; /* enums: the names, value_count of them */
+	const char *const *values; /* enums: the names, value_count; strings: suggestions */
 	size_t value_count;
 	/*
 	 * Lists: the settings of an item. The first must be given, and needs no name unless the row

@@ -80,6 +80,7 @@ int option_unknown(const struct option_table *t, const char *name, struct err *e
 				i ? ", " : "", t->defs[i].name);
 	}
 	r = err_set(e, -EINVAL, "unknown setting \"%s\"", text_show(shown, sizeof(shown), name));
+	err_at(e, name);
 	if (nearest.best)
 		return err_hint(e, r, "did you mean \"%s\"?", nearest.best);
 	return err_hint(e, r, "there are %s", names);

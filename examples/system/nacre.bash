@@ -32,6 +32,7 @@ _nacre()
 	'run --entropy-ops') kind=word words='' ;;
 	'run --hide-cpu-features') kind=word words='' ;;
 	'run --balloon') kind=word words='' ;;
+	'run --allow-path') kind=file ;;
 	'run --log-level') kind=word words='off error warn info debug' ;;
 	'run --log-format') kind=word words='text json' ;;
 	'run --log-path') kind=file ;;
@@ -61,6 +62,7 @@ _nacre()
 	'measure --entropy-ops') kind=word words='' ;;
 	'measure --hide-cpu-features') kind=word words='' ;;
 	'measure --balloon') kind=word words='' ;;
+	'measure --allow-path') kind=file ;;
 	'measure --log-level') kind=word words='off error warn info debug' ;;
 	'measure --log-format') kind=word words='text json' ;;
 	'measure --log-path') kind=file ;;
@@ -74,10 +76,11 @@ _nacre()
 	'api --id') kind=word words='' ;;
 	'api --http-api-max-payload-size') kind=word words='' ;;
 	'api --log-path') kind=file ;;
-	'api --level') kind=word words='' ;;
+	'api --level') kind=word words='Off Error Warning Info Debug Trace' ;;
 	'api --log-format') kind=word words='text json' ;;
 	'api --module') kind=word words='' ;;
 	'api --metrics-path') kind=file ;;
+	'api --allow-path') kind=file ;;
 	'api --start-time-us') kind=word words='' ;;
 	'api --start-time-cpu-us') kind=word words='' ;;
 	'api --parent-cpu-time-us') kind=word words='' ;;
@@ -92,9 +95,9 @@ _nacre()
 		words='run measure api ctl inspect doctor help completion --version'
 	elif [ -z "$kind" ]; then
 		case ${COMP_WORDS[1]} in
-		run) words='--help --kernel --initrd --params --firmware --cpus --smt --mem --hugepages --prefault --mergeable --mte --protection --private-memory --swiotlb --shared-limit --conversion --implicit-conversion --console --disk --vsock --net --entropy --entropy-bandwidth --entropy-ops --hide-cpu-features --balloon --probe --log-level --log-format --log-path --show-level --show-log-origin --module --metrics-path --serial-path --serial-bandwidth --config-file --dump-config' ;;
-		measure) words='--help --json --text --kernel --initrd --params --firmware --cpus --smt --mem --hugepages --prefault --mergeable --mte --protection --private-memory --swiotlb --shared-limit --conversion --implicit-conversion --console --disk --vsock --net --entropy --entropy-bandwidth --entropy-ops --hide-cpu-features --balloon --probe --log-level --log-format --log-path --show-level --show-log-origin --module --metrics-path --serial-path --serial-bandwidth --config-file --dump-config' ;;
-		api) words='--help --api-sock --config-file --no-api --id --http-api-max-payload-size --log-path --level --log-format --show-level --show-log-origin --module --metrics-path --boot-timer --start-time-us --start-time-cpu-us --parent-cpu-time-us --no-seccomp --seccomp-filter --metadata --mmds-size-limit --enable-pci' ;;
+		run) words='--help --kernel --initrd --params --firmware --cpus --smt --mem --hugepages --prefault --mergeable --mte --protection --private-memory --swiotlb --shared-limit --conversion --implicit-conversion --console --disk --vsock --net --entropy --entropy-bandwidth --entropy-ops --hide-cpu-features --balloon --allow-path --probe --log-level --log-format --log-path --show-level --show-log-origin --module --metrics-path --serial-path --serial-bandwidth --config-file --dump-config' ;;
+		measure) words='--help --json --text --kernel --initrd --params --firmware --cpus --smt --mem --hugepages --prefault --mergeable --mte --protection --private-memory --swiotlb --shared-limit --conversion --implicit-conversion --console --disk --vsock --net --entropy --entropy-bandwidth --entropy-ops --hide-cpu-features --balloon --allow-path --probe --log-level --log-format --log-path --show-level --show-log-origin --module --metrics-path --serial-path --serial-bandwidth --config-file --dump-config' ;;
+		api) words='--help --api-sock --config-file --no-api --id --http-api-max-payload-size --log-path --level --log-format --show-level --show-log-origin --module --metrics-path --allow-path --boot-timer --start-time-us --start-time-cpu-us --parent-cpu-time-us --no-seccomp --seccomp-filter --metadata --mmds-size-limit --enable-pci' ;;
 		ctl) words='--help --api-sock --json start pause resume stop info metrics balloon mte-tags set-mte-tags dump-memory get put patch' ;;
 		inspect) words='--help --json --gpa --len' ;;
 		doctor) words='--help --json' ;;

@@ -58,6 +58,17 @@ static const struct backing *secret_side(const struct mem_region *r)
 }
 
 /*
+ * Where we would find them. What has no mapping of its own (mem/attributes.h) has the addresses of the
+ * shared side, where the guest's shared pages are, and for all others nothing must be.
+ */
+static char *secret_address(const struct mem_region *r)
+{
+	char *p = secret_side(r)->hva;
+
+	return p ? p : r->shared.hva;
+}
+
+/*
  * The next region to attack, from *i on: those that can be private. Where private memory has no file
  * of its own, and in mode none, all RAM.
  */
@@ -83,8 +94,7 @@ static void attack_targets(unsigned int parts, unsigned int word, const char *pr
 	unsigned int i = 0;
 
 	while ((r = next_target(&i))) {
-		const struct backing *b = secret_side(r);
-		struct target t = { (uint8_t *)b->hva, r->size, b->fd };
+		struct target t = { (uint8_t *)secret_address(r), r->size, secret_side(r)->fd };
 
 		battery_run(&t, parts, word, prefix, facts);
 	}
@@ -226,7 +236,7 @@ static void attack_by_child(void)
 		return;
 	}
 	while ((r = next_target(&i))) {
-		madvise(secret_side(r)->hva, r->size, MADV_DOFORK);
+		madvise(secret_address(r), r->size, MADV_DOFORK);
 		if (has_own_file(r))
 			send_fd(sock[0], r->private.fd);
 	}

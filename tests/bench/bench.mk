@@ -4,12 +4,13 @@
 # with STATIC=1 so that they run in the emulated hosts too.
 
 BENCH     := $(BUILD)/tests/bench
-BENCH_BIN := $(BENCH)/timer $(BENCH)/floor $(BENCH)/floor_convert $(BENCH)/disk $(BENCH)/tags
+BENCH_BIN := $(BENCH)/timer $(BENCH)/floor $(BENCH)/floor_convert $(BENCH)/disk $(BENCH)/api $(BENCH)/tags
 FLOOR_x86_64 := arch/x86/tables.c
 FLOOR_arm64  := arch/arm64/smccc.c
 FLOOR_SRC := tests/bench/floor.c tests/bench/bare_$(ADIR).c $(FLOOR_$(ARCH))
 # All of Nacre but the part that makes a VMM of it.
-BENCH_SRC := $(FLOOR_SRC) tests/bench/timer.c tests/bench/floor_convert.c tests/bench/disk.c tests/bench/tags.c \
+BENCH_SRC := $(FLOOR_SRC) tests/bench/timer.c tests/bench/floor_convert.c tests/bench/disk.c \
+             tests/bench/api.c tests/bench/tags.c \
              tests/unit/fake_driver.c tests/unit/fake_slots.c
 NO_MAIN   := $(filter-out $(BUILD)/vmm/main.o,$(VMM_OBJ))
 DISK_OBJ  := $(patsubst %,$(BUILD)/tests/%.o,bench/disk unit/fake_driver unit/fake_slots)
@@ -17,11 +18,15 @@ DISK_OBJ  := $(patsubst %,$(BUILD)/tests/%.o,bench/disk unit/fake_driver unit/fa
 .PHONY: bench-programs bench-guests
 bench-programs: $(BENCH_BIN)
 bench-guests: $(foreach a,x86_64 arm64,$(GUESTS)/$(a)/bench_exit.bin $(GUESTS)/$(a)/bench_convert.bin \
-		$(GUESTS)/$(a)/spin_forever.bin) \
+		$(GUESTS)/$(a)/spin_forever.bin \
+		$(GUESTS)/$(a)/bench_disk.bin) \
 	$(GUESTS)/x86_64/pvh_exit.elf $(GUESTS)/x86_64/pvh_spin.elf \
 	$(GUESTS)/arm64/virt_exit.bin $(GUESTS)/arm64/virt_spin.bin
 
 $(BENCH)/timer: $(BENCH)/timer.o
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+$(BENCH)/api: $(BENCH)/api.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
 $(BENCH)/floor: $(FLOOR_SRC:%.c=$(BUILD)/%.o)

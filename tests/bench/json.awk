@@ -14,6 +14,9 @@ $1 == "startup" {
 	row("startup", place() "\"mode\": " quoted($3) ", \"program\": " quoted($4) ", \"status\": " $5 \
 		", \"median\": " $6 ", \"p10\": " $7 ", \"p90\": " $8 ", \"cpu\": " $9)
 }
+$1 == "sandbox" {
+	row("sandbox", place() "\"mode\": " quoted($3) ", \"program\": " quoted($4) ", \"median\": " $5)
+}
 $1 == "memory" {
 	row("memory", place() "\"mode\": " quoted($3) ", \"program\": " quoted($4) ", \"anonymous\": " $5 \
 		", \"resident\": " $6)
@@ -42,6 +45,11 @@ $1 == "disk" {
 $1 == "tags" {
 	row("tags", place() "\"what\": " quoted($3) ", \"ioctls\": " $4 ", \"ours\": " $5)
 }
+$1 == "busyapi" {
+	row("busy-api", place() "\"program\": " quoted($3) ", \"reads\": " $5 ", \"reads_busy\": " $6 \
+		", \"ratio_permille\": " $8 ", \"io\": " $10 ", \"io_busy\": " $11 ", \"vcpu\": " $13 \
+		", \"vcpu_busy\": " $14 ", \"request\": " $16 ", \"sent\": " $20 ", \"right\": " $22)
+}
 $1 == "note" {
 	where = $2
 	sub(/^note [^ ]* /, "")
@@ -53,5 +61,6 @@ END {
 	printf "  \"guest-net\": [\n%s\n  ],\n", rows["guest-net"]
 	printf "  \"tags\": [\n%s\n  ],\n", rows["tags"]
 	printf "  \"disk\": [\n%s\n  ],\n", rows["disk"]
+	printf "  \"busy-api\": [\n%s\n  ],\n", rows["busy-api"]
 	printf "  \"convert\": [\n%s\n  ],\n  \"notes\": [\n%s\n  ]\n}\n", rows["convert"], rows["notes"]
 }

@@ -46,6 +46,13 @@ END {
 			f[6] / 1000, f[7] / 1000, f[8] / 1000, f[9] / 1000, ratio(f[6], start[k]),
 			ratio(f[7], start10[k]), ratio(f[9], cpu[k])
 	}
+	print "\nSandbox: what of a start raising it takes, as the log has it; milliseconds"
+	printf "%-22s %-8s %-13s %8s\n", "where", "mode", "program", "median"
+	for (i = 1; i <= NR; i++) {
+		n = split(line[i], f)
+		if (f[1] == "sandbox")
+			printf "%-22s %-8s %-13s %8.3f\n", f[2], f[3], f[4], f[5] / 1000
+	}
 	print "\nMemory beside the guest's own, while it spins, 1 vCPU, 128 MiB; KiB"
 	printf "%-22s %-8s %-13s %14s %10s %10s\n", "where", "mode", "program", "anonymous",
 		"resident", "of QEMU's"
@@ -121,6 +128,20 @@ END {
 		n = split(line[i], f)
 		if (f[1] == "disk")
 			printf "%-22s %-10s %10d %10d %8s\n", f[2], f[3], f[4], f[5], ratio(f[4], f[5])
+	}
+	print "\nA guest reads its disk, 4 KiB at a time; its API is silent, and has 1,000 requests a second"
+	print "(reads a second; median of the pairs' ratios; processor time of the device's thread and of the"
+	print "virtual processor's for a read, and of the control thread for a request, in microseconds;"
+	print "apart: the guest has one processor of the host, requests and their sender another)"
+	printf "%-22s %-21s %7s %7s %6s %7s %7s %6s %7s %7s %6s %8s %12s\n", "where", "program", "silent",
+		"busy", "ratio", "io", "busy", "x", "vcpu", "busy", "x", "request", "answers"
+	for (i = 1; i <= NR; i++) {
+		n = split(line[i], f)
+		if (f[1] == "busyapi")
+			printf "%-22s %-21s %7d %7d %6.2f %7.1f %7.1f %6s %7.1f %7.1f %6s %8.1f %12s\n", f[2],
+				f[3], f[5], f[6], f[8] / 1000, f[10] / 1000, f[11] / 1000,
+				ratio(f[11], f[10]), f[13] / 1000, f[14] / 1000, ratio(f[14], f[13]),
+				f[16] / 1000, f[22] "/" f[20]
 	}
 	print ""
 	for (i = 1; i <= NR; i++)

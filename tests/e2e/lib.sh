@@ -36,6 +36,17 @@ summary() {
 }
 
 work=$(mktemp -d)
+[ -z "${NACRE_AS:-}" ] || chmod 777 "$work" # nacre is another user (asuser.c)
+
+# load MODULE: its device is for whom it is on Debian.
+load() {
+	modprobe "$1" 2>/dev/null
+	case $1 in
+	tun) chmod 666 /dev/net/tun ;;
+	vhost_net) chgrp kvm /dev/vhost-net && chmod 660 /dev/vhost-net ;;
+	vhost_vsock) chgrp kvm /dev/vhost-vsock && chmod 660 /dev/vhost-vsock ;;
+	esac
+}
 trap 'rm -rf "$work"' EXIT
 
 # can MODE: whether this host can run the mode, as nacre doctor sees it.

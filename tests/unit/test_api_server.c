@@ -159,6 +159,47 @@ START_TEST(request_is_answered)
 }
 END_TEST
 
+START_TEST(what_is_no_path_is_nobodys)
+{
+	static const char *const asked[][2] = {
+		{ "//version", "GET // " },
+		{ "//", "GET // " },
+		{ "*", "GET // " },
+		{ "http://localhost//version", "GET //version " },
+		{ "http://localhost/version", "GET /version " },
+		{ "http://localhost", "GET / " },
+		{ "/version?a//b", "GET /version " },
+	};
+	char text[64];
+	int fd;
+
+	start();
+	fd = dial();
+	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", asked[_i][0]);
+	say(fd, text);
+	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
+	ck_assert_str_eq(body, asked[_i][1]);
+	close(fd);
+}
+END_TEST
+
+/* A relay before us may have believed the other one. */
+START_TEST(two_lengths_end_the_connection)
+{
+	int fd;
+
+	start();
+	fd = dial();
+	say(fd, "PUT /a HTTP/1.1\r\nContent-Length: 2\r\nX: y\r\ncontent-length: 2\r\n\r\nab");
+	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
+	say(fd, "PUT /a HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabGET /b");
+	ck_assert_int_eq(hear(fd, body, sizeof(body)), 400);
+	ck_assert_ptr_nonnull(strstr(body, "Content-Length is given twice"));
+	hear_all(fd, body, sizeof(body));
+	close(fd);
+}
+END_TEST
+
 /* Byte by byte, and while another client is served. */
 START_TEST(slow_client_delays_nobody)
 {
@@ -436,6 +477,8 @@ TCase *api_server_case(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, request_is_answered);
+	tcase_add_loop_test(t, what_is_no_path_is_nobodys, 0, 7);
+	tcase_add_test(t, two_lengths_end_the_connection);
 	tcase_add_test(t, slow_client_delays_nobody);
 	tcase_add_loop_test(t, pipelined_requests_are_answered_in_order, 0, 2);
 	tcase_add_test(t, client_that_does_not_read_is_left_alone);

@@ -425,6 +425,31 @@ START_TEST(protected_memory_faults)
 }
 END_TEST
 
+/* Whole pages take the places of others, and are guest memory from then on. */
+START_TEST(pages_are_taken)
+{
+	uint8_t *from = aligned_alloc(PAGE_SIZE, 4 * PAGE_SIZE);
+
+	memset(from, 7, 4 * PAGE_SIZE);
+	ck_assert_int_eq(backing_anon(&b, MIB(4), &e), 0);
+	memset(b.hva, 9, MIB(1));
+	ck_assert_int_eq(backing_take(&b, 0, from + PAGE_SIZE, 2 * PAGE_SIZE), 0);
+	ck_assert_int_eq(b.hva[0], 7);
+	ck_assert_int_eq(b.hva[2 * PAGE_SIZE - 1], 7);
+	ck_assert_int_eq(b.hva[2 * PAGE_SIZE], 9);
+	ck_assert_int_eq(from[PAGE_SIZE - 1], 7);
+	ck_assert_int_eq(from[PAGE_SIZE], 0);
+	ck_assert_int_eq(from[3 * PAGE_SIZE], 7);
+	ck_assert(has_flag("dd"));
+	ck_assert(has_flag("dc"));
+	ck_assert_int_eq(backing_take(&b, 1, from, PAGE_SIZE), -EINVAL);
+	ck_assert_int_eq(backing_take(&b, 0, from + 1, PAGE_SIZE), -EINVAL);
+	ck_assert_int_eq(backing_take(&b, 0, from, PAGE_SIZE - 1), -EINVAL);
+	ck_assert_int_eq(b.hva[0], 7);
+	free(from);
+}
+END_TEST
+
 static TCase *memory_case(void)
 {
 	TCase *t = tcase_create("memory");
@@ -443,6 +468,7 @@ static TCase *memory_case(void)
 	tcase_add_loop_test(t, file_that_cannot_be_filled, 0, n);
 	tcase_add_loop_test(t, ram_is_prefaulted_on_its_side, 0, 3);
 	tcase_add_test(t, protected_memory_faults);
+	tcase_add_test(t, pages_are_taken);
 	return t;
 }
 

@@ -483,6 +483,7 @@ Suite *config_suite(void)
 	suite_add_tcase(s, config_cli_case());
 	suite_add_tcase(s, config_layout_case());
 	suite_add_tcase(s, config_list_case());
+	suite_add_tcase(s, config_once_case());
 	suite_add_tcase(s, config_random_case());
 	return s;
 }

@@ -7,7 +7,7 @@
 #include "vmm/cli.h"
 #include "vmm/config.h"
 
-/* What the five files of the config suite share; defined in test_config.c. */
+/* What the files of the config suite share; defined in test_config.c. */
 
 #define ARGS_MAX 12
 
@@ -25,6 +25,7 @@ void assert_same_config(const struct config *a, const struct config *b);
 TCase *config_cli_case(void);
 TCase *config_layout_case(void);
 TCase *config_list_case(void);
+TCase *config_once_case(void);
 TCase *config_random_case(void);
 
 #endif

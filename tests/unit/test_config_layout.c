@@ -158,7 +158,7 @@ static const struct {
 } refused[] = {
 	{ "{ \"drives\": {} }", "/dir/vm.json:1: \"drives\": expected an array" },
 	{ "{\n \"drives\": [\n " DRIVE("a", "false") ",\n " DRIVE("a", "false") " ]\n}",
-		"/dir/vm.json:2: \"drives\": item 2: \"drive_id\": \"a\" is given twice" },
+		"/dir/vm.json:4: \"drives\": item 2: \"drive_id\": \"a\" is given twice" },
 	{ "{ \"drives\": [ " DRIVE("a", "true") ", " DRIVE("b", "true") " ] }",
 		"item 2: \"is_root_device\": drive \"a\" is the root device already" },
 	{ "{\n\n\"machine-config\": { \"vcpu_count\": 1 } }",
@@ -177,7 +177,26 @@ static const struct {
 	{ "{ \"vsock\": { \"guest_cid\": 3 } }", "\"vsock\": \"uds_path\" is missing" },
 	{ "{ \"vsock\": { } }", "\"vsock\": \"cid\" is missing" },
 	{ "{ \"balloon\": { \"amount_mib\": 3, \"size\": 3 } }", "unknown field \"size\"" },
-	{ "{ \"boot_source\": {} }", "unknown key" },
+	{ "{ \"boot_source\": {} }", "unknown key (did you mean \"boot-source\"?)" },
+	{ "{ \"boot-sorce\": {} }", "unknown key (did you mean \"boot-source\"?)" },
+	/* The line is that of the field, however deep, and whatever stands before it. */
+	{ "{\n \"size\": 1,\n \"drives\": [\n " DRIVE("a\\n\\\"}]", "false") " ] }",
+		"/dir/vm.json:2: \"size\": unknown key" },
+	{ "{\n \"drives\": [\n " DRIVE(
+		  "a", "false") ",\n { \"drive_id\": \"b\",\n"
+				" \"path_on_host\": \"]}\\\"\", \"is_root_device\": false,\n "
+				"\"rate_limiter\":\n {"
+				" \"ops\": null,\n \"bandwidth\": {\n \"refill_time\": 1,\n "
+				"\"size\": -1 } } } ]\n}",
+		"/dir/vm.json:10: \"drives\": item 2: \"rate_limiter\": \"bandwidth\": "
+		"\"size\": " },
+	{ "{ \"machine-config\": {\n \"vcpu_count\": 2,\n \"ht/enabled\": true } }",
+		"/dir/vm.json:3: \"machine-config\": unknown field \"ht/enabled\"" },
+	{ "{ " BOOT ", \"machine-config\": { \"vcpu_count\": 1, \"mem_size_mib\": 64 },\n"
+	  "\"swiotlb\": 8 }",
+		"/dir/vm.json:2: \"swiotlb\": is for \"machine-config\" to say" },
+	{ "{ \"kernel\": \"k\",\n\"entropy\": null }",
+		"/dir/vm.json:2: \"entropy\": got null, expected" },
 };
 
 START_TEST(broken_layout_is_refused)

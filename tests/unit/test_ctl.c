@@ -201,6 +201,16 @@ START_TEST(raw_requests)
 }
 END_TEST
 
+/* Without a body there is nothing to ask. */
+START_TEST(a_body_is_wanted)
+{
+	ck_assert_ptr_nonnull(freopen("/dev/null", "r", stdin));
+	ck_assert_int_eq(run(NULL, "put", "/vsock", NULL), -ENODATA);
+	ck_assert_ptr_eq(strstr(error.msg, "there is no body, and nothing on standard input: PUT"),
+		error.msg);
+}
+END_TEST
+
 /* The machine's own sentence, and a status of its own. */
 START_TEST(refusals)
 {
@@ -379,6 +389,7 @@ Suite *ctl_suite(void)
 	tcase_add_test(t, info_before_the_start);
 	tcase_add_loop_test(t, metrics_that_are_not_zero, 0, 2);
 	tcase_add_test(t, raw_requests);
+	tcase_add_test(t, a_body_is_wanted);
 	tcase_add_test(t, refusals);
 	tcase_add_loop_test(t, answers_that_are_none, 0, (int)ARRAY_SIZE(nonsense));
 	tcase_add_test(t, nobody_there);

@@ -19,6 +19,7 @@
 
 static struct {
 	bool no_kvm, no_vm, pvm, emulates, no_memlock;
+	int landlock;
 	int gmem_flags; /* 0: no guest_memfd */
 	int immediate_exit;
 	bool cap_missing; /* a required row of the architecture's */
@@ -105,6 +106,11 @@ static bool fake_kvm_is_pvm(void)
 	return fake.pvm;
 }
 
+static int fake_landlock_abi(void)
+{
+	return fake.landlock;
+}
+
 static int fake_memlock_check(uint64_t guest_bytes, struct err *e)
 {
 	(void)guest_bytes;
@@ -122,6 +128,7 @@ static int fake_memlock_check(uint64_t guest_bytes, struct err *e)
 #define protect_possible     fake_protect_possible
 #define kvm_is_pvm	     fake_kvm_is_pvm
 #define memlock_check	     fake_memlock_check
+#define landlock_abi	     fake_landlock_abi
 #include "vmm/doctor.c"
 
 static struct doctor_report report;
@@ -443,6 +450,23 @@ START_TEST(pvm_and_emulation_are_catches)
 }
 END_TEST
 
+START_TEST(a_kernel_without_landlock_is_told_of)
+{
+	const struct finding *row;
+
+	doctor_collect(&report);
+	row = row_of(&report.host, "Landlock");
+	ck_assert_int_eq(row->state, FINDING_WARN);
+	ck_assert_ptr_nonnull(strstr(row->hint, "lsm="));
+	fake.landlock = 7;
+	doctor_collect(&report);
+	row = row_of(&report.host, "Landlock");
+	ck_assert_int_eq(row->state, FINDING_OK);
+	ck_assert_str_eq(row->text, "ABI 7");
+	ck_assert_str_eq(row->hint, "");
+}
+END_TEST
+
 START_TEST(memlock_warns_when_pkvm_lacks_it_alone)
 {
 	fake.no_memlock = true;
@@ -483,6 +507,7 @@ Suite *doctor_suite(void)
 	tcase_add_test(looking, old_kernel_lacks_private_only);
 	tcase_add_test(looking, gmem_without_mmap_is_no_use);
 	tcase_add_test(looking, pvm_and_emulation_are_catches);
+	tcase_add_test(looking, a_kernel_without_landlock_is_told_of);
 	tcase_add_test(looking, memlock_warns_when_pkvm_lacks_it_alone);
 	suite_add_tcase(s, looking);
 	return s;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/suites.h"
@@ -102,6 +103,30 @@ START_TEST(json_with_everything)
 		"\"vm\\\"1\","
 		"\"thread\":\"vcpu3\",\"file\":\"vmm/vm.c\",\"line\":12,"
 		"\"message\":\"a \\\"disk\\\"\\\\\\nis \xc3\xa4?\\u0001\"}\n");
+}
+END_TEST
+
+/* The ends of days, months and years, leap years and those that are none. */
+START_TEST(dates_are_those_of_the_calendar)
+{
+	static const long long days[] = { 0, 1, 58, 59, 364, 365, 789, 790, 11015, 11016, 11017,
+		11322, 11323, 20777, 47540, 47541, 146096, 146097, 157112, 2932896 };
+	struct log_look look = { .id = "", .to_file = true };
+	struct log_origin from = { "vmm/vm.c", 12 };
+	char line[LOG_LINE_MAX + 1], date[40];
+	struct timespec t = { .tv_nsec = 0 };
+	unsigned int i, k;
+	struct tm tm;
+
+	for (i = 0; i < ARRAY_SIZE(days); i++) {
+		for (k = 0; k < 3; k++) {
+			t.tv_sec = (time_t)(days[i] * 86400 + (k == 1 ? 86399 : k * 20000));
+			log_format_line(line, &look, &t, &from, LOG_WARN, "");
+			strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", gmtime_r(&t.tv_sec, &tm));
+			line[strlen(date)] = '\0';
+			ck_assert_str_eq(line, date);
+		}
+	}
 }
 END_TEST
 
@@ -199,6 +224,24 @@ START_TEST(what_is_no_file_is_refused)
 	c.path = "/nonexistent/log";
 	ck_assert_int_eq(log_setup(&c, &e), -ENOENT);
 	ck_assert(!log_has_file());
+}
+END_TEST
+
+/* Where we may not read, nobody would keep what we write. */
+START_TEST(fifo_that_is_not_ours_wants_a_reader)
+{
+	struct log_config c = { .path = path };
+	struct err e = { "" };
+	int r;
+
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(chmod(path, 0222), 0);
+	ck_assert_int_eq(chmod(dir, 0777), 0);
+	ck_assert(geteuid() != 0 || seteuid(65534) == 0);
+	r = log_setup(&c, &e);
+	ck_assert(getuid() != 0 || seteuid(0) == 0);
+	ck_assert_int_eq(r, -ENXIO);
+	ck_assert_msg(strstr(e.msg, "start its reader first") != NULL, "%s", e.msg);
 }
 END_TEST
 
@@ -451,11 +494,13 @@ Suite *log_suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, text_on_standard_error);
 	tcase_add_test(t, text_in_a_file);
+	tcase_add_test(t, dates_are_those_of_the_calendar);
 	tcase_add_test(t, json_with_everything);
 	tcase_add_loop_test(t, json_is_always_json, 0, 10);
 	tcase_add_test(t, file_is_made_for_us_alone);
 	tcase_add_test(t, setup_again_opens_again);
 	tcase_add_test(t, what_is_no_file_is_refused);
+	tcase_add_test(t, fifo_that_is_not_ours_wants_a_reader);
 	tcase_add_test(t, full_pipe_blocks_nobody);
 	tcase_add_test(t, long_lines_stay_whole);
 	tcase_add_test(t, full_disk_is_counted);

@@ -8,15 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <pty.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -469,7 +465,7 @@ END_TEST
 /* Nobody reads, the guest is gone: one signal is enough, and it is what we then die of. */
 START_TEST(one_signal_ends_the_wait_for_the_reader)
 {
-	int signo = end_signals[_i], told = 0;
+	int signo = loop_end_signals[_i], told = 0;
 
 	machine_fake.prints = 1000;
 	machine_fake.powers_off = true;
@@ -517,77 +513,6 @@ START_TEST(no_signal_no_wait)
 }
 END_TEST
 
-static void pause_twice(void *arg)
-{
-	machine_pause(arg);
-	machine_pause(arg);
-	ck_assert(park_wanted(&test_machine->vm->park));
-}
-
-/* Signals still come to the control loop; and whoever is held is let go, to see that it is over. */
-START_TEST(paused_machine_can_be_stopped)
-{
-	machine_ready();
-	ck_assert_int_eq(loop_post(test_machine->control, pause_twice, test_machine), 0);
-	ck_assert_int_lt(machine_run_until(SIGTERM), 2000);
-	ck_assert_int_eq(machine_end(test_machine, NULL, NULL), VM_STOPPED);
-	ck_assert(!park_wanted(&test_machine->vm->park));
-	machine_free(test_machine);
-}
-END_TEST
-
-/* Somebody who looks at the guest's memory again and again, as the loop of the devices does. */
-static struct {
-	_Atomic unsigned int turns;
-	_Atomic bool over;
-} looker;
-
-static void *look_at_guest(void *arg)
-{
-	struct park_member member;
-
-	park_join(arg, &member, NULL, NULL);
-	while (!atomic_load(&looker.over)) {
-		park_enter(&member);
-		atomic_fetch_add(&looker.turns, 1);
-		park_leave(&member);
-		usleep(100);
-	}
-	park_quit(&member);
-	return NULL;
-}
-
-static void await_turns(unsigned int n)
-{
-	unsigned int until = atomic_load(&looker.turns) + n;
-
-	while (atomic_load(&looker.turns) < until)
-		usleep(100);
-}
-
-START_TEST(nobody_looks_at_a_paused_guest)
-{
-	unsigned int i, before;
-	pthread_t thread;
-
-	machine_ready();
-	pthread_create(&thread, NULL, look_at_guest, &test_machine->vm->park);
-	for (i = 0; i < 20; i++) {
-		await_turns(2);
-		machine_pause(test_machine);
-		before = atomic_load(&looker.turns);
-		usleep(2000);
-		ck_assert_uint_eq(atomic_load(&looker.turns), before);
-		machine_resume(test_machine);
-		machine_resume(test_machine);
-	}
-	await_turns(2);
-	atomic_store(&looker.over, true);
-	pthread_join(thread, NULL);
-	machine_free(test_machine);
-}
-END_TEST
-
 /* Who has a loop lends it, and has it back as it was; also from a machine that cannot start. */
 START_TEST(machine_runs_on_a_loop_of_others)
 {
@@ -611,93 +536,6 @@ START_TEST(machine_runs_on_a_loop_of_others)
 }
 END_TEST
 
-static bool is_cooked(int fd)
-{
-	struct termios t;
-
-	return !tcgetattr(fd, &t) && (t.c_lflag & ICANON) && (t.c_lflag & ECHO);
-}
-
-/* Becomes the session of a terminal, puts a machine on it, and ends by SIGABRT. */
-static void abort_on_terminal(int slave, bool from_outside)
-{
-	const struct rlimit no_core = { 0, 0 };
-
-	setrlimit(RLIMIT_CORE, &no_core);
-	alarm(20);
-	if (setsid() < 0 || ioctl(slave, TIOCSCTTY, 0))
-		_exit(1);
-	dup2(slave, STDIN_FILENO);
-	dup2(slave, STDOUT_FILENO);
-	machine_ready();
-	if (is_cooked(slave))
-		_exit(2);
-	if (from_outside)
-		kill(getpid(), SIGABRT);
-	else
-		abort();
-	pause();
-}
-
-/* By a failed check of our own or a library's (0), and by someone who wants a core (1). */
-START_TEST(abort_restores_the_terminal)
-{
-	int master, slave, status;
-	pid_t pid;
-
-	ck_assert_int_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
-	ck_assert(is_cooked(slave));
-	pid = fork();
-	if (pid == 0) {
-		abort_on_terminal(slave, _i);
-		_exit(3);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %x", status);
-	ck_assert(is_cooked(slave));
-	close(master);
-	close(slave);
-}
-END_TEST
-
-/* ---- building ---- */
-
-/* Of a VM that there will not be, one sentence is enough. */
-START_TEST(impossible_modes_are_not_warned_of)
-{
-	struct err e = { "" };
-
-	machine_fake.impossible = true;
-	ck_assert_int_eq(machine_build(&test_machine, &machine_config, NULL, &e), -ENOTSUP);
-	ck_assert(!machine_fake.warned);
-	machine_fake.impossible = false;
-	machine_ready();
-	ck_assert(machine_fake.warned);
-	machine_free(test_machine);
-}
-END_TEST
-
-START_TEST(staging_area_counts_as_pinned)
-{
-	struct err e = { "" };
-
-	machine_config.protection = PROTECTION_PKVM;
-	machine_fake.staging_bytes = MIB(300);
-	machine_ready();
-	ck_assert_uint_eq(machine_fake.allowed, MIB(364));
-	machine_free(test_machine);
-	machine_fake.staging_bytes = MIB(1000);
-	ck_assert_int_eq(machine_build(&test_machine, &machine_config, NULL, &e), -EPERM);
-	ck_assert_str_eq(e.msg, "memlock");
-	/* Modes that pin nothing do not care. */
-	machine_fake.allowed = 0;
-	machine_config.protection = PROTECTION_PRIVATE;
-	machine_ready();
-	ck_assert_uint_eq(machine_fake.allowed, 0);
-	machine_free(test_machine);
-}
-END_TEST
-
 Suite *machine_suite(void)
 {
 	Suite *s = suite_create("machine");
@@ -708,20 +546,17 @@ Suite *machine_suite(void)
 	tcase_add_test(t, slow_output_does_not_hold_up_conversions);
 	tcase_add_test(t, console_without_a_thread_is_an_error);
 	tcase_add_loop_test(t, slow_reader_gets_the_last_output, 0, 4);
-	tcase_add_loop_test(
-		t, one_signal_ends_the_wait_for_the_reader, 0, (int)ARRAY_SIZE(end_signals));
+	tcase_add_loop_test(t, one_signal_ends_the_wait_for_the_reader, 0, LOOP_END_SIGNALS);
 	tcase_add_loop_test(t, stopping_does_not_wait_for_readers, 0, 2);
 	tcase_add_test(t, no_signal_no_wait);
-	tcase_add_test(t, paused_machine_can_be_stopped);
-	tcase_add_test(t, nobody_looks_at_a_paused_guest);
 	tcase_add_loop_test(t, machine_runs_on_a_loop_of_others, 0, 2);
-	tcase_add_loop_test(t, abort_restores_the_terminal, 0, 2);
-	tcase_add_test(t, impossible_modes_are_not_warned_of);
-	tcase_add_test(t, staging_area_counts_as_pinned);
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, machine_said_case());
 	suite_add_tcase(s, machine_main_case());
 	suite_add_tcase(s, machine_fdt_case());
 	suite_add_tcase(s, machine_output_case());
+	suite_add_tcase(s, machine_build_case());
+	suite_add_tcase(s, machine_pause_case());
+	suite_add_tcase(s, machine_abort_case());
 	return s;
 }

@@ -40,5 +40,8 @@ TCase *machine_main_case(void);
 TCase *machine_said_case(void);
 TCase *machine_fdt_case(void);
 TCase *machine_output_case(void);
+TCase *machine_build_case(void);
+TCase *machine_pause_case(void);
+TCase *machine_abort_case(void);
 
 #endif

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -54,6 +55,30 @@ START_TEST(measurement_is_told)
 	ck_assert_msg(told == measures[_i].tells, "%s", said);
 	fd_close(&p[0]);
 	fd_close(&p[1]);
+}
+END_TEST
+
+/* Who reads only the log wants it, too. */
+START_TEST(measurement_is_logged)
+{
+	char path[] = "/tmp/nacre-said-XXXXXX", said[300] = "";
+	int fd = mkstemp(path);
+	struct log_config log = { .path = path, .level = LOG_WARN };
+	struct err e = { "" };
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(log_setup(&log, &e), 0);
+	dup2(machine_out[1], STDERR_FILENO);
+	machine_config.protection = PROTECTION_PRIVATE;
+	machine_fake.powers_off = true;
+	machine_ready();
+	ck_assert_int_eq(machine_run(test_machine, &e), 0);
+	machine_free(test_machine);
+	log_finish();
+	ck_assert_int_gt(read(fd, said, sizeof(said) - 1), 0);
+	ck_assert_ptr_nonnull(strstr(said, "] measurement sha256:abababab"));
+	unlink(path);
+	close(fd);
 }
 END_TEST
 
@@ -142,6 +167,7 @@ TCase *machine_said_case(void)
 	tcase_add_checked_fixture(t, machine_setup, machine_teardown);
 	tcase_set_timeout(t, 20);
 	tcase_add_loop_test(t, measurement_is_told, 0, (int)ARRAY_SIZE(measures));
+	tcase_add_test(t, measurement_is_logged);
 	tcase_add_test(t, signal_prints_statistics);
 	tcase_add_test(t, signal_for_statistics_ends_nothing);
 	tcase_add_loop_test(t, signal_presses_the_power_button, 0, 2);

@@ -16,6 +16,7 @@
 #include "tests/unit/suites.h"
 #include "vmm/metrics.h"
 #include "vmm/metrics_set.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
 #include "vmm/util/fd.h"
@@ -233,6 +234,24 @@ START_TEST(requests_by_path)
 }
 END_TEST
 
+START_TEST(memory_is_known_behind_walls)
+{
+	const struct sandbox_plan plan = { .is_protected = false };
+	struct err e = { "" };
+	char *text, *line;
+	size_t len;
+
+	sandbox_begin();
+	ck_assert_int_eq(sandbox_raise(&plan, &e), 0);
+	text = metrics_prometheus(metrics, &len);
+	line = strstr(text, "\nnacre_resident_bytes ");
+	ck_assert_ptr_nonnull(line);
+	ck_assert_int_gt(strtoll(line + strlen("\nnacre_resident_bytes "), NULL, 10), 100000);
+	/* A search for leaks would want files that are behind the walls. */
+	_exit(0);
+}
+END_TEST
+
 /* A FIFO that nobody reads: the flush says so, goes on, and the next line has what was lost. */
 START_TEST(full_fifo_loses_no_count)
 {
@@ -404,6 +423,7 @@ Suite *metrics_suite(void)
 	tcase_add_test(t, lines_have_deltas);
 	tcase_add_test(t, layout_is_firecrackers);
 	tcase_add_test(t, requests_by_path);
+	tcase_add_exit_test(t, memory_is_known_behind_walls, 0);
 	tcase_add_test(t, full_fifo_loses_no_count);
 	tcase_add_test(t, last_line_when_it_ends);
 	tcase_add_test(t, counter_that_falls_starts_anew);

@@ -308,6 +308,10 @@ static const struct {
 		"no multiple of 2 MiB" },
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"huge_pages\":\"1M\"}",
 		"\"huge_pages\": \"1M\" is not known" },
+	{ "machine-config", NULL,
+		"{\"vcpu_count\":1,\"mem_size_mib\":128,\"huge_pages\":\"2M\",\"hugepages\":"
+		"\"1G\"}",
+		"\"hugepages\" and \"huge_pages\" say the same" },
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"mte\":true}",
 		"mte is for arm64 guests" },
 	{ "machine-config", NULL, "{\"vcpu_count\":1,\"mem_size_mib\":128,\"mte\":0}",

@@ -45,6 +45,32 @@ START_TEST(error_chain_never_overflows)
 }
 END_TEST
 
+/* The field beside the sentence: of the last error, and never in each other's room. */
+START_TEST(error_knows_its_field)
+{
+	struct err e = { "" };
+	int i;
+
+	err_set(&e, -EIO, "unknown");
+	err_at(&e, "a/b");
+	err_item(&e, -EIO, 1);
+	err_prefix(&e, -EIO, "the file");
+	err_key(&e, -EIO, "list\n");
+	ck_assert_str_eq(e.msg, "\"list?\": the file: item 2: unknown");
+	ck_assert_str_eq(err_field(&e), "list\n/1/a/b");
+	for (i = 0; i < 100; i++) {
+		err_key(&e, -EIO, "a key of some length");
+		err_hint(&e, -EIO, "a hint of some length");
+	}
+	ck_assert_uint_lt(strlen(e.msg), sizeof(e.msg) - strlen(err_field(&e)));
+	ck_assert_ptr_eq(strstr(err_field(&e), "a key of some length/a key of"), err_field(&e));
+	err_set(&e, -EIO, "another");
+	ck_assert_str_eq(err_field(&e), "");
+	err_key(NULL, -EIO, "nobody listens");
+	ck_assert_str_eq(err_field(NULL), "");
+}
+END_TEST
+
 static void write_file(char *path, size_t len)
 {
 	int fd = mkstemp(path);
@@ -268,6 +294,7 @@ Suite *util_suite(void)
 
 	tcase_add_test(t, error_chain);
 	tcase_add_test(t, error_chain_never_overflows);
+	tcase_add_test(t, error_knows_its_field);
 	tcase_add_loop_test(t, files_are_read_whole, 0, (int)(sizeof(files) / sizeof(files[0])));
 	tcase_add_test(t, odd_files);
 	tcase_add_test(t, slow_pipe_is_read_whole);

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "vmm/api/api_impl.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
-
-static const int end_signals[API_END_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+#include "vmm/util/log.h"
 
 const char *api_state(const struct api *a)
 {
@@ -39,29 +39,15 @@ static void on_asked(void *arg, int signo, short events)
 	(void)events;
 }
 
-static bool is_ignored(int signo)
-{
-	struct sigaction sa;
-
-	return signo != SIGTERM && !sigaction(signo, NULL, &sa) && sa.sa_handler == SIG_IGN;
-}
-
 /* For as long as we live: the socket is removed whichever of them ends us. */
 static int catch_signals(struct api *a, struct err *e)
 {
-	unsigned int i;
 	sigset_t set;
-	int r = 0;
+	int r = loop_add_end_signals(a->loop, on_signal, a, a->signals, e);
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
-	for (i = 0; i < ARRAY_SIZE(end_signals) && !r; i++) {
-		sigaddset(&set, end_signals[i]);
-		if (!is_ignored(end_signals[i]))
-			r = loop_add_signal(
-				a->loop, end_signals[i], on_signal, a, &a->signals[i], e);
-	}
 	if (!r)
 		r = loop_add_signal(a->loop, SIGUSR1, on_asked, a, &a->asked, e);
 	if (!r)
@@ -102,6 +88,10 @@ int api_new(struct api **out, const struct api_options *o, struct config *c, str
 		r = catch_signals(a, e);
 	if (!r && !o->no_api)
 		r = make_server(a, e);
+	/* Its guest writes to an address that holds other things here, and would wait for a line. */
+	if (!r && o->boot_timer)
+		log_warn("--boot-timer: this machine has no boot timer, and logs no boot time (the "
+			 "guest's console tells when it is up)");
 	if (r) {
 		api_free(a);
 		return r;
@@ -157,11 +147,17 @@ int api_start(struct api *a, struct err *e)
 			"\"boot-source\" in the config file).");
 	if (!r)
 		r = config_check(&a->config, e);
+	/* It stands although the threads behind it could not be started. */
+	if (!r && sandbox_is_raised())
+		r = err_set(e, -EPERM,
+			"A start has failed, and its sandbox stands: this process cannot open what "
+			"another start needs (end it, and start nacre api anew).");
 	serve_nets_here(&a->config);
 	if (!r)
 		r = machine_build(&m, &a->config, a->loop, e);
 	if (r)
 		return r;
+	machine_set_api(m, a->options->no_api ? NULL : a->options->sock);
 	r = machine_start(m, e);
 	if (r) {
 		machine_free(m);

@@ -27,7 +27,10 @@ int api_new(struct api **out, const struct api_options *o, struct config *c, str
 /* Frees the machine and removes the socket. Accepts NULL. */
 void api_free(struct api *a);
 
-/* Starts the machine that the config describes, as InstanceStart does; on error all is as before. */
+/*
+ * Starts the machine that the config describes, as InstanceStart does. On error all is as before, unless
+ * it comes so late that the sandbox stands: then no other start can be.
+ */
 int api_start(struct api *a, struct err *e);
 
 /* Answers requests until the guest has ended, or a signal asks us to stop. */

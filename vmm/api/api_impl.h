@@ -13,14 +13,12 @@
 
 /* What api.c (life), route.c (which request means what) and the handlers share. */
 
-#define API_END_SIGNALS 4
-
 struct api {
 	const struct api_options *options;
 	struct config config;
 	struct loop *loop;
 	struct server *server; /* NULL: no socket is wanted */
-	struct loop_event *signals[API_END_SIGNALS], *asked, *pressed;
+	struct loop_event *signals[LOOP_END_SIGNALS], *asked, *pressed;
 	struct machine *machine; /* NULL before the start */
 	struct metrics *metrics;
 	int signo; /* that stopped us before the start */
@@ -67,6 +65,15 @@ void route_request(void *ctx, struct server_request *rq);
  * or lacks the first of it.
  */
 int api_only_fields(const json_t *body, const char *const *names, struct err *e);
+
+/* ---- files.c ---- */
+
+/*
+ * Whether the files that the object names can be opened, as Firecracker looks when it is told of
+ * them; whoever names one that is not there need not wait for the start to hear of it. 0, or -errno
+ * and a sentence, which may be about the object's fields, too.
+ */
+int api_check_files(const char *name, const char *id, const json_t *body, struct err *e);
 
 /* ---- handlers: 0, or -errno and a sentence ---- */
 

@@ -14,11 +14,12 @@
 #include "devices/virtio_net.h"
 #include "vmm/api/api_impl.h"
 #include "vmm/api/resource.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/util/bits.h"
 #include "vmm/virtio_set.h"
 
 /* The id of the body must be that of the path. */
-static int check_id(const struct api_call *call, const char *name, struct err *e)
+static int check_same_id(const struct api_call *call, const char *name, struct err *e)
 {
 	const char *id = json_string_value(json_object_get(call->body, name));
 
@@ -61,6 +62,11 @@ static int set_path(struct disk_config *d, struct virtio_blk *blk, const json_t 
 	r = virtio_blk_set_path(blk, path, e);
 	if (r) {
 		free(copy);
+		if (r == -EACCES && sandbox_limits_paths())
+			err_hint(e, r,
+				"or the sandbox keeps it out: since the start only files in the "
+				"folders of the drives' files can be opened, and what --allow-path "
+				"of nacre api names");
 		return err_prefix(e, r, "\"path_on_host\"");
 	}
 	free(d->path);
@@ -80,7 +86,7 @@ int api_patch_drive(struct api_call *call, struct err *e)
 	int r = api_only_fields(call->body, names, e), i;
 
 	if (!r)
-		r = check_id(call, names[0], e);
+		r = check_same_id(call, names[0], e);
 	if (r)
 		return r;
 	i = resource_find(c, "drives", call->id);
@@ -116,7 +122,7 @@ int api_patch_net(struct api_call *call, struct err *e)
 	int r = api_only_fields(call->body, names, e), i;
 
 	if (!r)
-		r = check_id(call, names[0], e);
+		r = check_same_id(call, names[0], e);
 	if (r)
 		return r;
 	i = resource_find(c, "network-interfaces", call->id);

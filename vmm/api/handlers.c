@@ -8,6 +8,7 @@
 #include "vmm/api/api_impl.h"
 #include "vmm/api/resource.h"
 #include "vmm/doctor.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/sha256.h"
 #include "vmm/util/clock.h"
@@ -57,18 +58,36 @@ static const char *object_name(const struct server_request *rq, char *buf, size_
 	return buf;
 }
 
+/* Fields that do nothing any more, and that are counted where they are still sent. */
+static void count_deprecated(const struct api_call *call)
+{
+	static const char *const names[] = { "cpu_template", "vsock_id" };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		const json_t *v = json_object_get(call->body, names[i]);
+
+		if (v && !json_is_null(v))
+			metrics_deprecated(call->api->metrics);
+	}
+}
+
 int api_put_object(struct api_call *call, struct err *e)
 {
 	char name[32];
+	int r;
 
-	return resource_put(&call->api->config, object_name(call->rq, name, sizeof(name)), call->id,
-		call->body, e);
+	object_name(call->rq, name, sizeof(name));
+	count_deprecated(call);
+	r = api_check_files(name, call->id, call->body, e);
+	return r ? r : resource_put(&call->api->config, name, call->id, call->body, e);
 }
 
 int api_patch_object(struct api_call *call, struct err *e)
 {
 	char name[32];
 
+	count_deprecated(call);
 	return resource_patch(&call->api->config, object_name(call->rq, name, sizeof(name)),
 		call->id, call->body, e);
 }
@@ -213,7 +232,7 @@ int api_get_protection(struct api_call *call, struct err *e)
 {
 	struct machine_protection p;
 	struct stats_report s;
-	char hex[SHA256_HEX];
+	char hex[SHA256_HEX], walls[SANDBOX_TEXT];
 
 	machine_get_protection(call->api->machine, &p);
 	machine_stats(call->api->machine, &s);
@@ -223,6 +242,9 @@ int api_get_protection(struct api_call *call, struct err *e)
 		"shared_bytes_peak", (json_int_t)s.shared_peak, "to_shared",
 		conversions(&s.convert[0]), "to_private", conversions(&s.convert[1]));
 	if (!call->json)
+		return no_memory(e);
+	if (json_object_set_new(
+		    call->json, "sandbox", json_string(sandbox_describe(walls, sizeof(walls)))))
 		return no_memory(e);
 	if (p.digest && json_object_set_new(call->json, "measurement_sha256",
 				json_string(sha256_hex(p.digest, hex))))

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/api/options.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 
@@ -17,6 +16,9 @@
 #define DEFAULT_ID  "anonymous-instance"
 #define ID_MAX	    64
 #define PAYLOAD_MAX (16 << 20)
+
+/* For completion; they are taken in any case, and ours too. */
+static const char *const levels[] = { "Off", "Error", "Warning", "Info", "Debug", "Trace" };
 
 static const struct option_def defs[] = {
 	{ .name = "api-sock",
@@ -57,6 +59,8 @@ static const struct option_def defs[] = {
 		FIELD(level),
 		.type = OPTION_STRING,
 		.max = 16,
+		.values = levels,
+		.value_count = ARRAY_SIZE(levels),
 		.arg = "LEVEL",
 		.help = "How much to log: Off, Error, Warning, Info, Debug or Trace" },
 	{ .name = "log-format",
@@ -85,10 +89,19 @@ static const struct option_def defs[] = {
 		PATH,
 		.arg = "FILE",
 		.help = "File or FIFO for metrics" },
+	{ .name = "allow-path",
+		FIELD(allow_paths),
+		.type = OPTION_LIST,
+		.item = &config_path_table,
+		.item_size = sizeof(char *),
+		.max = CONFIG_ALLOW_PATHS_MAX,
+		.arg = "PATH",
+		.help = "A file, or a folder of files, that requests may give to disks of a "
+			"running guest. May be given several times" },
 	{ .name = "boot-timer",
 		FIELD(boot_timer),
 		.type = OPTION_FLAG,
-		.help = "Accepted; there is no such device" },
+		.help = "Accepted, with a warning; there is no such device" },
 	{ .name = "start-time-us",
 		FIELD(start_us),
 		UNUSED,
@@ -139,17 +152,14 @@ void api_options_free(struct api_options *o)
 }
 
 /* It appears in paths and log lines of those who start us. */
-static int check_id(const char *id, struct err *e)
+static int check_instance(const char *id, struct err *e)
 {
 	char shown[TEXT_SHOWN];
-	const char *p;
 
-	for (p = id; *p; p++)
-		if (!isalnum((unsigned char)*p) && *p != '-')
-			return err_set(e, -EINVAL,
-				"--id: \"%s\" has other characters than letters, digits and -",
-				text_show(shown, sizeof(shown), id));
-	return 0;
+	if (text_is_plain(id, "-"))
+		return 0;
+	return err_set(e, -EINVAL, "--id: \"%s\" has other characters than letters, digits and -",
+		text_show(shown, sizeof(shown), id));
 }
 
 static int give(
@@ -177,7 +187,7 @@ int api_options_check(struct api_options *o, struct err *e)
 	r = give(&o->id, "id", DEFAULT_ID, o, e);
 	if (!r && !o->no_api)
 		r = give(&o->sock, "api-sock", API_DEFAULT_SOCK, o, e);
-	return r ? r : check_id(o->id, e);
+	return r ? r : check_instance(o->id, e);
 }
 
 static int apply(const char *name, const char *value, struct config *c, struct err *e)
@@ -185,6 +195,23 @@ static int apply(const char *name, const char *value, struct config *c, struct e
 	int r = value ? option_set_string(option_find(&config_table, name), c, value, e) : 0;
 
 	return r ? err_prefix(e, r, "--%s", name) : 0;
+}
+
+/* Beside those of the config file. */
+static int apply_paths(const struct api_options *o, struct config *c, struct err *e)
+{
+	const struct option_def *def = option_find(&config_table, "allow-path");
+	char *const *paths = o->allow_paths.items;
+	uint32_t i;
+	void *item;
+	int r = 0;
+
+	for (i = 0; i < o->allow_paths.count && !r; i++) {
+		r = option_list_add(def, c, &item, e);
+		if (!r)
+			r = option_set_string(&config_path_table.defs[0], item, paths[i], e);
+	}
+	return r ? err_prefix(e, r, "--allow-path") : 0;
 }
 
 int api_options_apply(const struct api_options *o, struct config *c, struct err *e)
@@ -204,5 +231,7 @@ int api_options_apply(const struct api_options *o, struct config *c, struct err 
 	r = apply("log-path", o->log_path, c, e);
 	if (!r)
 		r = apply("module", o->module, c, e);
+	if (!r)
+		r = apply_paths(o, c, e);
 	return r ? r : apply("metrics-path", o->metrics_path, c, e);
 }

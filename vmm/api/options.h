@@ -24,6 +24,7 @@ struct api_options {
 	bool show_level, show_log_origin;
 	char *module;
 	char *metrics_path;
+	struct option_list allow_paths; /* of char * */
 	bool boot_timer;
 	/* Accepted and not looked at. */
 	char *start_us, *start_cpu_us, *parent_cpu_us, *mmds_limit;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Drives and network interfaces, of which there may be several, each with an id. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,14 +15,13 @@
 
 static int set_id(const struct option_table *t, void *base, const json_t *v, struct err *e)
 {
-	const char *p = json_string_value(v);
+	const char *id = json_string_value(v);
 	char shown[TEXT_SHOWN];
 
-	for (; p && *p; p++)
-		if (!isalnum((unsigned char)*p) && !strchr("_-", *p))
-			return err_set(e, -EINVAL,
-				"\"%s\" is no id, expected letters, digits, _ and - only",
-				text_show(shown, sizeof(shown), json_string_value(v)));
+	if (id && !text_is_plain(id, "_-"))
+		return err_set(e, -EINVAL,
+			"\"%s\" is no id, expected letters, digits, _ and - only",
+			text_show(shown, sizeof(shown), id));
 	return config_set_json(option_find(t, "id"), base, v, e);
 }
 

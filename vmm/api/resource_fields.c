@@ -37,6 +37,7 @@ static int unknown(const struct field *f, size_t count, const char *name, struct
 				i ? ", " : "", f[i].name);
 	}
 	r = err_set(e, -EINVAL, "unknown field \"%s\"", text_show(shown, sizeof(shown), name));
+	err_at(e, name);
 	if (nearest.best)
 		return err_hint(e, r, "did you mean \"%s\"?", nearest.best);
 	return err_hint(e, r, "there are %s", names);
@@ -50,7 +51,7 @@ static int set_field(const struct field *f, void *base, const json_t *v, struct 
 		r = f->set(base, v, e);
 	else
 		r = config_set_json(option_find(f->table, f->option), base, v, e);
-	return r ? err_prefix(e, r, "\"%s\"", f->name) : 0;
+	return r ? err_key(e, r, f->name) : 0;
 }
 
 int fields_set(const struct field *f, size_t count, void *base, const json_t *body, struct err *e)

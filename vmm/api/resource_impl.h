@@ -2,6 +2,8 @@
 #ifndef NACRE_API_RESOURCE_IMPL_H
 #define NACRE_API_RESOURCE_IMPL_H
 
+#include <stddef.h>
+
 #include "vmm/api/resource.h"
 #include "vmm/config_impl.h"
 #include "vmm/config_json_impl.h"
@@ -22,6 +24,42 @@ struct field {
 };
 
 #define FIELD_OPTION(table_, option_) .table = &(table_), .option = (option_)
+
+/* A part of struct config that belongs to an object. */
+struct part {
+	size_t offset, size;
+};
+
+#define PART(field)                                                                    \
+	{                                                                              \
+		offsetof(struct config, field), sizeof(((struct config *)NULL)->field) \
+	}
+#define PARTS_MAX 12
+
+/* An object of which there is one. Only name and get must be there. */
+struct object {
+	const char *name;
+	const struct field *fields;
+	size_t count; /* of fields */
+	struct part parts[PARTS_MAX];
+	/* Whether fields contradict each other. */
+	int (*check_body)(const json_t *body, struct err *e);
+	/* Copies from c what stays when the body lacks it: in a PUT, in a PATCH (NULL: there is none). */
+	void (*start)(struct config *s, const struct config *c);
+	void (*start_patch)(struct config *s, const struct config *c);
+	/* When all fields are set: what follows from them. */
+	int (*finish)(struct config *s, struct err *e);
+	/* Whether the whole fits together. */
+	int (*check)(const struct config *c, struct err *e);
+	json_t *(*get)(const struct config *c); /* NULL: it is not there */
+};
+
+#define FIELDS(f)  .fields = (f), .count = ARRAY_SIZE(f)
+#define FIELDS_MAX 16 /* of an object that can be patched */
+
+extern const struct object object_boot, object_machine;			 /* resource_machine.c */
+extern const struct object object_vsock, object_entropy, object_balloon; /* resource_single.c */
+extern const struct object object_logger, object_metrics, object_serial; /* resource_output.c */
 
 /*
  * Sets the fields that the body has. A null is a field that is not given. -EINVAL: not an object, a

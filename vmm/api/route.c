@@ -4,7 +4,6 @@
  * error is the one that Firecracker's clients know: is the path one of ours, is there a body where one
  * belongs, is the body JSON, is this the time for it. Only then comes the handler.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -54,7 +53,7 @@ static const struct route routes[] = {
 	/* Ours. */
 	{ HTTP_GET, "/metrics", ALWAYS, api_get_metrics },
 	{ HTTP_GET, "/protection", AFTER, api_get_protection },
-	{ HTTP_GET, "/doctor", ALWAYS, api_get_doctor },
+	{ HTTP_GET, "/doctor", BEFORE, api_get_doctor },
 	{ HTTP_GET, "/openapi.json", ALWAYS, api_get_openapi },
 	{ HTTP_GET, "/mte/tags", AFTER, api_get_tags },
 	{ HTTP_PUT, "/mte/tags", AFTER, api_put_tags },
@@ -111,16 +110,13 @@ static const struct route *find(const struct server_request *rq, const char **id
 
 static int check_id(const char *id, struct err *e)
 {
-	const char *p;
-
 	if (!*id)
 		return err_set(e, -EINVAL, "The ID cannot be empty.");
-	for (p = id; *p; p++)
-		if (!isalnum((unsigned char)*p) && *p != '_')
-			return err_set(e, -EINVAL,
-				"API Resource IDs can only contain alphanumeric characters and "
-				"underscores.");
-	if (p - id > ID_MAX)
+	if (!text_is_plain(id, "_"))
+		return err_set(e, -EINVAL,
+			"API Resource IDs can only contain alphanumeric characters and "
+			"underscores.");
+	if (strlen(id) > ID_MAX)
 		return err_set(e, -EINVAL, "The ID is longer than %d characters.", ID_MAX);
 	return 0;
 }

@@ -26,6 +26,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -415,18 +417,49 @@ static void set_method(struct server_request *rq, enum evhttp_cmd_type type)
 	}
 }
 
+/* "//x" names a host where evhttp parses it; nobody's path begins so. "*" is no path either. */
+static const char *path_of(const struct evhttp_request *ev)
+{
+	const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(ev));
+
+	if (!strncmp(evhttp_request_get_uri(ev), "//", 2) || (path && *path && *path != '/'))
+		return "//";
+	return path && *path ? path : "/";
+}
+
+/* evhttp takes the first length; whoever took the other sees another request behind it. */
+static bool has_two_lengths(struct evhttp_request *ev)
+{
+	const char *first = NULL;
+	const struct evkeyval *h;
+
+	TAILQ_FOREACH(h, evhttp_request_get_input_headers(ev), next)
+	{
+		if (strcasecmp(h->key, "Content-Length") != 0)
+			continue;
+		if (first && strcmp(first, h->value) != 0)
+			return true;
+		first = h->value;
+	}
+	return false;
+}
+
 static void on_request(struct evhttp_request *ev, void *ctx)
 {
 	struct server *s = ctx;
 	struct evbuffer *in = evhttp_request_get_input_buffer(ev);
-	const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(ev));
 	struct request r = { .ev = ev, .server = s };
 	char text[128];
 
 	evhttp_request_set_on_complete_cb(ev, on_answered, s);
 	set_method(&r.rq, evhttp_request_get_command(ev));
-	r.rq.path = path && *path == '/' ? path : "/";
+	r.rq.path = path_of(ev);
 	r.rq.query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(ev));
+	if (has_two_lengths(ev)) {
+		evhttp_add_header(evhttp_request_get_output_headers(ev), "Connection", "close");
+		server_fault(&r.rq, 400, "Content-Length is given twice, with different values.");
+		return;
+	}
 	r.rq.body_len = evbuffer_get_length(in);
 	r.rq.body = r.rq.body_len ? (const char *)evbuffer_pullup(in, -1) : "";
 	if (r.rq.body_len > s->cfg.max_body) {

@@ -36,7 +36,7 @@ enum http_method { HTTP_GET, HTTP_PUT, HTTP_PATCH, HTTP_OTHER };
 struct server_request {
 	enum http_method method;
 	const char *method_name;
-	const char *path;  /* begins with a slash, and has no query */
+	const char *path;  /* begins with a slash, and has no query; "//": it was none */
 	const char *query; /* what follows a question mark, or NULL */
 	const char *body;  /* body_len bytes */
 	size_t body_len;

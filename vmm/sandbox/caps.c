@@ -5,16 +5,13 @@
 #include <sys/capability.h>
 #include <sys/prctl.h>
 
-/* Up to the last that this kernel knows, which may be one that we do not. */
+/* Up to the last that this kernel knows, which may be one that we do not; or, without CAP_SETPCAP, none. */
 static void drop_bounding_set(void)
 {
-	cap_value_t cap;
-	int has;
+	cap_value_t cap = 0;
 
-	for (cap = 0; (has = cap_get_bound(cap)) >= 0; cap++)
-		/* Without CAP_SETPCAP no other may go either. */
-		if (has && cap_drop_bound(cap))
-			return;
+	while (!cap_drop_bound(cap))
+		cap++;
 }
 
 static int set_kept(cap_t want, cap_t have)
@@ -30,6 +27,7 @@ static int set_kept(cap_t want, cap_t have)
 	return cap_set_flag(want, CAP_EFFECTIVE, 1, &cap, CAP_SET);
 }
 
+/* seccomp control+files: capget prctl[0=PR_SET_NO_NEW_PRIVS] -- the thread of a disk's new file looks, too */
 static int drop(cap_t have, cap_t want, bool keep_ipc_lock, struct err *e)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
@@ -38,8 +36,7 @@ static int drop(cap_t have, cap_t want, bool keep_ipc_lock, struct err *e)
 	if (!cap_compare(have, want))
 		return 0;
 	drop_bounding_set();
-	if (cap_reset_ambient())
-		return err_sys(e, "give up ambient capabilities");
+	/* With the inheritable set, which is empty now, goes the ambient one: capabilities(7). */
 	if ((keep_ipc_lock && set_kept(want, have)) || cap_set_proc(want))
 		return err_sys(e, "give up capabilities");
 	return 0;

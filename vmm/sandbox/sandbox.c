@@ -1,21 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/sandbox/sandbox.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "vmm/sandbox/caps.h"
+#include "vmm/sandbox/landlock.h"
 #include "vmm/util/clock.h"
 #include "vmm/util/log.h"
+#include "vmm/util/text.h"
 #include "vmm/util/thread.h"
 
-/* The walls are the process's. */
+/* The walls are the process's. What is told of them is written before `raised` is set. */
 static struct {
 	bool begun;
 	atomic_bool raised;
-	bool keeps_ipc_lock;
+	bool keeps_ipc_lock, is_hidden;
+	int abi, paths; /* of Landlock, 0 without */
 	uint64_t took_ns;
 } walls;
 
@@ -27,13 +35,18 @@ static _Noreturn void die(const struct err *e)
 	abort();
 }
 
-/* On the new thread, which may have been started long before it runs. */
+/*
+ * On the new thread, which may have been started long before it runs. Only devices and control use
+ * paths; where the kernel has no Landlock, sandbox_raise has said so.
+ */
 static void enter(enum thread_role role)
 {
 	struct err e = { "" };
 
-	if (caps_drop(walls.keeps_ipc_lock && role == THREAD_VCPU, &e))
+	if (caps_drop(role == THREAD_VCPU && walls.keeps_ipc_lock, &e))
 		die(&e);
+	if (role != THREAD_IO)
+		landlock_restrict(NULL, 0, true, &e);
 }
 
 void sandbox_begin(void)
@@ -52,6 +65,34 @@ static int hide_process(struct err *e)
 	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ? err_sys(e, "PR_SET_DUMPABLE") : 0;
 }
 
+/* Without its capabilities root is a user like others; and what is left behind is in the way next time. */
+static void look_at_paths(const struct sandbox_plan *plan)
+{
+	char shown[TEXT_SHOWN];
+	unsigned int i;
+
+	for (i = 0; i < plan->path_count; i++)
+		if (plan->paths[i].access & SANDBOX_REMOVE &&
+			faccessat(AT_FDCWD, plan->paths[i].path, W_OK | X_OK, AT_EACCESS) &&
+			errno == EACCES)
+			log_warn("the socket in %s will be left behind, since root without "
+				 "privileges may not write there (name one in a folder of root's)",
+				text_show_end(shown, sizeof(shown), plan->paths[i].path));
+}
+
+/* Any paths at all are better than no guest; but it is said. */
+static void limit_paths(const struct sandbox_plan *plan)
+{
+	struct err e = { "" };
+	int r = landlock_restrict(plan->paths, plan->path_count, plan->signals_children, &e);
+
+	walls.abi = r < 0 ? 0 : landlock_abi();
+	walls.paths = r < 0 ? 0 : r;
+	if (r < 0)
+		log_write(r == -ENOSYS ? LOG_INFO : LOG_WARN,
+			"sandbox: files are not out of reach: %s", e.msg);
+}
+
 int sandbox_raise(const struct sandbox_plan *plan, struct err *e)
 {
 	uint64_t begin = clock_ns();
@@ -60,11 +101,16 @@ int sandbox_raise(const struct sandbox_plan *plan, struct err *e)
 	if (!walls.begun)
 		return 0;
 	walls.keeps_ipc_lock = plan->keeps_ipc_lock;
-	atomic_store(&walls.raised, true);
+	walls.is_hidden = plan->is_protected;
 	if (plan->is_protected)
 		r = hide_process(e);
 	if (!r)
 		r = caps_drop(plan->keeps_ipc_lock, e);
+	if (!r) {
+		look_at_paths(plan);
+		limit_paths(plan);
+	}
+	atomic_store(&walls.raised, true);
 	walls.took_ns = clock_ns() - begin;
 	return r ? err_prefix(e, r, "sandbox") : 0;
 }
@@ -72,6 +118,7 @@ int sandbox_raise(const struct sandbox_plan *plan, struct err *e)
 int sandbox_seal(struct err *e)
 {
 	uint64_t begin = clock_ns();
+	char text[SANDBOX_TEXT];
 	int r = 0;
 
 	if (!walls.begun)
@@ -81,11 +128,34 @@ int sandbox_seal(struct err *e)
 	walls.took_ns += clock_ns() - begin;
 	if (r)
 		return err_prefix(e, r, "sandbox");
-	log_debug("the sandbox took %llu us to raise", (unsigned long long)walls.took_ns / 1000);
+	log_info("sandbox: %s", sandbox_describe(text, sizeof(text)));
+	log_debug("the sandbox took %llu us", (unsigned long long)walls.took_ns / 1000);
 	return 0;
 }
 
 bool sandbox_is_raised(void)
 {
 	return atomic_load(&walls.raised);
+}
+
+bool sandbox_limits_paths(void)
+{
+	return sandbox_is_raised() && walls.abi;
+}
+
+const char *sandbox_describe(char *buf, size_t size)
+{
+	char files[64] = "no Landlock";
+
+	if (!sandbox_is_raised()) {
+		snprintf(buf, size, "none");
+		return buf;
+	}
+	if (walls.abi)
+		snprintf(files, sizeof(files), "Landlock %d (%d path%s)", walls.abi, walls.paths,
+			walls.paths == 1 ? "" : "s");
+	snprintf(buf, size, "no capabilities%s, no new privileges, %s%s",
+		walls.keeps_ipc_lock ? " but CAP_IPC_LOCK of vCPUs" : "", files,
+		walls.is_hidden ? ", no core files, not to be debugged" : "");
+	return buf;
 }

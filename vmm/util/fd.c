@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #define FIRST_ROOM 65536u
+#define LARGE	   ((size_t)2 << 20) /* a huge page, where there are any */
 
 int blob_extend(struct blob *b, size_t *room, size_t first, size_t max)
 {
@@ -26,6 +27,15 @@ int blob_extend(struct blob *b, size_t *room, size_t first, size_t max)
 	return 0;
 }
 
+uint8_t *blob_alloc(size_t len)
+{
+	void *p;
+
+	if (len < LARGE)
+		return malloc(len + 1);
+	return posix_memalign(&p, LARGE, len + 1) ? NULL : p;
+}
+
 static int blob_read_fd(int fd, size_t max, size_t hint, struct blob *b)
 {
 	size_t room = 0;
@@ -34,7 +44,7 @@ static int blob_read_fd(int fd, size_t max, size_t hint, struct blob *b)
 	if (hint) {
 		/* One byte more than the size, so that the end is seen without growing. */
 		room = hint < max ? hint + 1 : max + 1;
-		b->data = malloc(room + 1);
+		b->data = blob_alloc(room);
 		if (!b->data)
 			return -ENOMEM;
 	}

@@ -47,6 +47,13 @@ int blob_read(const char *path, size_t max, struct blob *out, struct err *e);
 void blob_free(struct blob *b);
 
 /*
+ * Memory for a blob of len bytes and a NUL byte behind them, to be freed by free(). What is large
+ * begins at a multiple of 2 MiB, so that its pages can become guest memory (mem_take). NULL when
+ * there is none.
+ */
+uint8_t *blob_alloc(size_t len);
+
+/*
  * Room for more in a blob that is being filled: `first` bytes, then twice as much each time, up to
  * max, and always one byte beyond for a NUL. *room is how much there is. -EFBIG when that is max already, or -ENOMEM; the blob is as it
  * was then.

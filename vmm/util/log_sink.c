@@ -142,10 +142,15 @@ static int open_failed(const char *path, struct err *e)
 {
 	char shown[TEXT_SHOWN];
 	int code = errno;
+	struct stat st;
 	int r = err_sys(e, "open %s", text_show_end(shown, sizeof(shown), path));
 
 	if (code == ELOOP)
 		return err_hint(e, r, "it is a symbolic link; name the file itself");
+	if (code == ENXIO && !stat(path, &st) && S_ISFIFO(st.st_mode))
+		return err_hint(e, r,
+			"nobody reads this FIFO: start its reader first, or let us read it, too, "
+			"and it keeps lines until one comes");
 	if (code == ENXIO)
 		return err_hint(e, r, "a socket cannot be opened; name a file or a FIFO");
 	return r;

@@ -264,6 +264,33 @@ int loop_add_signal(
 	return add(l, signo, EV_SIGNAL | EV_PERSIST, want, out, e);
 }
 
+const int loop_end_signals[LOOP_END_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+
+/* Who starts us with nohup, or in the background of a script, means these to be ignored. */
+static bool is_ignored(int signo)
+{
+	struct sigaction sa;
+
+	return signo != SIGTERM && !sigaction(signo, NULL, &sa) && sa.sa_handler == SIG_IGN;
+}
+
+int loop_add_end_signals(
+	struct loop *l, loop_fd_fn fn, void *arg, struct loop_event **out, struct err *e)
+{
+	sigset_t set;
+	int i, r = 0;
+
+	sigemptyset(&set);
+	for (i = 0; i < LOOP_END_SIGNALS && !r; i++) {
+		sigaddset(&set, loop_end_signals[i]);
+		if (!is_ignored(loop_end_signals[i]))
+			r = loop_add_signal(l, loop_end_signals[i], fn, arg, &out[i], e);
+	}
+	/* Whoever starts us may have blocked them. */
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	return r;
+}
+
 int loop_add_timer(struct loop *l, loop_fn fn, void *arg, struct loop_event **out, struct err *e)
 {
 	return add(l, -1, 0, (struct loop_event){ .fn = fn, .arg = arg }, out, e);

@@ -50,6 +50,15 @@ int loop_add_fd(struct loop *l, int fd, short events, loop_fd_fn fn, void *arg,
 	struct loop_event **out, struct err *e);
 int loop_add_signal(struct loop *l, int signo, loop_fd_fn fn, void *arg, struct loop_event **out,
 	struct err *e);
+/*
+ * The signals that ask a program to end, SIGINT for one, but for those that it was told to ignore, as
+ * by nohup, or in the background of a script; SIGTERM always. They are not blocked any more. out has
+ * room for LOOP_END_SIGNALS, of which some stay as they are.
+ */
+#define LOOP_END_SIGNALS 4
+extern const int loop_end_signals[LOOP_END_SIGNALS];
+int loop_add_end_signals(
+	struct loop *l, loop_fd_fn fn, void *arg, struct loop_event **out, struct err *e);
 /* A timer that is armed with loop_timer_set: once, after that many microseconds. */
 int loop_add_timer(struct loop *l, loop_fn fn, void *arg, struct loop_event **out, struct err *e);
 void loop_timer_set(struct loop_event *ev, uint64_t usec);

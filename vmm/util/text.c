@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/util/text.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 /* No word we ever suggest is longer, so longer input need not be compared. */
@@ -36,6 +35,15 @@ const char *text_show_end(char *buf, size_t size, const char *s)
 	memcpy(buf, "...", 3);
 	text_show(buf + 3, size - 3, s);
 	return buf;
+}
+
+bool text_is_plain(const char *s, const char *others)
+{
+	for (; *s; s++)
+		if (!(*s >= '0' && *s <= '9') && !(*s >= 'a' && *s <= 'z') &&
+			!(*s >= 'A' && *s <= 'Z') && !strchr(others, *s))
+			return false;
+	return true;
 }
 
 static unsigned int min3(unsigned int a, unsigned int b, unsigned int c)

@@ -2,6 +2,7 @@
 #ifndef NACRE_TEXT_H
 #define NACRE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Helpers for messages about text that somebody else wrote. Nothing here allocates or locks. */
@@ -20,6 +21,9 @@ const char *text_show_end(char *buf, size_t size, const char *s);
 
 /* Makes len bytes fit for a terminal in place: control characters but newline become '?'. */
 void text_defuse(char *text, size_t len);
+
+/* Whether s has letters and digits of ASCII only, and what else is listed. */
+bool text_is_plain(const char *s, const char *others);
 
 /*
  * The search for the word that somebody meant. Set `given`, call text_nearest_try for each word

@@ -6,11 +6,12 @@
  * their places and leaves. With the MMU off every access would be uncached and slow, hence:
  *
  *   1. identity page tables, MMU and caches on
- *   2. copy the pieces, and the handoff code
+ *   2. copy the pieces, and the handoff code, without their pages of zeros
  *   3. clean what was written to the point of coherency, as the boot protocol wants
  *   4. (start.S) MMU off, jump to the handoff code in private RAM, which announces that the staging
  *      area may go and enters the kernel
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "arch/boot_info.h"
@@ -36,7 +37,8 @@ _Static_assert(offsetof(struct boot_info, entry_arg) == 88, "LOADER_INFO_ENTRY_A
 /* 39-bit addresses from TTBR0, 4 KiB granule, write-back inner shareable walks, TTBR1 off. */
 #define TCR_VALUE(ips) \
 	(25ULL | (1ULL << 8) | (1ULL << 10) | (3ULL << 12) | (1ULL << 23) | ((ips) << 32))
-#define SCTLR_ON 0x1005ULL /* M, C, I */
+#define SCTLR_ON   0x1005ULL /* M, C, I */
+#define CPACR_FPEN (3ULL << 20)
 
 /* The first GiB: devices below the staging area, then memory. */
 #define DEVICES_END 0x10000000ULL
@@ -79,36 +81,49 @@ static void mmu_on(void)
 			 : "memory");
 }
 
+#define PAGE 4096ULL
+
 /*
  * Pieces start on pages of their own at either side, and what pads the last one in the staging area
- * is zero: copying up to the next 64 bytes is harmless and lets the loop be simple.
+ * is zero: copying up to the next 128 bytes is harmless and lets the loops be simple.
  */
 static uint64_t padded(uint64_t len)
 {
-	return (len + 63) & ~63ULL;
+	return (len + 127) & ~127ULL;
 }
 
+static bool is_zero(uint64_t at, uint64_t len)
+{
+	const uint64_t *p = (const uint64_t *)at, *end = (const uint64_t *)(at + len);
+
+	while (p < end)
+		if (*p++)
+			return false;
+	return true;
+}
+
+/* len: a multiple of 128, and not 0. By the vector registers, which halve the work. */
 static void copy(uint64_t dst, uint64_t src, uint64_t len)
 {
-	uint64_t *d = (uint64_t *)dst;
-	const uint64_t *s = (const uint64_t *)src;
-	uint64_t n = len / 64;
+	__asm__ volatile(".arch_extension fp\n"
+			 "1:\n\t"
+			 "ldp q0, q1, [%1], #32\n\t"
+			 "ldp q2, q3, [%1], #32\n\t"
+			 "ldp q4, q5, [%1], #32\n\t"
+			 "ldp q6, q7, [%1], #32\n\t"
+			 "stp q0, q1, [%0], #32\n\t"
+			 "stp q2, q3, [%0], #32\n\t"
+			 "stp q4, q5, [%0], #32\n\t"
+			 "stp q6, q7, [%0], #32\n\t"
+			 "subs %2, %2, #128\n\t"
+			 "b.ne 1b"
+			 : "+r"(dst), "+r"(src), "+r"(len)::"memory", "cc");
+}
 
-	while (n--) {
-		uint64_t a = s[0], b = s[1], c = s[2], e = s[3];
-		uint64_t f = s[4], g = s[5], h = s[6], i = s[7];
-
-		d[0] = a;
-		d[1] = b;
-		d[2] = c;
-		d[3] = e;
-		d[4] = f;
-		d[5] = g;
-		d[6] = h;
-		d[7] = i;
-		d += 8;
-		s += 8;
-	}
+/* The vector registers trap until this; the kernel sets it anew. */
+static void vectors_on(void)
+{
+	__asm__ volatile("msr cpacr_el1, %0\n\tisb" ::"r"(CPACR_FPEN));
 }
 
 static uint64_t cache_line(void)
@@ -130,18 +145,35 @@ static void invalidate(uint64_t at, uint64_t len)
 	__asm__ volatile("dsb sy" ::: "memory");
 }
 
-static void clean(uint64_t at, uint64_t len)
+static void clean(uint64_t at, uint64_t len, uint64_t line)
 {
-	uint64_t line = cache_line(), end = at + len;
+	uint64_t end = at + len;
 
 	for (at &= ~(line - 1); at < end; at += line)
 		__asm__ volatile("dc civac, %0" ::"r"(at) : "memory");
-	__asm__ volatile("dsb sy" ::: "memory");
+}
+
+/*
+ * RAM is zero where nobody has written, so what is zero is left alone, and its pages need not be
+ * found by the host yet.
+ */
+static void load(uint64_t dst, uint64_t src, uint64_t len, uint64_t line)
+{
+	uint64_t at, n;
+
+	for (at = 0; at < len; at += n) {
+		n = len - at < PAGE ? len - at : PAGE;
+		if (is_zero(src + at, n))
+			continue;
+		copy(dst + at, src + at, n);
+		clean(dst + at, n, line);
+	}
 }
 
 uint64_t loader_main(const struct boot_info *info)
 {
 	uint64_t i, code_len = padded((uint64_t)(handoff_code_end - handoff_code));
+	uint64_t line = cache_line();
 
 	make_tables();
 	/*
@@ -152,13 +184,10 @@ uint64_t loader_main(const struct boot_info *info)
 	invalidate((uint64_t)level2, sizeof(level2));
 	invalidate((uint64_t)loader_stack, sizeof(loader_stack));
 	mmu_on();
-	for (i = 0; i < info->item_count; i++) {
-		uint64_t len = padded(info->items[i].len);
-
-		copy(info->items[i].dst, info->items[i].src, len);
-		clean(info->items[i].dst, len);
-	}
-	copy(info->handoff, (uint64_t)handoff_code, code_len);
-	clean(info->handoff, code_len);
+	vectors_on();
+	for (i = 0; i < info->item_count; i++)
+		load(info->items[i].dst, info->items[i].src, padded(info->items[i].len), line);
+	load(info->handoff, (uint64_t)handoff_code, code_len, line);
+	__asm__ volatile("dsb sy" ::: "memory");
 	return info->handoff;
 }

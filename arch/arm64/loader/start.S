@@ -35,7 +35,7 @@ _start:
 
 /* Position-independent, touches no memory but the power device. */
 	.global handoff_code, handoff_code_end
-	.balign	8
+	.balign	16
 handoff_code:
 	mov	w1, #1			/* BOOT_DONE: the staging area goes */
 	str	w1, [x20]

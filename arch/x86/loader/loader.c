@@ -7,6 +7,7 @@
  * and enters the kernel. The announcement is port output, so KVM need not read the (then private)
  * instruction.
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "arch/boot_info.h"
@@ -23,9 +24,40 @@ extern uint8_t handoff_code_end[] __attribute__((visibility("hidden")));
 
 uint64_t loader_main(const struct boot_info *info);
 
+#define PAGE 4096ULL
+
+/* In eights; what pads a piece in the staging area is zero. */
+static bool is_zero(uint64_t at, uint64_t len)
+{
+	const uint64_t *p = (const uint64_t *)at, *end = (const uint64_t *)(at + len);
+
+	while (p < end)
+		if (*p++)
+			return false;
+	return true;
+}
+
 static void copy(uint64_t dst, uint64_t src, uint64_t len)
 {
-	__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(len)::"memory");
+	uint64_t words = len / 8, bytes = len % 8;
+
+	__asm__ volatile("rep movsq" : "+D"(dst), "+S"(src), "+c"(words)::"memory");
+	__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(bytes)::"memory");
+}
+
+/*
+ * RAM is zero where nobody has written. A kernel holds thousands of pages of zeros (.bss, .brk), and
+ * each that is left alone is one that the host need not find memory for yet.
+ */
+static void load(uint64_t dst, uint64_t src, uint64_t len)
+{
+	uint64_t at, n;
+
+	for (at = 0; at < len; at += n) {
+		n = len - at < PAGE ? len - at : PAGE;
+		if (!is_zero(src + at, n))
+			copy(dst + at, src + at, n);
+	}
 }
 
 uint64_t loader_main(const struct boot_info *info)
@@ -33,7 +65,7 @@ uint64_t loader_main(const struct boot_info *info)
 	uint64_t i;
 
 	for (i = 0; i < info->item_count; i++)
-		copy(info->items[i].dst, info->items[i].src, info->items[i].len);
+		load(info->items[i].dst, info->items[i].src, info->items[i].len);
 	copy(info->handoff, (uint64_t)handoff_code, (uint64_t)(handoff_code_end - handoff_code));
 	return info->handoff;
 }

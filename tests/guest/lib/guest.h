@@ -217,6 +217,8 @@ static inline uint64_t random_below(struct random *r, uint64_t n)
 
 /* Routes the serial port's interrupt to this vCPU and calls fn for it, with interrupts off. */
 void irq_serial(void (*fn)(void));
+/* Routes that of the virtio device in that slot, of the first eight, to this vCPU; it only wakes it. */
+void irq_virtio(uint32_t slot);
 /* Sleeps until an interrupt has been handled. */
 void irq_wait(void);
 

@@ -14,6 +14,7 @@ enum { GICD_ICFGR = 0xc00, GICD_IROUTER = 0x6000, GICR_WAKER = 0x14 };
 #define WAKER_ASLEEP	    4u
 
 #define SERIAL_INTID 36u /* SPI 4 */
+#define VIRTIO_INTID 48u /* SPI 16, of the first slot */
 #define INTID_NONE   1020u
 
 /* A block of 1 GiB in level1, see start.S: device memory, accessed, never executed. */
@@ -110,9 +111,10 @@ void cpu_interrupt(void)
 	__asm__ volatile("mrs %0, s3_0_c12_c12_0" : "=r"(id)); /* ICC_IAR1_EL1 */
 	if (id >= INTID_NONE)
 		return;
-	CHECK(id == SERIAL_INTID, "interrupt %lu", id);
+	CHECK(id == SERIAL_INTID || id >= VIRTIO_INTID, "interrupt %lu", id);
 	interrupts++;
-	serial_handler();
+	if (id == SERIAL_INTID)
+		serial_handler();
 	__asm__ volatile("msr s3_0_c12_c12_1, %0\n\tisb" ::"r"(id)); /* ICC_EOIR1_EL1 */
 }
 
@@ -124,30 +126,40 @@ static void wake_redistributor(void)
 }
 
 /* Edge-triggered, as the device tree says: group 1, to the first vCPU. */
-static void route_serial(void)
+static void route(uint32_t intid)
 {
-	uint32_t bit = 1u << (SERIAL_INTID % 32), word = SERIAL_INTID / 32 * 4;
-	uint64_t cfg = GICD + GICD_ICFGR + SERIAL_INTID / 16 * 4;
+	uint32_t bit = 1u << (intid % 32), word = intid / 32 * 4;
+	uint64_t cfg = GICD + GICD_ICFGR + intid / 16 * 4;
 
 	mmio_write32(GICD + GICD_CTLR, GICD_ARE_AND_GROUP1);
 	mmio_write32(GICD + GICD_IGROUPR + word, mmio_read32(GICD + GICD_IGROUPR + word) | bit);
-	mmio_write32(cfg, mmio_read32(cfg) | 2u << (SERIAL_INTID % 16 * 2));
-	mmio_write8(GICD + GICD_IPRIORITYR + SERIAL_INTID, 0x80);
-	mmio_write64(GICD + GICD_IROUTER + 8 * SERIAL_INTID, 0);
+	mmio_write32(cfg, mmio_read32(cfg) | 2u << (intid % 16 * 2));
+	mmio_write8(GICD + GICD_IPRIORITYR + intid, 0x80);
+	mmio_write64(GICD + GICD_IROUTER + 8 * (uint64_t)intid, 0);
 	mmio_write32(GICD + GICD_ISENABLER + word, bit);
+}
+
+static void enable(uint32_t intid)
+{
+	uint64_t sre;
+
+	__asm__ volatile("mrs %0, s3_0_c12_c12_5" : "=r"(sre)); /* ICC_SRE_EL1 */
+	__asm__ volatile("msr s3_0_c12_c12_5, %0\n\tisb" ::"r"(sre | 1));
+	wake_redistributor();
+	route(intid);
+	__asm__ volatile("msr s3_0_c4_c6_0, %0" ::"r"(0xffULL));       /* ICC_PMR_EL1 */
+	__asm__ volatile("msr s3_0_c12_c12_7, %0\n\tisb" ::"r"(1ULL)); /* ICC_IGRPEN1_EL1 */
 }
 
 void irq_serial(void (*fn)(void))
 {
-	uint64_t sre;
-
 	serial_handler = fn;
-	__asm__ volatile("mrs %0, s3_0_c12_c12_5" : "=r"(sre)); /* ICC_SRE_EL1 */
-	__asm__ volatile("msr s3_0_c12_c12_5, %0\n\tisb" ::"r"(sre | 1));
-	wake_redistributor();
-	route_serial();
-	__asm__ volatile("msr s3_0_c4_c6_0, %0" ::"r"(0xffULL));       /* ICC_PMR_EL1 */
-	__asm__ volatile("msr s3_0_c12_c12_7, %0\n\tisb" ::"r"(1ULL)); /* ICC_IGRPEN1_EL1 */
+	enable(SERIAL_INTID);
+}
+
+void irq_virtio(uint32_t slot)
+{
+	enable(VIRTIO_INTID + slot);
 }
 
 /* WFI wakes for a pending interrupt although it is masked: none is lost between look and sleep. */

@@ -19,6 +19,13 @@
 #define PIC2_COMMAND	 0xa0u
 #define PIC2_DATA	 0xa1u
 #define PIC_END		 0x20u
+#define VECTOR_VIRTIO	 47u
+#define VIRTIO_GSI	 16u
+#define IOAPIC		 0xfec00000ULL
+#define IOAPIC_REDIR	 0x10u
+#define MSR_X2APIC_EOI	 0x80bu
+#define MSR_X2APIC_SPUR	 0x80fu
+#define APIC_ENABLED	 0x1ffu
 
 struct gate {
 	uint16_t low, selector, flags, middle;
@@ -177,6 +184,11 @@ void cpu_trap(const struct trap *t)
 		dev_write8(PIC_COMMAND, PIC_END);
 		return;
 	}
+	if (t->vector == VECTOR_VIRTIO) {
+		interrupts++;
+		write_msr(MSR_X2APIC_EOI, 0);
+		return;
+	}
 	__asm__ volatile("mov %%cr2, %0" : "=r"(cr2));
 	fail("exception %lu: error 0x%lx at 0x%lx, cr2 0x%lx", t->vector, t->error, t->rip, cr2);
 }
@@ -195,6 +207,19 @@ void irq_serial(void (*fn)(void))
 	dev_write8(PIC2_DATA, 1);
 	dev_write8(PIC2_DATA, 0xff);
 	dev_write8(PIC_DATA, 0xff & ~(1u << SERIAL_IRQ));
+}
+
+/* An edge at the I/O APIC's pin, a fixed vector, to the first processor. */
+void irq_virtio(uint32_t slot)
+{
+	uint32_t reg = IOAPIC_REDIR + 2 * (VIRTIO_GSI + slot);
+
+	write_msr(MSR_APIC_BASE, read_msr(MSR_APIC_BASE) | APIC_BASE_X2APIC);
+	write_msr(MSR_X2APIC_SPUR, APIC_ENABLED);
+	mmio_write32(IOAPIC, reg + 1);
+	mmio_write32(IOAPIC + 0x10, 0);
+	mmio_write32(IOAPIC, reg);
+	mmio_write32(IOAPIC + 0x10, VECTOR_VIRTIO);
 }
 
 /* STI takes effect behind HLT: no interrupt is lost between look and sleep. */
