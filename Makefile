@@ -196,7 +196,7 @@ UNIT_SRC := $(filter vmm/sandbox/%,$(VMM_SRC)) $(wildcard tests/unit/*.c vmm/uti
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \
             $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/walls.c vmm/vm_convert.c vmm/cli.c vmm/options.c \
-            vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/metrics*.c vmm/ctl*.c) vmm/completion.c $(wildcard vmm/api/resource*.c) vmm/api/files.c \
+            vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/metrics*.c vmm/ctl*.c) vmm/completion.c vmm/inspect.c $(wildcard vmm/api/resource*.c) vmm/api/files.c \
             vmm/api/options.c vmm/api/sock.c vmm/api/server.c vmm/api/openapi.c \
             $(UNIT_EXTRA) \
             arch/boot_plan.c arch/boot.c
@@ -220,6 +220,7 @@ $(BUILD)/tests/api/apitest: $(wildcard tests/api/*.c tests/api/*.h) $(BUILD)/fla
 	@echo "  CC      $@"
 	$(call compile,$(COMPILE) $(LDFLAGS) -o $@ $(filter %.c,$^) $(SYSLIB) -ljansson)
 
+$(BUILD)/tests/e2e/mtecheck: tests/guest/lib/tags.h
 $(BUILD)/tests/e2e/%: tests/e2e/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
@@ -272,6 +273,7 @@ deps-quiet:
 install: $(NACRE) ## install to PREFIX (/usr/local)
 	install -D -m 755 $(NACRE) $(DESTDIR)$(PREFIX)/bin/nacre
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/nacre.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/nacre-dump.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/nacre-api.7 man/nacre-firmware.7 \
 		man/nacre-measure.7
 	install -D -m 644 examples/system/nacre.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nacre

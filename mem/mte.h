@@ -13,8 +13,8 @@
 
 /*
  * The memory tags of an arm64 guest (FEAT_MTE2): four bits for each granule of 16 bytes. They are no
- * part of the bytes: copying memory loses them. KVM reads and writes them for us
- * (KVM_ARM_MTE_COPY_TAGS), so that no guest memory is ever mapped with PROT_MTE: with such a mapping
+ * part of the bytes: copying memory loses them. The host's kernel reads and writes them for us, through
+ * the function that is handed in, so that no guest memory is ever mapped with PROT_MTE: with such a mapping
  * each pointer of ours into it, and of the host kernel's on our behalf, would have to carry the
  * guest's own tag, which it may change at any moment.
  *

@@ -60,6 +60,9 @@ const struct command_def cli_commands[COMMANDS] = {
 	[CMD_CTL] = { "ctl", "[OPTION]... VERB [OPERAND]...",
 		"Command a machine by its socket: pause it, ask how it does",
 		{ { &ctl_table, offsetof(struct cli, ctl) } } },
+	[CMD_INSPECT] = { "inspect", "[OPTION]... FILE",
+		"Check a dump of a guest's memory and say what is in it",
+		{ { &inspect_table, offsetof(struct cli, inspect) } } },
 	[CMD_DOCTOR] = { "doctor", "[OPTION]...",
 		"Say what this host offers, and what is missing for each mode",
 		{ { &doctor_table, 0 } } },
@@ -196,8 +199,8 @@ static int unexpected_argument(const struct args *a, const char *arg, struct err
 
 static int take_word(const struct args *a, const char *arg, struct cli *c, struct err *e)
 {
-	/* No other command with options has any. */
-	if (c->command != CMD_CTL || c->word_count == CTL_OPERANDS)
+	/* No others with options have any. */
+	if ((c->command != CMD_CTL && c->command != CMD_INSPECT) || c->word_count == CTL_OPERANDS)
 		return unexpected_argument(a, arg, e);
 	c->words[c->word_count++] = arg;
 	return 0;
@@ -263,6 +266,8 @@ static int parse_options(struct args a, struct cli *c, struct err *e)
 		return finish_api(c, e);
 	if (c->command == CMD_CTL)
 		return ctl_check(c->words, c->word_count, e);
+	if (c->command == CMD_INSPECT)
+		return inspect_check(&c->inspect, c->words, c->word_count, e);
 	if (c->command != CMD_RUN && c->command != CMD_MEASURE)
 		return 0;
 	if (c->config.config_file) {
@@ -350,7 +355,8 @@ int cli_parse(int argc, char **argv, struct cli *out, struct err *e)
 	api_options_init(&out->api);
 	if (argc < 2)
 		return err_set(e, -EINVAL,
-			"expected a command: run, measure, api, ctl, doctor or help (try: nacre "
+			"expected a command: run, measure, api, ctl, inspect, doctor or help (try: "
+			"nacre "
 			"help)");
 	name = argv[1];
 	a.next = argv + 2;
@@ -376,6 +382,7 @@ void cli_free(struct cli *c)
 	config_free(&c->config);
 	api_options_free(&c->api);
 	options_free(&ctl_table, &c->ctl);
+	options_free(&inspect_table, &c->inspect);
 }
 
 /* The columns of the option list: where the text starts and where it must end. */

@@ -8,6 +8,7 @@
 #include "vmm/api/options.h"
 #include "vmm/config.h"
 #include "vmm/ctl.h"
+#include "vmm/inspect.h"
 #include "vmm/util/err.h"
 
 /* The command line: which command, with which settings. Nothing here prints but cli_print_help. */
@@ -17,6 +18,7 @@ enum command {
 	CMD_MEASURE,
 	CMD_API,
 	CMD_CTL,
+	CMD_INSPECT,
 	CMD_DOCTOR,
 	CMD_HELP,
 	CMD_COMPLETION,
@@ -31,7 +33,8 @@ struct cli {
 	bool json; /* of doctor and measure: print a report for programs */
 	bool text; /* of measure: print what the digest is of */
 	struct ctl_options ctl;
-	const char *words[CTL_OPERANDS]; /* of ctl: verb and operands */
+	struct inspect_options inspect;
+	const char *words[CTL_OPERANDS]; /* of ctl: verb and operands; of inspect: the file */
 	unsigned int word_count;
 	const char *
 		topic; /* of completion: the shell; of help: the name of a command, or NULL for all of them */

@@ -8,11 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mem/mte.h"
 #include "vmm/api/options.h"
 #include "vmm/config_json_impl.h"
 #include "vmm/ctl_http.h"
+#include "vmm/ctl_impl.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
+#include "vmm/util/number.h"
 #include "vmm/util/text.h"
 
 /* Longer than any body that the API takes. */
@@ -34,19 +37,9 @@ static const struct option_def defs[] = {
 
 const struct option_table ctl_table = { defs, ARRAY_SIZE(defs) };
 
-/* What a verb works with. */
-struct ctl {
-	const struct ctl_options *options;
-	const char *const *operands; /* behind the verb */
-	unsigned int count;
-	FILE *out;
-	struct err *e;
-};
-
 /* ---- asking ---- */
 
-/* The machine says no: its own words, and nothing of ours before them. */
-static int refused(const struct ctl_answer *a, struct err *e)
+int ctl_refused(const struct ctl_answer *a, struct err *e)
 {
 	_json json_t *body = json_loadb(a->body, a->len, 0, NULL);
 	const char *why = json_string_value(json_object_get(body, "fault_message"));
@@ -56,25 +49,23 @@ static int refused(const struct ctl_answer *a, struct err *e)
 	return err_set(e, -EREMOTEIO, "the machine answers with status %d", a->status);
 }
 
-/* 0 with an answer of 2xx, to be freed. */
-static int ask(const struct ctl *c, const char *method, const char *path, const char *body,
+int ctl_ask(const struct ctl *c, const char *method, const char *path, const char *body,
 	struct ctl_answer *out)
 {
 	const char *sock = c->options->sock ? c->options->sock : API_DEFAULT_SOCK;
 	int r = ctl_request(sock, method, path, body, out, c->e);
 
 	if (!r && out->status / 100 != 2) {
-		r = refused(out, c->e);
+		r = ctl_refused(out, c->e);
 		ctl_answer_free(out);
 	}
 	return r;
 }
 
-/* The same for an answer that is an object; the caller's. */
-static int ask_json(const struct ctl *c, const char *path, json_t **out)
+int ctl_ask_json(const struct ctl *c, const char *path, json_t **out)
 {
 	struct ctl_answer a;
-	int r = ask(c, "GET", path, NULL, &a);
+	int r = ctl_ask(c, "GET", path, NULL, &a);
 
 	*out = NULL;
 	if (r)
@@ -84,7 +75,7 @@ static int ask_json(const struct ctl *c, const char *path, json_t **out)
 	return *out ? 0 : err_set(c->e, -EPROTO, "GET %s: the answer is no JSON", path);
 }
 
-static void print_json(const struct ctl *c, const json_t *j)
+void ctl_print_json(const struct ctl *c, const json_t *j)
 {
 	json_dumpf(
 		j, c->out, JSON_ENSURE_ASCII | (c->options->json ? JSON_COMPACT : JSON_INDENT(2)));
@@ -97,19 +88,18 @@ static void print_answer(const struct ctl *c, struct ctl_answer *a)
 	_json json_t *j = json_loadb(a->body, a->len, JSON_DECODE_ANY, NULL);
 
 	if (j) {
-		print_json(c, j);
+		ctl_print_json(c, j);
 	} else if (a->len) {
 		text_defuse(a->body, a->len);
 		fprintf(c->out, "%s%s", a->body, a->body[a->len - 1] == '\n' ? "" : "\n");
 	}
 }
 
-/* A request that is done or not; `done` tells people so. */
-static int command(const struct ctl *c, const char *method, const char *path, const char *body,
+int ctl_command(const struct ctl *c, const char *method, const char *path, const char *body,
 	const char *done)
 {
 	struct ctl_answer a;
-	int r = ask(c, method, path, body, &a);
+	int r = ctl_ask(c, method, path, body, &a);
 
 	if (r)
 		return r;
@@ -122,23 +112,23 @@ static int command(const struct ctl *c, const char *method, const char *path, co
 
 static int start(const struct ctl *c)
 {
-	return command(c, "PUT", "/actions", "{\"action_type\":\"InstanceStart\"}",
+	return ctl_command(c, "PUT", "/actions", "{\"action_type\":\"InstanceStart\"}",
 		"the guest is started");
 }
 
 static int pause_it(const struct ctl *c)
 {
-	return command(c, "PATCH", "/vm", "{\"state\":\"Paused\"}", "the guest is paused");
+	return ctl_command(c, "PATCH", "/vm", "{\"state\":\"Paused\"}", "the guest is paused");
 }
 
 static int resume(const struct ctl *c)
 {
-	return command(c, "PATCH", "/vm", "{\"state\":\"Resumed\"}", "the guest runs");
+	return ctl_command(c, "PATCH", "/vm", "{\"state\":\"Resumed\"}", "the guest runs");
 }
 
 static int stop(const struct ctl *c)
 {
-	int r = command(c, "PUT", "/actions", "{\"action_type\":\"SendCtrlAltDel\"}",
+	int r = ctl_command(c, "PUT", "/actions", "{\"action_type\":\"SendCtrlAltDel\"}",
 		"the guest is asked to end");
 
 	if (r == -EREMOTEIO && strstr(c->e->msg, "SendCtrlAltDel"))
@@ -170,20 +160,20 @@ static void print_mib(const struct ctl *c, const char *label, const json_t *v, u
 static int info(const struct ctl *c)
 {
 	_json json_t *instance = NULL, *machine = NULL, *protection = NULL;
-	int r = ask_json(c, "/", &instance);
+	int r = ctl_ask_json(c, "/", &instance);
 
 	if (!r)
-		r = ask_json(c, "/machine-config", &machine);
+		r = ctl_ask_json(c, "/machine-config", &machine);
 	if (r)
 		return r;
 	/* Firecracker lacks it, and before the start there is none. */
-	if (ask_json(c, "/protection", &protection))
+	if (ctl_ask_json(c, "/protection", &protection))
 		c->e->msg[0] = '\0';
 	if (c->options->json) {
 		json_object_set(instance, "machine-config", machine);
 		if (protection)
 			json_object_set(instance, "protection", protection);
-		print_json(c, instance);
+		ctl_print_json(c, instance);
 		return 0;
 	}
 	print_field(c, "id", json_object_get(instance, "id"));
@@ -231,13 +221,13 @@ static int metrics(const struct ctl *c)
 {
 	_json json_t *all = NULL;
 	struct ctl_answer a;
-	int r = ask(c, "GET", "/metrics", NULL, &a);
+	int r = ctl_ask(c, "GET", "/metrics", NULL, &a);
 
 	if (r)
 		return r;
 	if (c->options->json) {
 		all = samples(a.body);
-		print_json(c, all);
+		ctl_print_json(c, all);
 	} else {
 		print_samples(c, a.body);
 	}
@@ -254,13 +244,13 @@ static int balloon(const struct ctl *c)
 	if (c->count) {
 		snprintf(body, sizeof(body), "{\"amount_mib\":%s}", c->operands[0]);
 		snprintf(done, sizeof(done), "the guest is to give up %s MiB", c->operands[0]);
-		return command(c, "PATCH", "/balloon", body, done);
+		return ctl_command(c, "PATCH", "/balloon", body, done);
 	}
-	r = ask_json(c, "/balloon", &b);
+	r = ctl_ask_json(c, "/balloon", &b);
 	if (r)
 		return r;
 	if (c->options->json)
-		print_json(c, b);
+		ctl_print_json(c, b);
 	else
 		print_mib(c, "target", json_object_get(b, "amount_mib"), 0);
 	return 0;
@@ -286,7 +276,7 @@ static int raw(const struct ctl *c, const char *method)
 		body = (char *)in.data;
 	}
 	if (!r)
-		r = ask(c, method, c->operands[0], body, &a);
+		r = ctl_ask(c, method, c->operands[0], body, &a);
 	blob_free(&in);
 	if (r)
 		return r;
@@ -310,50 +300,105 @@ static int raw_patch(const struct ctl *c)
 	return raw(c, "PATCH");
 }
 
+enum operands { OPERANDS_NONE, OPERANDS_PATH, OPERANDS_MIB, OPERANDS_RANGE, OPERANDS_FILE };
+
 static const struct {
 	const char *name, *operands, *summary;
 	unsigned int min, max; /* of operands */
+	enum operands kind;
 	int (*act)(const struct ctl *c);
 } verbs[] = {
-	{ "start", "", "Start the guest that was described", 0, 0, start },
-	{ "pause", "", "Let its CPUs stand still", 0, 0, pause_it },
-	{ "resume", "", "Let them go on", 0, 0, resume },
-	{ "stop", "", "Ask the guest to end, as by Ctrl-Alt-Del", 0, 0, stop },
-	{ "info", "", "Say what the machine is and does", 0, 0, info },
-	{ "metrics", "", "Print its numbers that are not zero", 0, 0, metrics },
+	{ "start", "", "Start the guest that was described", 0, 0, OPERANDS_NONE, start },
+	{ "pause", "", "Let its CPUs stand still", 0, 0, OPERANDS_NONE, pause_it },
+	{ "resume", "", "Let them go on", 0, 0, OPERANDS_NONE, resume },
+	{ "stop", "", "Ask the guest to end, as by Ctrl-Alt-Del", 0, 0, OPERANDS_NONE, stop },
+	{ "info", "", "Say what the machine is and does", 0, 0, OPERANDS_NONE, info },
+	{ "metrics", "", "Print its numbers that are not zero", 0, 0, OPERANDS_NONE, metrics },
 	{ "balloon", "[MIB]", "Have the guest give up so much memory, or say how much", 0, 1,
-		balloon },
-	{ "get", "PATH", "Print what the API has at this path", 1, 1, raw_get },
+		OPERANDS_MIB, balloon },
+	{ "mte-tags", "GPA LEN", "Print the tags of so much guest memory from there on", 2, 2,
+		OPERANDS_RANGE, ctl_mte_tags },
+	{ "set-mte-tags", "GPA LEN TAGS",
+		"Write tags there while the guest is paused: hexadecimal digits, repeated", 3, 3,
+		OPERANDS_RANGE, ctl_set_mte_tags },
+	{ "dump-memory", "FILE", "Write the guest's memory and tags to a new file", 1, 1,
+		OPERANDS_FILE, ctl_dump_memory },
+	{ "get", "PATH", "Print what the API has at this path", 1, 1, OPERANDS_PATH, raw_get },
 	{ "put", "PATH [BODY]", "Any PUT request; body from here or standard input", 1, 2,
-		raw_put },
-	{ "patch", "PATH [BODY]", "Any PATCH request", 1, 2, raw_patch },
+		OPERANDS_PATH, raw_put },
+	{ "patch", "PATH [BODY]", "Any PATCH request", 1, 2, OPERANDS_PATH, raw_patch },
 };
 
 /* ---- the command line ---- */
 
-static int check_operands(
-	size_t verb, const char *const *operands, unsigned int count, struct err *e)
+/* What could be taken for another part of the request. */
+static int check_path(const char *path, struct err *e)
 {
 	char shown[TEXT_SHOWN];
 	const char *p;
 
+	for (p = path; *p > ' ' && *p < 0x7f; p++)
+		;
+	if (path[0] != '/' || *p)
+		return err_set(e, -EINVAL,
+			"ctl: \"%s\" is no path of the API (as in /machine-config)",
+			text_show(shown, sizeof(shown), path));
+	return 0;
+}
+
+static int check_mib(const char *mib, struct err *e)
+{
+	char shown[TEXT_SHOWN];
+
+	if (strspn(mib, "0123456789") == strlen(mib) && mib[0] && strlen(mib) <= 8)
+		return 0;
+	return err_set(e, -EINVAL, "ctl: balloon: \"%s\" is no number of MiB",
+		text_show(shown, sizeof(shown), mib));
+}
+
+/* An address, a length, and perhaps digits. */
+static int check_range(const char *const *operands, unsigned int count, struct err *e)
+{
+	static const char hex[] = "0123456789abcdefABCDEF";
+	char shown[TEXT_SHOWN];
+	uint64_t v[2] = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		if (!number_parse(operands[i], strlen(operands[i]), &v[i]))
+			return err_set(e, -EINVAL,
+				"ctl: \"%s\" is no number (decimal, or hexadecimal with 0x)",
+				text_show(shown, sizeof(shown), operands[i]));
+	if (!v[1] || (v[0] | v[1]) % MTE_GRANULE || v[0] + v[1] < v[0])
+		return err_set(e, -EINVAL,
+			"ctl: GPA and LEN: expected multiples of %u (each so many bytes have a "
+			"tag)",
+			MTE_GRANULE);
+	if (count > 2 && (!operands[2][0] || operands[2][strspn(operands[2], hex)]))
+		return err_set(e, -EINVAL, "ctl: TAGS: \"%s\" are no hexadecimal digits",
+			text_show(shown, sizeof(shown), operands[2]));
+	return 0;
+}
+
+static int check_operands(
+	size_t verb, const char *const *operands, unsigned int count, struct err *e)
+{
 	if (count < verbs[verb].min || count > verbs[verb].max)
 		return err_set(e, -EINVAL, "ctl: usage: nacre ctl [OPTION]... %s%s%s",
 			verbs[verb].name, verbs[verb].operands[0] ? " " : "", verbs[verb].operands);
-	if (verbs[verb].act == balloon && count &&
-		(strspn(operands[0], "0123456789") != strlen(operands[0]) || !operands[0][0] ||
-			strlen(operands[0]) > 8))
-		return err_set(e, -EINVAL, "ctl: balloon: \"%s\" is no number of MiB",
-			text_show(shown, sizeof(shown), operands[0]));
-	if (verbs[verb].min == 0)
+	if (!count)
 		return 0;
-	/* What could be taken for another part of the request. */
-	for (p = operands[0]; *p > ' ' && *p < 0x7f; p++)
-		;
-	if (operands[0][0] != '/' || *p)
-		return err_set(e, -EINVAL,
-			"ctl: \"%s\" is no path of the API (as in /machine-config)",
-			text_show(shown, sizeof(shown), operands[0]));
+	switch (verbs[verb].kind) {
+	case OPERANDS_PATH:
+		return check_path(operands[0], e);
+	case OPERANDS_MIB:
+		return check_mib(operands[0], e);
+	case OPERANDS_RANGE:
+		return check_range(operands, count, e);
+	case OPERANDS_NONE:
+	case OPERANDS_FILE:
+		break;
+	}
 	return 0;
 }
 
@@ -377,7 +422,7 @@ int ctl_check(const char *const *operands, unsigned int count, struct err *e)
 	if (!count)
 		return err_set(e, -EINVAL,
 			"ctl: expected a verb: start, pause, resume, stop, info, metrics, balloon, "
-			"get, put or patch");
+			"mte-tags, set-mte-tags, dump-memory, get, put or patch");
 	verb = find_verb(operands[0]);
 	if (verb < ARRAY_SIZE(verbs))
 		return check_operands(verb, operands + 1, count - 1, e);
@@ -403,13 +448,13 @@ int ctl_run(const struct ctl_options *o, const char *const *operands, unsigned i
 
 void ctl_print_verbs(FILE *out)
 {
-	char usage[32];
+	char usage[40];
 	size_t i;
 
 	fprintf(out, "\nVerbs:\n");
 	for (i = 0; i < ARRAY_SIZE(verbs); i++) {
 		snprintf(usage, sizeof(usage), "%s %s", verbs[i].name, verbs[i].operands);
-		fprintf(out, "  %-18s %s\n", usage, verbs[i].summary);
+		fprintf(out, "  %-25s %s\n", usage, verbs[i].summary);
 	}
 }
 

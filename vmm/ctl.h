@@ -12,7 +12,7 @@
  * nacre ctl: commands a machine by the socket of its API, for people. Each verb is one or a few
  * requests and prints what a person wants to know of the answers.
  */
-#define CTL_OPERANDS 3
+#define CTL_OPERANDS 4
 
 struct ctl_options {
 	char *sock; /* NULL: the API's default */

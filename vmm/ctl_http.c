@@ -148,40 +148,56 @@ static size_t length_of(const char *head)
 	return SIZE_MAX;
 }
 
-static int read_answer(int fd, struct ctl_answer *out, struct err *e)
+/* Head and status, and whatever has come behind it; *head_len: where that begins. */
+static int read_head(
+	int fd, struct blob *b, size_t *room, size_t *head_len, int *status, struct err *e)
 {
-	struct blob b = { NULL, 0 };
-	size_t room = 0, head_len, len;
+	int r = read_more(fd, b, room, SIZE_MAX, e);
 	char *end;
-	int r = read_more(fd, &b, &room, SIZE_MAX, e);
 
-	if (!r && (!b.data || sscanf((char *)b.data, "HTTP/1.%*1d %3d", &out->status) != 1))
+	if (!r && (!b->data || sscanf((char *)b->data, "HTTP/1.%*1d %3d", status) != 1))
 		r = no_http(e);
-	end = r ? NULL : strstr((char *)b.data, "\r\n\r\n");
+	end = r ? NULL : strstr((char *)b->data, "\r\n\r\n");
 	if (!r && !end)
 		r = no_http(e);
-	if (r) {
-		blob_free(&b);
+	if (r)
 		return r;
-	}
-	head_len = (size_t)(end + 4 - (char *)b.data);
+	*head_len = (size_t)(end + 4 - (char *)b->data);
 	end[2] = '\0';
-	len = length_of((char *)b.data);
+	return 0;
+}
+
+/* The rest of an answer of which the head is there. */
+static int read_body(int fd, struct blob *b, size_t *room, size_t head_len, struct ctl_answer *out,
+	struct err *e)
+{
+	size_t len = length_of((char *)b->data);
+	int r;
+
 	/* 204 has none (RFC 9110, 15.3.5). */
 	if (len == SIZE_MAX || out->status == 204)
 		len = 0;
 	if (len > ANSWER_MAX)
 		r = err_set(e, -EFBIG, "the answer is longer than %zu MiB", ANSWER_MAX >> 20);
 	else
-		r = read_more(fd, &b, &room, head_len + len, e);
-	if (!r && b.len < head_len + len)
+		r = read_more(fd, b, room, head_len + len, e);
+	if (!r && b->len < head_len + len)
 		r = err_set(e, -EPROTO, "the answer was cut short");
-	if (!r) {
-		out->body = strndup((char *)b.data + head_len, len);
-		out->len = out->body ? strlen(out->body) : 0;
-		if (!out->body)
-			r = err_set(e, -ENOMEM, "out of memory");
-	}
+	if (r)
+		return r;
+	out->body = strndup((char *)b->data + head_len, len);
+	out->len = out->body ? strlen(out->body) : 0;
+	return out->body ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
+static int read_answer(int fd, struct ctl_answer *out, struct err *e)
+{
+	struct blob b = { NULL, 0 };
+	size_t room = 0, head_len;
+	int r = read_head(fd, &b, &room, &head_len, &out->status, e);
+
+	if (!r)
+		r = read_body(fd, &b, &room, head_len, out, e);
 	blob_free(&b);
 	return r;
 }
@@ -197,6 +213,130 @@ int ctl_request(const char *sock, const char *method, const char *path, const ch
 		return fd;
 	r = send_request(fd, method, path, body, e);
 	return r ? r : read_answer(fd, out, e);
+}
+
+/* ---- answers in pieces (RFC 9112, 7.1) ---- */
+
+struct pieces {
+	int fd;
+	size_t at, have; /* in buf */
+	uint8_t buf[64 << 10];
+};
+
+/* At least one byte is there: 0, or -errno. */
+static int need(struct pieces *p, struct err *e)
+{
+	ssize_t n;
+
+	if (p->at < p->have)
+		return 0;
+	n = recv(p->fd, p->buf, sizeof(p->buf), 0);
+	if (n < 0 && errno == EAGAIN)
+		return err_set(e, -ETIMEDOUT, "no answer within %d s", PATIENCE_S);
+	if (n < 0)
+		return err_sys(e, "read the answer");
+	if (!n)
+		return err_set(e, -EPROTO, "the answer was cut short");
+	p->at = 0;
+	p->have = (size_t)n;
+	return 0;
+}
+
+/* A line without its end, which is short in all that we ask. */
+static int read_line(struct pieces *p, char *line, size_t size, struct err *e)
+{
+	size_t n = 0;
+	int r;
+
+	for (;;) {
+		r = need(p, e);
+		if (r)
+			return r;
+		line[n] = (char)p->buf[p->at++];
+		if (line[n] == '\n')
+			break;
+		if (++n == size)
+			return no_http(e);
+	}
+	if (!n || line[n - 1] != '\r')
+		return no_http(e);
+	line[n - 1] = '\0';
+	return 0;
+}
+
+static int take_piece(struct pieces *p, uint64_t len, ctl_take take, void *ctx, struct err *e)
+{
+	char line[4];
+	size_t n;
+	int r;
+
+	for (; len; len -= n, p->at += n) {
+		r = need(p, e);
+		if (r)
+			return r;
+		n = p->have - p->at < len ? p->have - p->at : (size_t)len;
+		r = take(ctx, p->buf + p->at, n, e);
+		if (r)
+			return r;
+	}
+	r = read_line(p, line, sizeof(line), e);
+	return r || !line[0] ? r : no_http(e);
+}
+
+static int take_pieces(struct pieces *p, ctl_take take, void *ctx, struct err *e)
+{
+	char line[64], *end;
+	uint64_t len;
+	int r;
+
+	for (;;) {
+		r = read_line(p, line, sizeof(line), e);
+		if (r)
+			return r;
+		len = strtoull(line, &end, 16);
+		if (end == line || *end || line[0] == '-' || line[0] == '+')
+			return no_http(e);
+		if (!len)
+			return 0;
+		r = take_piece(p, len, take, ctx, e);
+		if (r)
+			return r;
+	}
+}
+
+static int take_answer(int fd, ctl_take take, void *ctx, struct ctl_answer *out, struct err *e)
+{
+	struct blob b = { NULL, 0 };
+	struct pieces p = { .fd = fd };
+	size_t room = 0, head_len;
+	int r = read_head(fd, &b, &room, &head_len, &out->status, e);
+
+	if (!r && out->status != 200) {
+		r = read_body(fd, &b, &room, head_len, out, e);
+	} else if (!r && !strcasestr((char *)b.data, "\r\nTransfer-Encoding: chunked\r\n")) {
+		r = err_set(e, -EPROTO, "the answer does not come in pieces");
+	} else if (!r && b.len - head_len > sizeof(p.buf)) {
+		r = no_http(e);
+	} else if (!r) {
+		p.have = b.len - head_len;
+		memcpy(p.buf, b.data + head_len, p.have);
+		r = take_pieces(&p, take, ctx, e);
+	}
+	blob_free(&b);
+	return r;
+}
+
+int ctl_download(const char *sock, const char *path, ctl_take take, void *ctx,
+	struct ctl_answer *out, struct err *e)
+{
+	_close int fd = connect_to(sock, e);
+	int r;
+
+	*out = (struct ctl_answer){ 0 };
+	if (fd < 0)
+		return fd;
+	r = send_request(fd, "GET", path, NULL, e);
+	return r ? r : take_answer(fd, take, ctx, out, e);
 }
 
 void ctl_answer_free(struct ctl_answer *a)

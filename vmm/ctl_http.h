@@ -20,6 +20,15 @@ struct ctl_answer {
 int ctl_request(const char *sock, const char *method, const char *path, const char *body,
 	struct ctl_answer *out, struct err *e);
 
+/*
+ * The same by GET for an answer that comes bit by bit and may be of any length: each bit goes to take(),
+ * which returns 0 or ends it by -errno. Only an answer of another status than 200 is left in *out. An
+ * answer that ends before its end is -EPROTO.
+ */
+typedef int (*ctl_take)(void *ctx, const void *bytes, size_t len, struct err *e);
+int ctl_download(const char *sock, const char *path, ctl_take take, void *ctx,
+	struct ctl_answer *out, struct err *e);
+
 /* Accepts a zeroed one. */
 void ctl_answer_free(struct ctl_answer *a);
 

@@ -546,6 +546,16 @@ void machine_get_protection(const struct machine *m, struct machine_protection *
 	};
 }
 
+const struct mem *machine_memory(const struct machine *m)
+{
+	return m->vm->mem;
+}
+
+const struct mte *machine_tags(const struct machine *m)
+{
+	return m->vm->config.mte ? &m->vm->mte : NULL;
+}
+
 void machine_finish(struct machine *m)
 {
 	/* Those who are held have yet to see that it has ended. */

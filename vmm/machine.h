@@ -71,6 +71,13 @@ struct machine_protection {
 };
 void machine_get_protection(const struct machine *m, struct machine_protection *out);
 
+/*
+ * Its memory, which must not change while somebody looks: between machine_pause and machine_resume. And
+ * the tags of it, or NULL for a guest without.
+ */
+const struct mem *machine_memory(const struct machine *m);
+const struct mte *machine_tags(const struct machine *m);
+
 /* The numbers of this moment; SIGUSR1 prints them. Control thread, while the machine exists. */
 void machine_stats(struct machine *m, struct stats_report *out);
 

@@ -183,6 +183,15 @@ static int control(const struct cli *cli)
 	return check_printed(EXIT_OK);
 }
 
+static int inspect(const struct cli *cli)
+{
+	struct err e = { "" };
+
+	if (inspect_run(&cli->inspect, cli->words[0], stdout, &e))
+		return complain(&e, EXIT_NO_START);
+	return check_printed(EXIT_OK);
+}
+
 /*
  * Who starts us by Firecracker's name, as a link of that name has it, reads its version from the first
  * line, and wants one that is new enough: Kata Containers is such a one.
@@ -223,6 +232,9 @@ int main(int argc, char **argv)
 		break;
 	case CMD_CTL:
 		status = control(&cli);
+		break;
+	case CMD_INSPECT:
+		status = inspect(&cli);
 		break;
 	case CMD_COMPLETION:
 		completion_print(cli.topic, stdout);

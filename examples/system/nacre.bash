@@ -90,17 +90,20 @@ _nacre()
 	'api --metadata') kind=file ;;
 	'api --mmds-size-limit') kind=word words='' ;;
 	'ctl --api-sock') kind=file ;;
+	'inspect --gpa') kind=word words='' ;;
+	'inspect --len') kind=word words='' ;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words='run measure api ctl doctor help completion --version'
+		words='run measure api ctl inspect doctor help completion --version'
 	elif [ -z "$kind" ]; then
 		case ${COMP_WORDS[1]} in
 		run) words='--help --kernel --initrd --params --firmware --cpus --smt --mem --hugepages --prefault --mergeable --mte --protection --private-memory --swiotlb --shared-limit --conversion --implicit-conversion --console --disk --vsock --net --entropy --entropy-bandwidth --entropy-ops --hide-cpu-features --balloon --allow-path --probe --seccomp --log-level --log-format --log-path --show-level --show-log-origin --module --metrics-path --serial-path --serial-bandwidth --config-file --dump-config' ;;
 		measure) words='--help --json --text --kernel --initrd --params --firmware --cpus --smt --mem --hugepages --prefault --mergeable --mte --protection --private-memory --swiotlb --shared-limit --conversion --implicit-conversion --console --disk --vsock --net --entropy --entropy-bandwidth --entropy-ops --hide-cpu-features --balloon --allow-path --probe --seccomp --log-level --log-format --log-path --show-level --show-log-origin --module --metrics-path --serial-path --serial-bandwidth --config-file --dump-config' ;;
 		api) words='--help --api-sock --config-file --no-api --id --http-api-max-payload-size --log-path --level --log-format --show-level --show-log-origin --module --metrics-path --allow-path --boot-timer --start-time-us --start-time-cpu-us --parent-cpu-time-us --no-seccomp --seccomp-filter --metadata --mmds-size-limit --enable-pci' ;;
-		ctl) words='--help --api-sock --json start pause resume stop info metrics balloon get put patch' ;;
+		ctl) words='--help --api-sock --json start pause resume stop info metrics balloon mte-tags set-mte-tags dump-memory get put patch' ;;
+		inspect) words='--help --json --gpa --len' ;;
 		doctor) words='--help --json' ;;
-		help) words='--help run measure api ctl doctor help completion --version' ;;
+		help) words='--help run measure api ctl inspect doctor help completion --version' ;;
 		completion) words='--help bash zsh' ;;
 		--version) words='--help' ;;
 		esac

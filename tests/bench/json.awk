@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The results of tests/bench/inside as JSON. Times in microseconds (start-up) and nanoseconds
-# (conversions), memory in KiB, disk reads a second, network
+# (conversions, tags of memory), memory in KiB, disk reads a second, network
 # in megabits a second.
 
 function quoted(s) { gsub(/["\\]/, "\\\\&", s); gsub(/[\t\r]/, " ", s); return "\"" s "\"" }
@@ -42,6 +42,9 @@ $1 == "guestnet" {
 $1 == "disk" {
 	row("disk", place() "\"cache\": " quoted($3) ", \"model\": " $4 ", \"io_uring\": " $5)
 }
+$1 == "tags" {
+	row("tags", place() "\"what\": " quoted($3) ", \"ioctls\": " $4 ", \"ours\": " $5)
+}
 $1 == "busyapi" {
 	row("busy-api", place() "\"program\": " quoted($3) ", \"reads\": " $5 ", \"reads_busy\": " $6 \
 		", \"ratio_permille\": " $8 ", \"io\": " $10 ", \"io_busy\": " $11 ", \"vcpu\": " $13 \
@@ -56,6 +59,7 @@ END {
 	printf "{\n  \"startup\": [\n%s\n  ],\n  \"memory\": [\n%s\n  ],\n", rows["startup"], rows["memory"]
 	printf "  \"boot\": [\n%s\n  ],\n  \"guest-disk\": [\n%s\n  ],\n", rows["boot"], rows["guest-disk"]
 	printf "  \"guest-net\": [\n%s\n  ],\n", rows["guest-net"]
+	printf "  \"tags\": [\n%s\n  ],\n", rows["tags"]
 	printf "  \"disk\": [\n%s\n  ],\n", rows["disk"]
 	printf "  \"busy-api\": [\n%s\n  ],\n", rows["busy-api"]
 	printf "  \"convert\": [\n%s\n  ],\n  \"notes\": [\n%s\n  ]\n}\n", rows["convert"], rows["notes"]

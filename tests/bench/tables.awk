@@ -62,6 +62,14 @@ END {
 		printf "%-22s %-8s %-13s %14d %10d %10s\n", f[2], f[3], f[4], f[5], f[6],
 			ratio(f[5], qemu[f[2]])
 	}
+	print "\nMemory tags of 64 MiB, beside the bare ioctl in a loop; milliseconds"
+	printf "%-22s %-8s %10s %10s %10s\n", "where", "what", "bare", "nacre", "speed"
+	for (i = 1; i <= NR; i++) {
+		n = split(line[i], f)
+		if (f[1] == "tags")
+			printf "%-22s %-8s %10.2f %10.2f %10s\n", f[2], f[3], f[4] / 1e6, f[5] / 1e6,
+				ratio(f[4], f[5])
+	}
 	print "\nConversions, to shared and back; microseconds a call, timed by the guest"
 	print "(x floor: against the same ioctls plus a call that changes nothing; x 256: against the guest"
 	print "of 256 MiB; x fresh: against the same before 5,000 conversions; own: microseconds beside"

@@ -7,6 +7,7 @@
 /* One suite per test file; run.c lists them. */
 Suite *acpi_suite(void);
 Suite *api_suite(void);
+Suite *api_stream_suite(void);
 Suite *alias_suite(void);
 Suite *arm64_boot_suite(void);
 Suite *arm64_image_suite(void);
@@ -14,6 +15,7 @@ Suite *backing_suite(void);
 Suite *bus_suite(void);
 Suite *config_suite(void);
 Suite *attributes_suite(void);
+Suite *dump_suite(void);
 Suite *fault_suite(void);
 Suite *convert_suite(void);
 Suite *convert_cost_suite(void);

@@ -282,12 +282,18 @@ void api_teardown(void)
 int api_ask(const char *method, const char *path, const char *body)
 {
 	struct server_request rq = { .method_name = method, .path = path, .body = body };
+	char bare[64];
 
 	rq.method = !strcmp(method, "GET")     ? HTTP_GET
 		    : !strcmp(method, "PUT")   ? HTTP_PUT
 		    : !strcmp(method, "PATCH") ? HTTP_PATCH
 					       : HTTP_OTHER;
 	rq.body_len = body ? strlen(body) : 0;
+	if (strchr(path, '?')) {
+		snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(path, "?"), path);
+		rq.path = bare;
+		rq.query = strchr(path, '?') + 1;
+	}
 	fake_api.status = 0;
 	route_request(tested_api, &rq);
 	ck_assert_int_ne(fake_api.status, 0);
@@ -593,6 +599,7 @@ Suite *api_suite(void)
 	suite_add_tcase(s, api_sock_case());
 	suite_add_tcase(s, api_route_case());
 	suite_add_tcase(s, api_changes_case());
+	suite_add_tcase(s, api_memory_case());
 	suite_add_tcase(s, api_files_case());
 	suite_add_tcase(s, api_options_case());
 	return s;

@@ -14,6 +14,7 @@ TCase *api_server_case(void);
 TCase *api_sock_case(void);
 TCase *api_route_case(void);
 TCase *api_changes_case(void);
+TCase *api_memory_case(void);
 TCase *api_files_case(void);
 TCase *api_options_case(void);
 

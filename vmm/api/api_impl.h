@@ -23,7 +23,8 @@ struct api {
 	struct metrics *metrics;
 	int signo; /* that stopped us before the start */
 	bool is_paused;
-	bool is_over; /* the run has ended, and only the rest of its output is waited for */
+	bool is_dumping; /* a dump of memory is being sent; the guest stands still meanwhile */
+	bool is_over;	 /* the run has ended, and only the rest of its output is waited for */
 };
 
 /*
@@ -38,6 +39,7 @@ struct api_call {
 	json_t *json;
 	char *text;
 	const char *type; /* of text */
+	bool is_streamed; /* the answer is on its way already */
 };
 
 /* ---- api.c ---- */
@@ -94,6 +96,11 @@ int api_patch_net(struct api_call *call, struct err *e);
 int api_patch_balloon(struct api_call *call, struct err *e);
 int api_get_balloon_stats(struct api_call *call, struct err *e);
 int api_patch_balloon_stats(struct api_call *call, struct err *e);
+
+/* memory.c */
+int api_get_tags(struct api_call *call, struct err *e);
+int api_put_tags(struct api_call *call, struct err *e);
+int api_get_dump(struct api_call *call, struct err *e);
 
 /* watch.c */
 int api_put_logger(struct api_call *call, struct err *e);

@@ -55,6 +55,9 @@ static const struct route routes[] = {
 	{ HTTP_GET, "/protection", AFTER, api_get_protection },
 	{ HTTP_GET, "/doctor", BEFORE, api_get_doctor },
 	{ HTTP_GET, "/openapi.json", ALWAYS, api_get_openapi },
+	{ HTTP_GET, "/mte/tags", AFTER, api_get_tags },
+	{ HTTP_PUT, "/mte/tags", AFTER, api_put_tags },
+	{ HTTP_GET, "/memory/dump", AFTER, api_get_dump },
 	/* Firecracker's, which we do not have yet. */
 	{ HTTP_PUT, "/cpu-config", ALWAYS, NULL },
 	{ HTTP_PATCH, "/balloon/hinting/start", ALWAYS, NULL },
@@ -208,6 +211,8 @@ static void answer(struct api_call *call, int r, const struct err *e)
 		log_debug("API: %s %s", call->rq->method_name, call->rq->path);
 	if (r)
 		server_fault(call->rq, 400, e->msg);
+	else if (call->is_streamed)
+		return;
 	else if (text)
 		server_reply(call->rq, 200, call->type, text, strlen(text));
 	else if (call->json)

@@ -7,6 +7,10 @@
  * and is let go when we look the next time.
  *
  * A connection that has to go is shut down; evhttp finds it at its end.
+ *
+ * A stream is evhttp's chunked answer. Its next piece is asked for when the last one has left, or, where
+ * there was none, in another turn of the loop. evhttp tells when the connection ends before it; the
+ * request is then its to free, or ours if evhttp has let go of it.
  */
 #include "vmm/api/server.h"
 
@@ -48,8 +52,17 @@ struct conn {
 	size_t bytes;	   /* of it */
 };
 
+/* An answer that is made while it is sent. */
+struct stream {
+	struct server_stream what;
+	struct evhttp_request *ev; /* NULL: there is none */
+	void *buf;
+};
+
 struct server {
 	struct server_config cfg;
+	struct stream stream;
+	struct loop_event *again; /* asks the stream once more */
 	struct sock sock;
 	struct evhttp *http;
 	struct evconnlistener *listener; /* http's */
@@ -64,6 +77,7 @@ struct server {
 struct request {
 	struct server_request rq;
 	struct evhttp_request *ev;
+	struct server *server;
 };
 
 /* ---- connections ---- */
@@ -267,6 +281,108 @@ void server_reply(
 	evhttp_send_reply(ev, status, NULL, NULL);
 }
 
+/* ---- streams ---- */
+
+static void stream_end(struct server *s)
+{
+	struct stream ended = s->stream;
+
+	s->stream = (struct stream){ .ev = NULL };
+	free(ended.buf);
+	ended.what.done(ended.what.ctx);
+}
+
+static void on_stream_closed(struct evhttp_connection *evcon, void *ctx)
+{
+	struct server *s = ctx;
+
+	(void)evcon;
+	if (!evhttp_request_get_connection(s->stream.ev))
+		evhttp_request_free(s->stream.ev);
+	stream_end(s);
+}
+
+static void stream_step(struct server *s);
+
+static void on_taken(struct evhttp_connection *evcon, void *ctx)
+{
+	(void)evcon;
+	stream_step(ctx);
+}
+
+static void on_again(void *ctx)
+{
+	struct server *s = ctx;
+
+	if (s->stream.ev)
+		stream_step(s);
+}
+
+static void stream_finish(struct server *s)
+{
+	struct evhttp_request *ev = s->stream.ev;
+
+	evhttp_connection_set_closecb(evhttp_request_get_connection(ev), NULL, NULL);
+	stream_end(s);
+	evhttp_send_reply_end(ev);
+}
+
+static void stream_send(struct server *s, size_t len)
+{
+	struct evbuffer *piece = evbuffer_new();
+	bool copied = piece && !evbuffer_add(piece, s->stream.buf, len);
+
+	if (copied)
+		evhttp_send_reply_chunk_with_cb(s->stream.ev, piece, on_taken, s);
+	else
+		hang_up(find_conn(s, s->stream.ev));
+	if (piece)
+		evbuffer_free(piece);
+}
+
+static void stream_step(struct server *s)
+{
+	struct conn *c = find_conn(s, s->stream.ev);
+	ssize_t n;
+
+	/* Evhttp has made the connection without us, for want of memory. */
+	if (!c) {
+		stream_finish(s);
+		return;
+	}
+	/* The client has taken something, or it is we who are slow. */
+	c->since_ms = clock_ms();
+	n = s->stream.what.next(s->stream.what.ctx, s->stream.buf);
+	if (n > 0)
+		stream_send(s, (size_t)n);
+	else if (n == -EAGAIN)
+		loop_timer_set(s->again, 0);
+	else if (n < 0)
+		hang_up(c);
+	else
+		stream_finish(s);
+}
+
+int server_send_stream(struct server_request *rq, const struct server_stream *what, struct err *e)
+{
+	struct evhttp_request *ev = ((struct request *)rq)->ev;
+	struct server *s = ((struct request *)rq)->server;
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(ev);
+
+	if (s->stream.ev)
+		return err_set(e, -EBUSY, "Another long answer is on its way: wait for its end.");
+	s->stream = (struct stream){ .what = *what, .buf = malloc(what->piece) };
+	if (!s->stream.buf)
+		return err_set(e, -ENOMEM, "Out of memory.");
+	s->stream.ev = ev;
+	evhttp_add_header(headers, "Server", "Nacre API");
+	evhttp_add_header(headers, "Content-Type", what->type);
+	evhttp_connection_set_closecb(evhttp_request_get_connection(ev), on_stream_closed, s);
+	evhttp_send_reply_start(ev, 200, NULL);
+	loop_timer_set(s->again, 0);
+	return 0;
+}
+
 void server_fault(struct server_request *rq, int status, const char *text)
 {
 	json_t *o = json_pack("{s:s}", "fault_message", text);
@@ -334,12 +450,13 @@ static void on_request(struct evhttp_request *ev, void *ctx)
 {
 	struct server *s = ctx;
 	struct evbuffer *in = evhttp_request_get_input_buffer(ev);
-	struct request r = { .ev = ev };
+	struct request r = { .ev = ev, .server = s };
 	char text[128];
 
 	evhttp_request_set_on_complete_cb(ev, on_answered, s);
 	set_method(&r.rq, evhttp_request_get_command(ev));
 	r.rq.path = path_of(ev);
+	r.rq.query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(ev));
 	if (has_two_lengths(ev)) {
 		evhttp_add_header(evhttp_request_get_output_headers(ev), "Connection", "close");
 		server_fault(&r.rq, 400, "Content-Length is given twice, with different values.");
@@ -410,6 +527,8 @@ int server_new(struct server **out, const struct server_config *cfg, struct err 
 	s->max = max_connections();
 	r = loop_add_timer(cfg->loop, on_sweep, s, &s->sweep, e);
 	if (!r)
+		r = loop_add_timer(cfg->loop, on_again, s, &s->again, e);
+	if (!r)
 		r = sock_listen(&s->sock, cfg->path, e);
 	if (!r)
 		r = start_http(s, e);
@@ -429,7 +548,11 @@ void server_free(struct server *s)
 		evhttp_free(s->http);
 	while (s->first)
 		conn_free(s->first);
+	/* A connection that evhttp does not think alive ends without a word. */
+	if (s->stream.ev)
+		stream_end(s);
 	loop_event_free(s->sweep);
+	loop_event_free(s->again);
 	sock_close(&s->sock);
 	free(s);
 }

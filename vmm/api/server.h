@@ -3,6 +3,7 @@
 #define NACRE_API_SERVER_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "vmm/util/err.h"
 #include "vmm/util/loop.h"
@@ -35,8 +36,9 @@ enum http_method { HTTP_GET, HTTP_PUT, HTTP_PATCH, HTTP_OTHER };
 struct server_request {
 	enum http_method method;
 	const char *method_name;
-	const char *path; /* begins with a slash, and has no query; "//": it was none */
-	const char *body; /* body_len bytes */
+	const char *path;  /* begins with a slash, and has no query; "//": it was none */
+	const char *query; /* what follows a question mark, or NULL */
+	const char *body;  /* body_len bytes */
 	size_t body_len;
 };
 
@@ -60,7 +62,26 @@ void server_free(struct server *s);
  */
 void server_reply(
 	struct server_request *rq, int status, const char *type, const char *body, size_t len);
-/* The same with {"fault_message": text}. */
+/*
+ * An answer that is made while it is sent, bit by bit: the next piece when the client has taken the one
+ * before. There is one at a time; -EBUSY while another is on its way, and then nothing has happened.
+ */
+struct server_stream {
+	const char *type;
+	size_t piece; /* bytes, room for the largest */
+	/*
+	 * Puts up to `piece` bytes into buf and returns how many; 0: that was all; -EAGAIN: nothing yet,
+	 * call again; another -errno: it cannot be finished, and the connection is cut, so that the
+	 * client sees it. Others' requests are answered in between.
+	 */
+	ssize_t (*next)(void *ctx, void *buf);
+	/* Once, however it ended: all was sent, or the client is gone, or server_free was called. */
+	void (*done)(void *ctx);
+	void *ctx;
+};
+int server_send_stream(struct server_request *rq, const struct server_stream *s, struct err *e);
+
+/* The same as server_reply with {"fault_message": text}. */
 void server_fault(struct server_request *rq, int status, const char *text);
 
 #endif

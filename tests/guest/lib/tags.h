@@ -23,7 +23,10 @@ static inline uint8_t tag_of(uint64_t seed, uint64_t granule, bool full)
 {
 	if (full)
 		return (uint8_t)(tags_mix(seed ^ granule / 16) >> granule % 16 * 4) & 15;
-	return (uint8_t)(tags_mix(seed ^ granule / 256) >> granule % 2 * 4) & 15;
+	/* No page is without tags. */
+	if (granule % 2)
+		return (uint8_t)((tags_mix(seed ^ granule / 256) >> 4 & 15) | 1);
+	return (uint8_t)tags_mix(seed ^ granule / 256) & 15;
 }
 
 /* The i-th eight bytes. */

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Answers that are made while they are sent: the server's side, and nacre ctl's. */
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/unit/suites.h"
+#include "vmm/api/server.h"
+#include "vmm/ctl_http.h"
+#include "vmm/util/bits.h"
+#include "vmm/util/fd.h"
+#include "vmm/util/log.h"
+
+#define PIECE 100000u
+
+static struct {
+	char dir[40], path[64];
+	struct loop *loop;
+	struct server *server;
+	unsigned int request_ms;
+	/* The stream: so many bytes, of which the first have been given, and a failure behind them. */
+	size_t total, given;
+	unsigned int turn;
+	int fails;
+	atomic_uint running, done;
+} st;
+
+static uint8_t byte_at(size_t i)
+{
+	return (uint8_t)(i * 7 + i / 256);
+}
+
+/* Every third time there is nothing yet; pieces are of all sizes. */
+static ssize_t on_next(void *ctx, void *buf)
+{
+	uint8_t *to = buf;
+	size_t n = min_u64(st.total - st.given, 1 + st.turn * 7919 % PIECE), i;
+
+	(void)ctx;
+	if (++st.turn % 3 == 0)
+		return -EAGAIN;
+	if (!n)
+		return st.fails;
+	for (i = 0; i < n; i++)
+		to[i] = byte_at(st.given + i);
+	st.given += n;
+	return (ssize_t)n;
+}
+
+static void on_done(void *ctx)
+{
+	(void)ctx;
+	atomic_fetch_sub(&st.running, 1);
+	atomic_fetch_add(&st.done, 1);
+}
+
+static void handle(void *ctx, struct server_request *rq)
+{
+	static const struct server_stream stream = { "application/octet-stream", PIECE, on_next,
+		on_done, NULL };
+	struct err e = { "" };
+
+	(void)ctx;
+	if (strcmp(rq->path, "/stream") != 0) {
+		server_reply(rq, 200, "text/plain", rq->query ? rq->query : "none",
+			strlen(rq->query ? rq->query : "none"));
+		return;
+	}
+	if (server_send_stream(rq, &stream, &e)) {
+		server_fault(rq, 400, e.msg);
+		return;
+	}
+	st.given = st.turn = 0;
+	atomic_fetch_add(&st.running, 1);
+}
+
+static void start(void)
+{
+	struct server_config cfg = {
+		.path = st.path, .max_body = SERVER_BODY_MAX, .handle = handle
+	};
+	struct err e = { "" };
+
+	ck_assert_int_eq(loop_new(&st.loop, NULL, &e), 0);
+	cfg.loop = st.loop;
+	cfg.request_ms = st.request_ms;
+	ck_assert_msg(server_new(&st.server, &cfg, &e) == 0, "%s", e.msg);
+	ck_assert_int_eq(loop_start_thread(st.loop, THREAD_IO, "server", &e), 0);
+}
+
+static void setup(void)
+{
+	memset(&st, 0, sizeof(st));
+	strcpy(st.dir, "/tmp/nacre-stream-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(st.dir));
+	snprintf(st.path, sizeof(st.path), "%s/sock", st.dir);
+	log_set_level(LOG_ERROR);
+}
+
+static void end(void)
+{
+	loop_finish(st.loop);
+	server_free(st.server);
+	loop_free(st.loop);
+	rmdir(st.dir);
+	ck_assert_uint_eq(st.running, 0);
+}
+
+/* Waits, however slow this machine is. */
+static void await_done(unsigned int count)
+{
+	unsigned int tries;
+
+	for (tries = 0; atomic_load(&st.done) < count && tries < 6000; tries++)
+		usleep(10000);
+	ck_assert_uint_eq(st.done, count);
+}
+
+/* ---- the client ---- */
+
+struct taken {
+	size_t bytes, limit;
+	bool wrong;
+};
+
+static int take(void *ctx, const void *bytes, size_t len, struct err *e)
+{
+	struct taken *t = ctx;
+	const uint8_t *p = bytes;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		t->wrong |= p[i] != byte_at(t->bytes + i);
+	t->bytes += len;
+	return t->bytes >= t->limit ? err_set(e, -ENOSPC, "enough") : 0;
+}
+
+static int download(struct taken *t, struct err *e)
+{
+	struct ctl_answer a;
+	int r = ctl_download(st.path, "/stream", take, t, &a, e);
+
+	if (!r)
+		ck_assert_int_eq(a.status, 200);
+	ctl_answer_free(&a);
+	return r;
+}
+
+static const size_t totals[] = { 0, 1, PIECE, 5000000 };
+
+START_TEST(all_of_it_comes)
+{
+	struct taken t = { .limit = SIZE_MAX };
+	struct err e = { "" };
+
+	st.total = totals[_i];
+	start();
+	ck_assert_msg(download(&t, &e) == 0, "%s", e.msg);
+	ck_assert_uint_eq(t.bytes, st.total);
+	ck_assert(!t.wrong);
+	/* And once more. */
+	t.bytes = 0;
+	ck_assert_msg(download(&t, &e) == 0, "%s", e.msg);
+	ck_assert_uint_eq(t.bytes, st.total);
+	await_done(2);
+	end();
+}
+END_TEST
+
+START_TEST(what_breaks_off_is_seen)
+{
+	struct taken t = { .limit = SIZE_MAX };
+	struct err e = { "" };
+
+	st.total = 300000;
+	st.fails = -EIO;
+	start();
+	ck_assert_int_eq(download(&t, &e), -EPROTO);
+	ck_assert_str_eq(e.msg, "the answer was cut short");
+	ck_assert(!t.wrong);
+	await_done(1);
+	end();
+}
+END_TEST
+
+START_TEST(clients_may_go)
+{
+	struct taken t = { .limit = 200000 };
+	struct err e = { "" };
+	unsigned int i;
+
+	st.total = 50000000;
+	start();
+	for (i = 1; i <= 3; i++) {
+		t.bytes = 0;
+		ck_assert_int_eq(download(&t, &e), -ENOSPC);
+		await_done(i);
+	}
+	st.total = 1000;
+	t = (struct taken){ .limit = SIZE_MAX };
+	ck_assert_msg(download(&t, &e) == 0, "%s", e.msg);
+	await_done(4);
+	end();
+}
+END_TEST
+
+static int dial(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(addr.sun_path, st.path);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+static int open_stalled(void)
+{
+	static const char request[] = "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n";
+	int fd = dial(), tries;
+
+	ck_assert_int_eq(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
+	for (tries = 0; !atomic_load(&st.running) && tries < 6000; tries++)
+		usleep(10000);
+	ck_assert_uint_eq(st.running, 1);
+	return fd;
+}
+
+START_TEST(others_are_answered_meanwhile)
+{
+	struct taken t = { .limit = SIZE_MAX };
+	struct ctl_answer a;
+	struct err e = { "" };
+	int fd;
+
+	st.total = 50000000;
+	start();
+	fd = open_stalled();
+	ck_assert_int_eq(ctl_request(st.path, "GET", "/x?a=1&b", NULL, &a, &e), 0);
+	ck_assert_str_eq(a.body, "a=1&b");
+	ctl_answer_free(&a);
+	ck_assert_int_eq(ctl_request(st.path, "GET", "/x", NULL, &a, &e), 0);
+	ck_assert_str_eq(a.body, "none");
+	ctl_answer_free(&a);
+	/* One at a time. */
+	ck_assert_int_eq(ctl_download(st.path, "/stream", take, &t, &a, &e), 0);
+	ck_assert_int_eq(a.status, 400);
+	ck_assert_ptr_nonnull(strstr(a.body, "on its way"));
+	ctl_answer_free(&a);
+	ck_assert_uint_eq(st.done, 0);
+	/* What has not been taken is not made. */
+	ck_assert_uint_lt(st.given, 10000000);
+	close(fd);
+	await_done(1);
+	end();
+}
+END_TEST
+
+START_TEST(who_takes_nothing_is_hung_up)
+{
+	int fd;
+
+	st.total = 50000000;
+	st.request_ms = 300;
+	start();
+	fd = open_stalled();
+	await_done(1);
+	close(fd);
+	end();
+}
+END_TEST
+
+START_TEST(the_server_may_end_first)
+{
+	int fd;
+
+	st.total = 50000000;
+	start();
+	fd = open_stalled();
+	end();
+	ck_assert_uint_eq(st.done, 1);
+	close(fd);
+}
+END_TEST
+
+/* ---- a server that does not speak as it should ---- */
+
+static const struct {
+	const char *answer;
+	int code;
+	const char *says;
+} strange[] = {
+#define HEAD "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	{ HEAD "3\r\nabc\r\n0\r\n\r\n", 0, "" },
+	{ HEAD "3\r\nabc\r\n", -EPROTO, "cut short" },
+	{ HEAD "3\r\nab", -EPROTO, "cut short" },
+	{ HEAD "3\r\nabcd\r\n0\r\n\r\n", -EPROTO, "not HTTP" },
+	{ HEAD "x\r\n", -EPROTO, "not HTTP" },
+	{ HEAD "-1\r\nabc\r\n", -EPROTO, "not HTTP" },
+	{ HEAD "ffffffffffffffffff\r\nabc", -EPROTO, "cut short" },
+	{ HEAD "3\nabc\n0\n\n", -EPROTO, "not HTTP" },
+	{ HEAD "000000000000000000000000000000000000000000000000000000000000000000003\r\n", -EPROTO,
+		"not HTTP" },
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", -EPROTO, "in pieces" },
+	{ "nonsense\r\n\r\n", -EPROTO, "not HTTP" },
+	{ "", -EPROTO, "not HTTP" },
+};
+
+static int forget(void *ctx, const void *bytes, size_t len, struct err *e)
+{
+	(void)ctx;
+	(void)bytes;
+	(void)len;
+	(void)e;
+	return 0;
+}
+
+static void *serve_strangely(void *arg)
+{
+	const char *answer = arg;
+	int fd = accept(st.given ? (int)st.given : -1, NULL, NULL);
+	char request[1024];
+
+	ck_assert_int_gt(recv(fd, request, sizeof(request), 0), 0);
+	(void)!send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+	shutdown(fd, SHUT_WR);
+	while (recv(fd, request, sizeof(request), 0) > 0)
+		;
+	close(fd);
+	return NULL;
+}
+
+START_TEST(strange_answers_end)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct ctl_answer a;
+	struct err e = { "" };
+	pthread_t thread;
+
+	strcpy(addr.sun_path, st.path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	st.given = (size_t)fd;
+	pthread_create(&thread, NULL, serve_strangely, (void *)(uintptr_t)strange[_i].answer);
+	ck_assert_int_eq(ctl_download(st.path, "/stream", forget, NULL, &a, &e), strange[_i].code);
+	ck_assert_msg(strstr(e.msg, strange[_i].says) != NULL, "%s", e.msg);
+	ctl_answer_free(&a);
+	pthread_join(thread, NULL);
+	close(fd);
+	unlink(st.path);
+	rmdir(st.dir);
+}
+END_TEST
+
+Suite *api_stream_suite(void)
+{
+	Suite *s = suite_create("api-stream");
+	TCase *t = tcase_create("stream");
+
+	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(t, all_of_it_comes, 0, ARRAY_SIZE(totals));
+	tcase_add_test(t, what_breaks_off_is_seen);
+	tcase_add_test(t, clients_may_go);
+	tcase_add_test(t, others_are_answered_meanwhile);
+	tcase_add_test(t, who_takes_nothing_is_hung_up);
+	tcase_add_test(t, the_server_may_end_first);
+	tcase_add_loop_test(t, strange_answers_end, 0, ARRAY_SIZE(strange));
+	suite_add_tcase(s, t);
+	return s;
+}

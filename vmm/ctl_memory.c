@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The verbs of ctl that look at the guest's memory. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mem/mte.h"
+#include "vmm/api/options.h"
+#include "vmm/config_json_impl.h"
+#include "vmm/ctl_impl.h"
+#include "vmm/util/bits.h"
+#include "vmm/util/fd.h"
+#include "vmm/util/number.h"
+#include "vmm/util/text.h"
+
+/* What the API answers for at once. */
+#define RANGE_MAX MIB(1)
+/* Tags in a line. */
+#define ROW 64u
+
+/* ---- tags ---- */
+
+/* A page's tags: the lines of it that are not all 0. */
+static void print_page(const struct ctl *c, uint64_t at, const char *tags)
+{
+	size_t n;
+
+	for (; *tags; tags += n, at += n * MTE_GRANULE) {
+		n = strnlen(tags, ROW);
+		if (strspn(tags, "0") < n)
+			fprintf(c->out, "0x%010" PRIx64 "  %.*s\n", at, (int)n, tags);
+	}
+}
+
+/* Digits only reach the terminal. */
+static bool is_page(const json_t *page)
+{
+	const char *tags = json_string_value(json_object_get(page, "tags"));
+
+	return tags && strlen(tags) <= MTE_PAGE_TAGS &&
+	       tags[strspn(tags, "0123456789abcdef")] == '\0' &&
+	       json_is_integer(json_object_get(page, "gpa"));
+}
+
+/* Up to RANGE_MAX; pages of it that have tags are printed, or kept in `all`. */
+static int get_some(const struct ctl *c, uint64_t at, uint64_t len, json_t *all, size_t *found)
+{
+	_json json_t *answer = NULL;
+	const json_t *pages, *page;
+	char path[80];
+	size_t i;
+	int r;
+
+	snprintf(path, sizeof(path), "/mte/tags?gpa=0x%" PRIx64 "&len=%" PRIu64, at, len);
+	r = ctl_ask_json(c, path, &answer);
+	if (r)
+		return r;
+	pages = json_object_get(answer, "pages");
+	json_array_foreach(pages, i, page)
+	{
+		if (!is_page(page))
+			return err_set(c->e, -EPROTO, "GET /mte/tags: the answer has no tags");
+		if (all)
+			json_array_append(all, (json_t *)page);
+		else
+			print_page(c, (uint64_t)json_integer_value(json_object_get(page, "gpa")),
+				json_string_value(json_object_get(page, "tags")));
+	}
+	*found += json_array_size(pages);
+	return 0;
+}
+
+static void range_of(const struct ctl *c, uint64_t *at, uint64_t *len)
+{
+	number_parse(c->operands[0], strlen(c->operands[0]), at);
+	number_parse(c->operands[1], strlen(c->operands[1]), len);
+}
+
+int ctl_mte_tags(const struct ctl *c)
+{
+	_json json_t *all = c->options->json ? json_array() : NULL;
+	uint64_t gpa, len, off, n;
+	size_t found = 0;
+	int r = 0;
+
+	range_of(c, &gpa, &len);
+	for (off = 0; off < len && !r; off += n) {
+		n = min_u64(len - off, RANGE_MAX);
+		r = get_some(c, gpa + off, n, all, &found);
+	}
+	if (r)
+		return r;
+	if (all) {
+		_json json_t *o = json_pack("{s:I, s:I, s:i, s:O}", "gpa", (json_int_t)gpa, "len",
+			(json_int_t)len, "granule", (int)MTE_GRANULE, "pages", all);
+
+		ctl_print_json(c, o);
+	} else {
+		fprintf(c->out, "%zu pages have tags\n", found);
+	}
+	return 0;
+}
+
+int ctl_set_mte_tags(const struct ctl *c)
+{
+	_json json_t *body = NULL;
+	_free char *text = NULL;
+	char done[80];
+	uint64_t gpa, len;
+
+	range_of(c, &gpa, &len);
+	body = json_pack("{s:s, s:s, s:s}", "gpa", c->operands[0], "len", c->operands[1], "tags",
+		c->operands[2]);
+	text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	if (!text)
+		return err_set(c->e, -ENOMEM, "out of memory");
+	snprintf(done, sizeof(done), "%" PRIu64 " tags are written", len / MTE_GRANULE);
+	return ctl_command(c, "PUT", "/mte/tags", text, done);
+}
+
+/* ---- dumps ---- */
+
+struct target {
+	int fd;
+	uint64_t bytes;
+};
+
+static int take(void *ctx, const void *bytes, size_t len, struct err *e)
+{
+	struct target *t = ctx;
+	const char *at = bytes;
+	ssize_t n;
+
+	for (; len; at += n, len -= (size_t)n, t->bytes += (uint64_t)n) {
+		n = write(t->fd, at, len);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		if (n < 0)
+			return err_sys(e, "write");
+	}
+	return 0;
+}
+
+static int open_target(const char *path, struct err *e)
+{
+	char shown[TEXT_SHOWN];
+	/* All that the guest knows is in it. */
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), r;
+
+	if (fd >= 0)
+		return fd;
+	r = err_sys(e, "%s", text_show_end(shown, sizeof(shown), path));
+	return r == -EEXIST ? err_hint(e, r, "remove it, or name another one") : r;
+}
+
+/* The file is ours, not the machine's: that opens none any more. Half a dump is none. */
+int ctl_dump_memory(const struct ctl *c)
+{
+	const char *path = c->operands[0];
+	const char *sock = c->options->sock ? c->options->sock : API_DEFAULT_SOCK;
+	struct target t = { .fd = open_target(path, c->e) };
+	struct ctl_answer a;
+	char shown[TEXT_SHOWN];
+	int r;
+
+	if (t.fd < 0)
+		return t.fd;
+	r = ctl_download(sock, "/memory/dump", take, &t, &a, c->e);
+	if (!r && a.status != 200)
+		r = ctl_refused(&a, c->e);
+	ctl_answer_free(&a);
+	if (!r && fsync(t.fd) && errno != EINVAL)
+		r = err_sys(c->e, "write %s", text_show_end(shown, sizeof(shown), path));
+	close(t.fd);
+	if (r) {
+		unlink(path);
+		return r;
+	}
+	if (c->options->json)
+		fprintf(c->out, "{\"bytes\":%" PRIu64 "}\n", t.bytes);
+	else
+		fprintf(c->out, "%" PRIu64 " bytes are written; nacre inspect reads them\n",
+			t.bytes);
+	return 0;
+}
