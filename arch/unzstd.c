@@ -8,6 +8,10 @@
 
 #include "vmm/util/bits.h"
 
+/* What a block takes at least, and what it gives at most (RFC 8878, 3.1.1.2). */
+#define BLOCK_HEADER 3u
+#define BLOCK_MAX    KIB(128)
+
 static bool starts_frame(const uint8_t *p, size_t len)
 {
 	static const uint8_t magic[] = { 0x28, 0xb5, 0x2f, 0xfd };
@@ -50,14 +54,16 @@ static int unpack_all(ZSTD_DCtx *z, const struct blob *in, size_t max, struct bl
 int unzstd(const struct blob *in, size_t max, struct blob *out, struct err *e)
 {
 	ZSTD_DCtx *z = ZSTD_createDCtx();
+	size_t room;
 	int r;
 
 	*out = (struct blob){ 0 };
 	if (!z)
 		return err_set(e, -ENOMEM, "libzstd cannot start");
 	/* So much of address space: memory it takes only where something is written. */
-	out->data = blob_alloc(max);
-	r = out->data ? unpack_all(z, in, max, out) : -ENOMEM;
+	room = min_u64(max, (in->len / BLOCK_HEADER + 1) * BLOCK_MAX);
+	out->data = blob_alloc(room);
+	r = out->data ? unpack_all(z, in, room, out) : -ENOMEM;
 	ZSTD_freeDCtx(z);
 	if (!r)
 		return 0;

@@ -47,6 +47,11 @@ load() {
 	vhost_vsock) chgrp kvm /dev/vhost-vsock && chmod 660 /dev/vhost-vsock ;;
 	esac
 }
+
+# tap NAME: an interface for nacre's user.
+tap() {
+	if [ -n "${NACRE_AS:-}" ]; then asuser tap "$1"; else tunctl -t "$1" >/dev/null; fi
+}
 trap 'rm -rf "$work"' EXIT
 
 # can MODE: whether this host can run the mode, as nacre doctor sees it.
