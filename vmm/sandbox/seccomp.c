@@ -61,6 +61,11 @@ static struct sock_filter *copy_for_process(struct filter f)
 	return code;
 }
 
+bool seccomp_is_on(void)
+{
+	return plan.mode == SECCOMP_ON;
+}
+
 static int install(struct sock_filter *code, unsigned short len)
 {
 	struct sock_fprog prog = { .len = len, .filter = code };

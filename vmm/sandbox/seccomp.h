@@ -72,6 +72,9 @@ void seccomp_enter(enum thread_role role);
 /* Control's own, once all other threads run. 0, or -errno with a sentence. */
 int seccomp_seal(struct err *e);
 
+/* Whether calls are refused, for who is told of the walls. Any thread, after seccomp_prepare. */
+bool seccomp_is_on(void);
+
 /* Called before a refused call ends the process; async-signal-safe. NULL: nothing. */
 void seccomp_set_crash_hook(void (*hook)(void));
 
