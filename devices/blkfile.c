@@ -43,6 +43,7 @@ static int open_error(const char *path, bool read_only, struct err *e)
 	return r;
 }
 
+/* seccomp control+files: ioctl:BLKGETSIZE64~ -- of a block device, also when it has grown */
 int blkfile_size(const struct blkfile *f, uint64_t *out, struct err *e)
 {
 	struct stat st;
@@ -62,7 +63,10 @@ int blkfile_size(const struct blkfile *f, uint64_t *out, struct err *e)
 	return 0;
 }
 
-/* A device that does not end, or a pipe, is refused here. */
+/*
+ * A device that does not end, or a pipe, is refused here.
+ * seccomp control+files: ioctl:BLKSSZGET~ -- a block device in place of a file
+ */
 static int look_at(struct blkfile *f, struct err *e)
 {
 	int sector = SECTOR_SIZE, r;
@@ -186,7 +190,10 @@ static int open_direct(struct blkfile *f, struct err *e)
 	return 0;
 }
 
-/* seccomp control+files: openat newfstatat fstat~ fcntl fallocate pread64 -- a disk's new file */
+/*
+ * seccomp control+files: openat newfstatat fstat~ fcntl fallocate pread64 -- a disk's new file
+ * seccomp control+files: statx~ -- with direct cache
+ */
 int blkfile_open(struct blkfile *f, const char *path, bool read_only, bool direct, struct err *e)
 {
 	int r;
@@ -213,7 +220,7 @@ int blkfile_open(struct blkfile *f, const char *path, bool read_only, bool direc
 	return r;
 }
 
-/* seccomp control: fcntl[1=F_OFD_SETLK] -- the lock is given up */
+/* seccomp control io: fcntl[1=F_OFD_SETLK] -- the lock is given up */
 void blkfile_unlock(const struct blkfile *f)
 {
 	struct flock whole = { .l_type = F_UNLCK, .l_whence = SEEK_SET };

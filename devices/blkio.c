@@ -109,6 +109,7 @@ static int choose(struct blkio *io, enum blk_engine want, unsigned int depth, st
 	return 0;
 }
 
+/* seccomp control+files: eventfd2 -- a new file has I/O of its own */
 int blkio_new(struct blkio **out, const struct blkfile *file, enum blk_engine engine,
 	unsigned int depth, struct loop *loop, blkio_done_fn done, void *arg, struct err *e)
 {

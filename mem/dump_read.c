@@ -154,17 +154,20 @@ static int read_part(struct reader *r, struct dump_part *p, struct err *e)
 	return 0;
 }
 
+/* No architecture has longer addresses. Sums of two of ours never wrap. */
+#define GPA_END BIT(52)
+
 /* Whole pages, behind all parts of this kind so far. */
 static int check_range(struct reader *r, const struct dump_part *p, struct err *e)
 {
-	if (!p->len || !is_aligned(p->gpa | p->len, PAGE_SIZE) || p->gpa + p->len - 1 < p->gpa)
+	if (!p->len || !is_aligned(p->gpa | p->len, PAGE_SIZE) || p->gpa >= GPA_END ||
+		p->len > GPA_END - p->gpa)
 		return WRONG(r, e, "gpa 0x%llx, 0x%llx bytes: no range of pages",
 			(unsigned long long)p->gpa, (unsigned long long)p->len);
 	if (p->gpa < r->next_gpa)
 		return WRONG(r, e, "gpa 0x%llx comes behind gpa 0x%llx", (unsigned long long)p->gpa,
 			(unsigned long long)(r->next_gpa - 1));
-	/* The last page of all: nothing comes behind it, and a wrap is not to say otherwise. */
-	r->next_gpa = p->gpa + p->len ? p->gpa + p->len : UINT64_MAX;
+	r->next_gpa = p->gpa + p->len;
 	return 0;
 }
 

@@ -32,6 +32,7 @@ static size_t put_hex(char *to, uintptr_t v)
 	return n;
 }
 
+/* seccomp all: rt_sigaction~ tgkill[0=OWN_PID]~ getpid~ gettid~ writev~ -- this, and a failed assertion */
 static void crash(int signo, const siginfo_t *info)
 {
 	static const char bus[] = "nacre: internal error: SIGBUS at 0x";

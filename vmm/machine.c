@@ -458,6 +458,7 @@ static struct seccomp_plan plan_calls(const struct machine *m)
 		.opens_files = has_api && m->config->disks.count,
 		.serves_api = has_api,
 		.makes_sockets = vsock && vsock->path,
+		.kernel_logs = SECCOMP_SANITIZED,
 	};
 }
 
@@ -470,6 +471,7 @@ static int raise_walls(const struct machine *m, struct err *e)
 	const struct sandbox_plan plan = {
 		.is_protected = m->vm->config.protection != PROTECTION_NONE,
 		.keeps_ipc_lock = pinned && memlock_falls_short(pinned),
+		.traces_itself = SECCOMP_SANITIZED,
 		.signals_children = has_children(m->config),
 		.paths = walls.paths,
 		.path_count = walls.count,
@@ -477,6 +479,8 @@ static int raise_walls(const struct machine *m, struct err *e)
 
 	if (r)
 		return r;
+	/* Who reads the first plan has read it by then. */
+	thread_wait_entered();
 	r = seccomp_prepare(&calls, e);
 	if (!r)
 		r = sandbox_raise(&plan, e);

@@ -181,7 +181,7 @@ END_TEST
 
 START_TEST(a_plan_gives_what_it_says)
 {
-	const struct seccomp_plan all = { SECCOMP_ON, true, true, true };
+	const struct seccomp_plan all = { SECCOMP_ON, true, true, true, false };
 	int files = attempts[_i].needs_files ? PASSED : 3;
 	int sockets = attempts[_i].needs_sockets ? PASSED : 3;
 
@@ -343,13 +343,16 @@ Suite *seccomp_suite(void)
 	Suite *s = suite_create("seccomp");
 	TCase *t = tcase_create("filters");
 
-	tcase_add_loop_test(t, what_nobody_needs_is_refused, 0, ARRAY_SIZE(attempts));
-	tcase_add_loop_test(t, a_plan_gives_what_it_says, 0, ARRAY_SIZE(attempts));
-	tcase_add_test(t, a_report_names_thread_call_and_arguments);
-	tcase_add_test(t, a_hook_is_called_before_the_end);
-	tcase_add_test(t, threads_may_signal_their_own_process);
-	tcase_add_test(t, threads_that_start_later_have_a_filter);
-	tcase_add_test(t, audit_tells_once_and_lets_pass);
+	/* A sanitizer makes calls of its own, which the filters know nothing of. */
+	if (!SECCOMP_SANITIZED) {
+		tcase_add_loop_test(t, what_nobody_needs_is_refused, 0, ARRAY_SIZE(attempts));
+		tcase_add_loop_test(t, a_plan_gives_what_it_says, 0, ARRAY_SIZE(attempts));
+		tcase_add_test(t, a_report_names_thread_call_and_arguments);
+		tcase_add_test(t, a_hook_is_called_before_the_end);
+		tcase_add_test(t, threads_may_signal_their_own_process);
+		tcase_add_test(t, threads_that_start_later_have_a_filter);
+		tcase_add_test(t, audit_tells_once_and_lets_pass);
+	}
 	tcase_add_test(t, off_leaves_all);
 	suite_add_tcase(s, t);
 	return s;

@@ -25,6 +25,7 @@ static struct {
 	atomic_bool raised;
 	bool keeps_ipc_lock, is_hidden;
 	int abi, paths; /* of Landlock, 0 without */
+	char *sockets;	/* the folder that devices connect in; NULL: none. For as long as we live */
 	uint64_t took_ns;
 } walls;
 
@@ -37,17 +38,19 @@ static _Noreturn void die(const struct err *e)
 }
 
 /*
- * On the new thread, which may have been started long before it runs. Only devices and control use
- * paths; where the kernel has no Landlock, sandbox_raise has said so.
+ * On the new thread, which may have been started long before it runs. Only control uses files, and
+ * devices the sockets of programs; where the kernel has no Landlock, sandbox_raise has said so.
  */
 static void enter(enum thread_role role)
 {
+	const struct sandbox_path sockets = { walls.sockets, SANDBOX_CONNECT };
+	bool connects = role == THREAD_IO && walls.sockets;
 	struct err e = { "" };
 
 	if (caps_drop(role == THREAD_VCPU && walls.keeps_ipc_lock, &e))
 		die(&e);
-	if (role != THREAD_IO)
-		landlock_restrict(NULL, 0, true, &e);
+	if (landlock_restrict(&sockets, connects ? 1 : 0, true, &e) < 0 && walls.abi)
+		die(&e);
 	seccomp_enter(role);
 }
 
@@ -87,7 +90,11 @@ static void limit_paths(const struct sandbox_plan *plan)
 {
 	struct err e = { "" };
 	int r = landlock_restrict(plan->paths, plan->path_count, plan->signals_children, &e);
+	unsigned int i;
 
+	for (i = 0; i < plan->path_count && !walls.sockets; i++)
+		if (plan->paths[i].access & SANDBOX_CONNECT)
+			walls.sockets = strdup(plan->paths[i].path);
 	walls.abi = r < 0 ? 0 : landlock_abi();
 	walls.paths = r < 0 ? 0 : r;
 	if (r < 0)
@@ -103,14 +110,15 @@ int sandbox_raise(const struct sandbox_plan *plan, struct err *e)
 	if (!walls.begun)
 		return 0;
 	walls.keeps_ipc_lock = plan->keeps_ipc_lock;
-	walls.is_hidden = plan->is_protected;
-	if (plan->is_protected)
+	walls.is_hidden = plan->is_protected && !plan->traces_itself;
+	if (walls.is_hidden)
 		r = hide_process(e);
 	if (!r)
 		r = caps_drop(plan->keeps_ipc_lock, e);
 	if (!r) {
 		look_at_paths(plan);
-		limit_paths(plan);
+		if (!plan->traces_itself)
+			limit_paths(plan);
 	}
 	atomic_store(&walls.raised, true);
 	walls.took_ns = clock_ns() - begin;

@@ -19,7 +19,9 @@
  * seccomp all: exit exit_group -- the end, of a thread and of all
  * seccomp all: rt_sigprocmask madvise munmap -- the end of a thread, whose stack is given back
  * seccomp control console io vcpu: brk mremap -- malloc
+ * seccomp disk log fill: brk~ mremap~ -- the same, where they share what others have
  * seccomp control console io vcpu: mmap[2&PROT_EXEC=0] mprotect[2&PROT_EXEC=0] -- malloc
+ * seccomp disk log fill: mmap[2&PROT_EXEC=0]~ mprotect[2&PROT_EXEC=0]~ -- malloc
  * seccomp control: rt_sigaction -- signals are no longer caught, at the end
  */
 
@@ -66,6 +68,17 @@ bool seccomp_is_on(void)
 	return plan.mode == SECCOMP_ON;
 }
 
+/* For an audit that is the kernel's. */
+static void log_refused(struct sock_filter *code, unsigned short len)
+{
+	unsigned short i;
+
+	for (i = 0; i < len; i++)
+		if (code[i].code == (BPF_RET | BPF_K) &&
+			(code[i].k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_TRAP)
+			code[i].k = SECCOMP_RET_LOG;
+}
+
 static int install(struct sock_filter *code, unsigned short len)
 {
 	struct sock_fprog prog = { .len = len, .filter = code };
@@ -87,8 +100,10 @@ static int enter(enum thread_role role)
 		free(code);
 		return -errno;
 	}
-	if (plan.mode == SECCOMP_AUDIT)
+	if (plan.mode == SECCOMP_AUDIT && !plan.kernel_logs)
 		return seccomp_watch_enter(role, code, f.len);
+	if (plan.mode == SECCOMP_AUDIT)
+		log_refused(code, f.len);
 	return install(code, f.len);
 }
 
@@ -103,8 +118,10 @@ int seccomp_prepare(const struct seccomp_plan *p, struct err *e)
 	}
 	if (is_first)
 		r = seccomp_check(e);
-	if (!r && is_first)
-		r = p->mode == SECCOMP_AUDIT ? seccomp_watch_start(e) : seccomp_report_init(e);
+	if (!r && is_first && p->mode == SECCOMP_ON)
+		r = seccomp_report_init(e);
+	else if (!r && is_first && !p->kernel_logs)
+		r = seccomp_watch_start(e);
 	if (r)
 		return r;
 	plan = *p;

@@ -24,8 +24,8 @@
 enum seccomp_mode { SECCOMP_ON, SECCOMP_AUDIT, SECCOMP_OFF, SECCOMP_MODES };
 
 /*
- * A sanitizer's own calls are nobody's need. Its builds log them, by the kernel: LeakSanitizer stops
- * all threads, that of seccomp_watch.c too.
+ * A sanitizer's own calls are nobody's need. Its builds have the kernel log them (kernel_logs):
+ * LeakSanitizer stops all threads, that of seccomp_watch.c too.
  */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SECCOMP_SANITIZED 1
@@ -52,6 +52,7 @@ struct seccomp_plan {
 	bool opens_files;   /* control: requests may give a disk another file */
 	bool serves_api;    /* control: there are requests */
 	bool makes_sockets; /* io: programs of the host connect to the guest, and the guest to them */
+	bool kernel_logs;   /* an audit goes to the kernel's log, without a thread of ours */
 };
 
 /*

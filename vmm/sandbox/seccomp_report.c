@@ -38,6 +38,9 @@ static void on_refused(int signo, siginfo_t *info, void *context)
 	struct line l = { .n = 0 };
 	unsigned long args[6];
 
+	/* Somebody has sent the signal: no call was refused. */
+	if (info->si_code <= 0)
+		return;
 	(void)signo;
 	seccomp_read_args(context, args);
 	line_put(&l, "nacre: thread ");

@@ -56,8 +56,7 @@ int log_setup(const struct log_config *c, struct err *e)
 			return err_prefix(e, r, "log");
 	}
 	/* Whatever reads a time of day wants to see the host's time zone first, once: a file. */
-	if (c->path || c->format == LOG_JSON)
-		tzset();
+	tzset();
 	pthread_mutex_lock(&to.lock);
 	old = to.sink;
 	to.sink = sink;
