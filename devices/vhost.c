@@ -125,7 +125,10 @@ static int set_queue(const struct vhost *v, unsigned int q, struct err *e)
 	return 0;
 }
 
-/* seccomp vcpu: ioctl:VHOST_SET_MEM_TABLE ioctl:VHOST_SET_FEATURES -- the driver is ready */
+/*
+ * seccomp vcpu: ioctl:VHOST_SET_MEM_TABLE ioctl:VHOST_SET_FEATURES -- the driver is ready
+ * seccomp vcpu: read -- what was wrong with it before
+ */
 static int set_up(struct vhost *v, struct err *e)
 {
 	struct virtio_dev *d = v->dev;
