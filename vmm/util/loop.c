@@ -48,6 +48,7 @@ static void ignore_libevent(int severity, const char *text)
 
 /*
  * seccomp control console io: epoll_wait@x86 epoll_pwait@arm64 epoll_ctl -- libevent, waiting
+ * seccomp vcpu disk: epoll_ctl -- libevent, events that others add and remove
  * seccomp control console io: read write -- libevent, being woken by its eventfd
  */
 int loop_new(struct loop **out, struct park *park, struct err *e)
