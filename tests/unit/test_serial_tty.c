@@ -45,7 +45,7 @@ START_TEST(full_ring)
 	serial_put(FCR, 0x01);
 	serial_put(IER, 0x02);
 	/* The loop moves 64 KiB into the pipe meanwhile: busy for good is busy with a full pipe. */
-	for (int idle = 0; idle < 20;) {
+	for (int idle = 0; idle < 200;) {
 		if (serial_get(LSR) & THRE) {
 			for (int i = 0; i < 16; i++)
 				serial_put(DATA, (uint8_t)(sent++ % 251));

@@ -216,7 +216,7 @@ END_TEST
 /* What finds no room in the ring takes no tokens, since it is offered again. */
 START_TEST(what_does_not_fit_costs_nothing)
 {
-	struct tty_config cfg = { .out_fd = temp_file(""), .limit = { 65536 + 10, 0, 3600000 } };
+	struct tty_config cfg = { .out_fd = temp_file(""), .limit = { 65536 + 10, 0, 864000000 } };
 	static const uint8_t some[65536];
 
 	begin_alone(cfg);
