@@ -81,7 +81,10 @@ int kvm_enable_cap(int fd, unsigned int cap, uint64_t arg0, struct err *e)
 	return r < 0 ? err_sys(e, "KVM_ENABLE_CAP (capability %u)", cap) : 0;
 }
 
-/* seccomp vcpu: ioctl:ABI_CREATE_GUEST_MEMFD -- shared addresses of soft-sev that are closed trap */
+/*
+ * seccomp vcpu: ioctl:ABI_CREATE_GUEST_MEMFD -- shared addresses of soft-sev that are closed trap
+ * seccomp vcpu: fcntl[1=F_SETFD] -- and that file is for no child
+ */
 int kvm_create_gmem(int vm, uint64_t size, uint64_t flags, struct err *e)
 {
 	struct abi_create_gmem want = { .size = size, .flags = flags };
