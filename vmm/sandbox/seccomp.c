@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/sandbox/seccomp_impl.h"
+#include "vmm/util/log.h"
 
 /*
  * What threads need whatever they are there for; the C library makes these calls by itself.
@@ -43,8 +44,7 @@ int seccomp_check(struct err *e)
 	if (!syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action))
 		return 0;
 	return err_set(e, -ENOTSUP,
-		"this kernel has no filters of system calls: %s (it wants CONFIG_SECCOMP_FILTER; "
-		"--seccomp off runs without)",
+		"this kernel has no filters of system calls: %s (it wants CONFIG_SECCOMP_FILTER)",
 		strerror(errno));
 }
 
@@ -109,6 +109,7 @@ static int enter(enum thread_role role)
 
 int seccomp_prepare(const struct seccomp_plan *p, struct err *e)
 {
+	static bool told;
 	bool is_first = plan.mode == SECCOMP_OFF;
 	int r = 0;
 
@@ -118,6 +119,13 @@ int seccomp_prepare(const struct seccomp_plan *p, struct err *e)
 	}
 	if (is_first)
 		r = seccomp_check(e);
+	/* As with Landlock: what the kernel lacks is told, and is no reason against a guest. */
+	if (r && p->mode == SECCOMP_ON) {
+		if (!told)
+			log_warn("sandbox: system calls are not filtered: %s", e->msg);
+		told = true;
+		return 0;
+	}
 	if (!r && is_first && p->mode == SECCOMP_ON)
 		r = seccomp_report_init(e);
 	else if (!r && is_first && !p->kernel_logs)
