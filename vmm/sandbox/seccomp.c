@@ -26,8 +26,6 @@
  * seccomp control: rt_sigaction -- signals are no longer caught, at the end
  */
 
-const char *const seccomp_mode_names[SECCOMP_MODES] = { "on", "audit", "off" };
-
 /* Written by the first thread while it is alone, or before it starts those that read it. */
 static struct seccomp_plan plan = { .mode = SECCOMP_OFF };
 
