@@ -192,7 +192,7 @@ include tests/attack/attack.mk
 
 # Pure parts of both architectures are tested on every host; test_*_boot.c include boot.c and layout.c.
 UNIT_SRC := $(filter vmm/sandbox/%,$(VMM_SRC)) $(wildcard tests/unit/*.c vmm/util/*.c mem/*.c devices/*.c) \
-            arch/gunzip.c arch/unzstd.c arch/platform.c arch/arm64/fdt.c arch/arm64/image.c arch/arm64/smccc.c arch/arm64/rsi.c \
+            arch/bounce.c arch/gunzip.c arch/unzstd.c arch/platform.c arch/arm64/fdt.c arch/arm64/image.c arch/arm64/smccc.c arch/arm64/rsi.c \
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \
             $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/walls.c vmm/vm_convert.c vmm/cli.c vmm/options.c \

@@ -130,8 +130,8 @@ static const struct option_def defs[] = {
 		.max = MEM_MIB_MAX,
 		.unit = "MiB",
 		.arg = "MIB",
-		.help = "The part of its memory that a protected arm64 guest shares with its "
-			"devices, at most a quarter of all; 0 for none" },
+		.help = "The part of its memory that a protected guest shares with its devices, "
+			"at most a quarter of all; 0 leaves that to its kernel" },
 	{ .name = "shared-limit",
 		FIELD(shared_limit_mib),
 		.type = OPTION_INTEGER,
@@ -392,12 +392,12 @@ uint64_t config_shared_limit(const struct config *c)
 	return (c->shared_limit_mib ? c->shared_limit_mib : limit) << 20;
 }
 
-/* A realm's kernel shares all of its bounce buffers at once, before it shows anything. */
+/* The kernel shares all of its bounce buffers at once, before it shows anything. */
 static int check_shared_limit(const struct config *c, struct err *e)
 {
 	uint64_t wanted = min_u64(c->swiotlb_mib, c->mem_mib / 4);
 
-	if (c->protection != PROTECTION_SOFT_REALM || !c->kernel || !config_virtio_count(c) ||
+	if (!protection_is_alias(c->protection) || !c->kernel || !config_virtio_count(c) ||
 		wanted << 20 <= config_shared_limit(c))
 		return 0;
 	return err_set(e, -EINVAL,
@@ -416,12 +416,11 @@ static int check_shares(const struct config *c, struct err *e)
 			"shared-limit %llu does not fit protection %s: it is for soft-realm and "
 			"soft-sev (leave it out)",
 			(unsigned long long)c->shared_limit_mib, protection_name(c->protection));
-	if (c->swiotlb_mib != SWIOTLB_MIB &&
-		(c->protection == PROTECTION_NONE || c->protection == PROTECTION_SOFT_SEV))
+	if (c->swiotlb_mib != SWIOTLB_MIB && c->protection == PROTECTION_NONE)
 		return err_set(e, -EINVAL,
-			"swiotlb %llu does not fit protection %s: it is for protected guests of "
-			"arm64 (leave it out; a parameter swiotlb= tells other kernels)",
-			(unsigned long long)c->swiotlb_mib, protection_name(c->protection));
+			"swiotlb %llu does not fit protection none: it is for protected guests "
+			"(leave it out, or say which protection)",
+			(unsigned long long)c->swiotlb_mib);
 	return check_shared_limit(c, e);
 }
 

@@ -266,12 +266,6 @@ static int allow_staging(const struct machine *m, struct err *e)
 	return bytes > m->vm->config.ram_bytes ? memlock_allow(bytes, e) : 0;
 }
 
-/* Programs of the user's own have no device tree to read of it, and share what they like. */
-static uint64_t wanted_pool(const struct config *c)
-{
-	return c->kernel && config_virtio_count(c) ? c->swiotlb_mib << 20 : 0;
-}
-
 int machine_arch_config(const struct config *c, struct arch_config *out, struct err *e)
 {
 	*out = (struct arch_config){
@@ -285,7 +279,8 @@ int machine_arch_config(const struct config *c, struct arch_config *out, struct 
 		.open_memory = c->private_memory == PRIVATE_MEMORY_OPEN,
 		.shared_limit = config_shared_limit(c),
 		.virtio = config_virtio_count(c),
-		.swiotlb = wanted_pool(c),
+		/* Programs of the user's own read neither device tree nor parameters. */
+		.swiotlb = c->kernel ? c->swiotlb_mib << 20 : 0,
 		.memory = c->memory,
 	};
 	return config_hidden(c, &out->hidden, e);

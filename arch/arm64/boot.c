@@ -16,14 +16,12 @@
 #include "arch/arm64/fdt.h"
 #include "arch/arm64/image.h"
 #include "arch/arm64/layout.h"
+#include "arch/bounce.h"
 #include "vmm/util/bits.h"
 
 #define FDT_MAX MIB(2)
 /* What Linux keeps of its parameters, the end mark included. */
-#define PARAMS_ROOM    2048u
-#define BOUNCE_SLOT    2048u
-#define BOUNCE_SEGMENT 128u   /* slots; pools are made of whole segments */
-#define BOUNCE_DEFAULT 32768u /* slots */
+#define PARAMS_ROOM 2048u
 
 struct places {
 	uint64_t kernel, fdt, handoff, initrd, end;
@@ -53,59 +51,35 @@ static int mark_seed(const void *fdt, const char *name, struct boot_plan *out, s
 		out, (uint64_t)((const uint8_t *)value - (const uint8_t *)fdt), (uint64_t)len, e);
 }
 
-/*
- * All that a realm's kernel exchanges with devices goes through its bounce buffers. Linux 7.3 sizes
- * these by what an ordinary guest needs, 1 MiB for each GiB of RAM, and a disk request that does not
- * fit waits for ever. So the kernel is told a size, in slots of 2 KiB; in front of the user's own
- * parameters, which win. It rounds up to a power of two: we round down before. And who asks for just
- * its default has not asked, to Linux; a segment less becomes the same when it is rounded.
- */
-static uint64_t bounce_slots(const struct arch_config *c)
+static int build_fdt(const struct arch_config *c, const struct arch_layout *l,
+	const struct boot_files *f, const struct places *at, void **fdt, size_t *len, struct err *e)
 {
-	uint64_t slots = min_u64(c->swiotlb, c->ram_bytes / 4) / BOUNCE_SLOT;
+	struct fdt_params p = { .config = c, .layout = l };
+	char *params;
+	int r;
 
-	if (c->protection != PROTECTION_SOFT_REALM || slots < BOUNCE_SEGMENT)
-		return 0;
-	slots = 1ULL << (63 - __builtin_clzll(slots));
-	return slots == BOUNCE_DEFAULT ? slots - BOUNCE_SEGMENT : slots;
-}
-
-static int realm_params(
-	const struct arch_config *c, const char *given, char out[PARAMS_ROOM], struct err *e)
-{
-	uint64_t slots = bounce_slots(c);
-	int n;
-
-	if (!slots)
-		n = snprintf(out, PARAMS_ROOM, "%s", given);
-	else
-		n = snprintf(out, PARAMS_ROOM, "swiotlb=%llu %s", (unsigned long long)slots, given);
-	if (n >= (int)PARAMS_ROOM)
-		return err_set(e, -E2BIG,
-			"params: %d characters with swiotlb=, which mode soft-realm puts in front; "
-			"the kernel takes %u (shorten params, or add --swiotlb 0)",
-			n, PARAMS_ROOM - 1);
-	return 0;
-}
-
-static int add_fdt(const struct arch_config *c, const struct arch_layout *l,
-	const struct boot_files *f, const struct places *at, struct boot_plan *out, struct err *e)
-{
-	char params[PARAMS_ROOM];
-	struct fdt_params p = { .config = c, .layout = l, .bootargs = params };
-	void *fdt;
-	size_t len;
-	int r = realm_params(c, f->params, params, e);
-
-	if (r)
-		return r;
 	if (f->initrd.data) {
 		p.initrd_base = at->initrd;
 		p.initrd_size = f->initrd.len;
 	}
 	if (getrandom(p.seed, sizeof(p.seed), 0) != (ssize_t)sizeof(p.seed))
 		return err_sys(e, "getrandom");
-	r = arm64_fdt_build(&p, &fdt, &len, e);
+	r = bounce_params(c, f->params, PARAMS_ROOM, &params, e);
+	if (r)
+		return r;
+	p.bootargs = params;
+	r = arm64_fdt_build(&p, fdt, len, e);
+	free(params);
+	return r;
+}
+
+static int add_fdt(const struct arch_config *c, const struct arch_layout *l,
+	const struct boot_files *f, const struct places *at, struct boot_plan *out, struct err *e)
+{
+	void *fdt;
+	size_t len;
+	int r = build_fdt(c, l, f, at, &fdt, &len, e);
+
 	if (r)
 		return r;
 	if (len > FDT_MAX) {

@@ -44,7 +44,8 @@ static void place_pool(const struct arch_config *c, struct arch_layout *l)
 {
 	uint64_t size = align_down(min_u64(c->swiotlb, c->ram_bytes / 4), MIB(2));
 
-	if (!size || (c->protection != PROTECTION_PRIVATE && c->protection != PROTECTION_PKVM))
+	if (!size || !c->virtio ||
+		(c->protection != PROTECTION_PRIVATE && c->protection != PROTECTION_PKVM))
 		return;
 	l->pool.base = gpa(align_down(ARM64_RAM + c->ram_bytes - size, MIB(2)));
 	l->pool.size = size;

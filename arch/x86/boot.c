@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/bounce.h"
 #include "arch/x86/acpi.h"
 #include "arch/x86/kernel.h"
 #include "arch/x86/layout.h"
@@ -146,27 +147,29 @@ static void fill_start_info(uint8_t *page, const struct arch_layout *l, const st
 
 _Static_assert(ZP_SIZE == X86_PVH_SIZE && MAP_ROWS <= X86_PVH_MAP_ROWS, "one page, either way");
 
-/* The page that tells the kernel about everything else, and the command line. */
+/* The page that tells the kernel about everything else. */
 static int add_zero_page(const struct arch_layout *l, const struct x86_kernel *k,
 	const struct boot_files *f, const struct places *at, struct boot_plan *out, struct err *e)
 {
-	uint64_t params_len = strlen(f->params) + 1;
-	uint8_t *zp;
-	int r;
+	uint8_t *zp = calloc(1, ZP_SIZE);
 
-	if (params_len > min_u64(k->cmdline_max + 1ULL, X86_CMDLINE_MAX))
-		return err_set(e, -E2BIG, "params: %llu characters, this kernel takes %llu",
-			(unsigned long long)params_len - 1,
-			(unsigned long long)min_u64(k->cmdline_max, X86_CMDLINE_MAX - 1));
-	zp = calloc(1, ZP_SIZE);
 	if (!zp)
 		return err_set(e, -ENOMEM, "boot parameters: out of memory");
 	if (out->entry.is_pvh)
 		fill_start_info(zp, l, f, at);
 	else
 		fill_zero_page(zp, l, k, f, at);
-	r = boot_plan_add(out, zp, zp, ZP_SIZE, gpa(X86_ZERO_PAGE), e);
-	return r ? r : boot_plan_add(out, f->params, NULL, params_len, gpa(X86_CMDLINE), e);
+	return boot_plan_add(out, zp, zp, ZP_SIZE, gpa(X86_ZERO_PAGE), e);
+}
+
+static int add_params(const struct arch_config *c, const struct x86_kernel *k,
+	const struct boot_files *f, struct boot_plan *out, struct err *e)
+{
+	uint64_t room = min_u64(k->cmdline_max + 1ULL, X86_CMDLINE_MAX);
+	char *params;
+	int r = bounce_params(c, f->params, room, &params, e);
+
+	return r ? r : boot_plan_add(out, params, params, strlen(params) + 1, gpa(X86_CMDLINE), e);
 }
 
 /* The boot protocol wants the table that the segment registers were loaded from. */
@@ -348,6 +351,8 @@ int arch_boot_plan(const struct arch_config *c, const struct arch_layout *l,
 		r = add_long_mode(l, &at, out, e);
 	if (!r)
 		r = add_zero_page(l, &k, f, &at, out, e);
+	if (!r)
+		r = add_params(c, &k, f, out, e);
 	if (r) {
 		blob_free(&unpacked);
 		boot_plan_free(out);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * timer ROUNDS NAME COMMAND [ARGUMENT]... [-- NAME COMMAND [ARGUMENT]...]...
+ * timer [--until TEXT] ROUNDS NAME COMMAND [ARGUMENT]... [-- NAME COMMAND [ARGUMENT]...]...
  *
  * Runs the commands in turn, ROUNDS times each, so that whatever the machine does meanwhile meets
  * all of them alike. Prints a line for each: name, exit status, median, 10th and 90th percentile of
  * the wall-clock time from before the spawn to after the wait, and the median of the CPU time, in
- * microseconds. A command whose status changes between rounds is reported with status -1.
+ * microseconds. A command whose status changes between rounds is reported with status -1. With
+ * --until the wall-clock time ends when a line of the command's output holds the text; a command that
+ * never says it is reported with status -1.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,25 +51,74 @@ static int exit_status(int status)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static void run_once(struct command *c, unsigned int round, posix_spawn_file_actions_t *quiet)
+/* Everything the command says goes by here; the time of the first line with the text, or 0. */
+static double said_at(FILE *out, const char *until)
 {
-	double start = now_us();
-	struct rusage use;
-	int r, status;
-	pid_t pid;
+	double when = 0;
+	char line[1024];
 
-	r = posix_spawnp(&pid, c->argv[0], quiet, NULL, c->argv, environ);
+	while (fgets(line, sizeof(line), out))
+		if (!when && strstr(line, until))
+			when = now_us();
+	return when;
+}
+
+static pid_t start(const struct command *c, int out)
+{
+	posix_spawn_file_actions_t quiet;
+	pid_t pid;
+	int r;
+
+	posix_spawn_file_actions_init(&quiet);
+	posix_spawn_file_actions_addopen(&quiet, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&quiet, out, 1);
+	r = posix_spawnp(&pid, c->argv[0], &quiet, NULL, c->argv, environ);
+	posix_spawn_file_actions_destroy(&quiet);
 	if (r) {
 		fprintf(stderr, "timer: start %s: %s\n", c->argv[0], strerror(r));
 		exit(1);
 	}
+	return pid;
+}
+
+static void pipe_or_exit(int p[2])
+{
+	if (pipe2(p, O_CLOEXEC) == 0)
+		return;
+	perror("timer: pipe");
+	exit(1);
+}
+
+/* Without a text to wait for, nobody reads what is said: that would take time itself. */
+static void run_once(struct command *c, unsigned int round, const char *until)
+{
+	double began = now_us(), said = 0;
+	struct rusage use;
+	int status, p[2];
+	pid_t pid;
+
+	if (until) {
+		FILE *out;
+
+		pipe_or_exit(p);
+		pid = start(c, p[1]);
+		close(p[1]);
+		out = fdopen(p[0], "r");
+		said = said_at(out, until);
+		fclose(out);
+	} else {
+		p[1] = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		pid = start(c, p[1]);
+		close(p[1]);
+	}
 	while (wait4(pid, &status, 0, &use) < 0 && errno == EINTR)
 		continue;
-	c->wall[round] = now_us() - start;
+	c->wall[round] = (until ? said : now_us()) - began;
 	c->cpu[round] = cpu_us(&use);
 	if (round == 0)
 		c->status = exit_status(status);
-	else if (c->status != exit_status(status))
+	if (c->status != exit_status(status) || (until && said == 0))
 		c->status = -1;
 }
 
@@ -116,25 +167,28 @@ static unsigned int parse(char **argv, unsigned int rounds, struct command *comm
 
 int main(int argc, char **argv)
 {
-	unsigned int i, round, n, rounds = argc > 3 ? (unsigned int)atoi(argv[1]) : 0;
+	unsigned int i, round, n, rounds;
 	struct command commands[COMMANDS_MAX];
-	posix_spawn_file_actions_t quiet;
+	const char *until = NULL;
 
+	if (argc > 2 && strcmp(argv[1], "--until") == 0) {
+		until = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
+	rounds = argc > 3 ? (unsigned int)atoi(argv[1]) : 0;
 	n = rounds ? parse(argv + 2, rounds, commands) : 0;
 	if (!n) {
-		fprintf(stderr, "usage: timer ROUNDS NAME COMMAND... [-- NAME COMMAND...]...\n");
+		fprintf(stderr, "usage: timer [--until TEXT] ROUNDS NAME COMMAND... "
+				"[-- NAME COMMAND...]...\n");
 		return 2;
 	}
-	posix_spawn_file_actions_init(&quiet);
-	posix_spawn_file_actions_addopen(&quiet, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
 	/* The first time costs what later ones do not: files come from the disk. */
 	for (i = 0; i < n; i++)
-		run_once(&commands[i], 0, &quiet);
+		run_once(&commands[i], 0, until);
 	for (round = 0; round < rounds; round++)
 		for (i = 0; i < n; i++)
-			run_once(&commands[i], round, &quiet);
+			run_once(&commands[i], round, until);
 	for (i = 0; i < n; i++)
 		print_result(&commands[i], rounds);
 	return 0;

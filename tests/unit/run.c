@@ -23,6 +23,7 @@ static const struct {
 	{ "arm64_boot", arm64_boot_suite },
 	{ "arm64_image", arm64_image_suite },
 	{ "backing", backing_suite },
+	{ "bounce", bounce_suite },
 	{ "bus", bus_suite },
 	{ "config", config_suite },
 	{ "convert", convert_suite },

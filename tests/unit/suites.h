@@ -12,6 +12,7 @@ Suite *alias_suite(void);
 Suite *arm64_boot_suite(void);
 Suite *arm64_image_suite(void);
 Suite *backing_suite(void);
+Suite *bounce_suite(void);
 Suite *bus_suite(void);
 Suite *config_suite(void);
 Suite *attributes_suite(void);

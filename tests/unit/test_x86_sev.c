@@ -265,7 +265,10 @@ static struct blob bzimage(enum packing how, const void *in, size_t len)
 static int plan(struct boot_files *f, struct arch_layout *l, struct boot_plan *p, struct err *e)
 {
 	struct arch_config c = {
-		.protection = PROTECTION_SOFT_SEV, .cpus = 1, .ram_bytes = MIB(64)
+		.protection = PROTECTION_SOFT_SEV,
+		.cpus = 1,
+		.ram_bytes = MIB(64),
+		.swiotlb = MIB(64),
 	};
 
 	ck_assert_int_eq(arch_layout(&c, l, e), 0);
@@ -310,6 +313,7 @@ START_TEST(kernel_inside_is_started)
 	tables = item_at(&p, p.entry.tables.v & ~l.alias_bit);
 	ck_assert_uint_eq(translate(tables->data, p.entry.tables.v, p.entry.pc.v),
 		p.entry.pc.v | l.alias_bit);
+	ck_assert_str_eq(item_at(&p, X86_CMDLINE)->data, "swiotlb=512 console");
 	/* The header is the outer file's. */
 	zp = item_at(&p, X86_ZERO_PAGE);
 	ck_assert_int_eq(memcmp((const char *)zp->data + 0x202, "HdrS", 4), 0);
