@@ -17,8 +17,6 @@
 #include "vmm/util/number.h"
 #include "vmm/util/text.h"
 
-/* What the API answers for at once. */
-#define RANGE_MAX MIB(1)
 /* Tags in a line. */
 #define ROW 64u
 
@@ -46,7 +44,7 @@ static bool is_page(const json_t *page)
 	       json_is_integer(json_object_get(page, "gpa"));
 }
 
-/* Up to RANGE_MAX; pages of it that have tags are printed, or kept in `all`. */
+/* Up to API_TAGS_MAX; pages of it that have tags are printed, or kept in `all`. */
 static int get_some(const struct ctl *c, uint64_t at, uint64_t len, json_t *all, size_t *found)
 {
 	_json json_t *answer = NULL;
@@ -89,7 +87,7 @@ int ctl_mte_tags(const struct ctl *c)
 
 	range_of(c, &gpa, &len);
 	for (off = 0; off < len && !r; off += n) {
-		n = min_u64(len - off, RANGE_MAX);
+		n = min_u64(len - off, API_TAGS_MAX);
 		r = get_some(c, gpa + off, n, all, &found);
 	}
 	if (r)
@@ -161,18 +159,13 @@ static int open_target(const char *path, struct err *e)
 int ctl_dump_memory(const struct ctl *c)
 {
 	const char *path = c->operands[0];
-	const char *sock = c->options->sock ? c->options->sock : API_DEFAULT_SOCK;
 	struct target t = { .fd = open_target(path, c->e) };
-	struct ctl_answer a;
 	char shown[TEXT_SHOWN];
 	int r;
 
 	if (t.fd < 0)
 		return t.fd;
-	r = ctl_download(sock, "/memory/dump", take, &t, &a, c->e);
-	if (!r && a.status != 200)
-		r = ctl_refused(&a, c->e);
-	ctl_answer_free(&a);
+	r = ctl_fetch(c, "/memory/dump", take, &t);
 	if (!r && fsync(t.fd) && errno != EINVAL)
 		r = err_sys(c->e, "write %s", text_show_end(shown, sizeof(shown), path));
 	close(t.fd);
