@@ -436,43 +436,17 @@ void machine_set_api(struct machine *m, const char *sock)
 	m->api_sock = sock;
 }
 
-static bool has_children(const struct config *c)
-{
-	const struct net_config *nets = c->nets.items;
-	uint32_t i;
-
-	for (i = 0; i < c->nets.count; i++)
-		if (!net_tap(&nets[i]))
-			return true; /* passt */
-	return false;
-}
-
-/* What the threads will have to do, beyond what every machine does. */
-static struct seccomp_plan plan_calls(const struct machine *m)
-{
-	const struct vsock_config *vsock = m->config->vsock.items;
-	bool has_api = !m->own_control;
-
-	return (struct seccomp_plan){
-		.mode = m->config->seccomp,
-		.opens_files = has_api && m->config->disks.count,
-		.serves_api = has_api,
-		.makes_sockets = vsock && vsock->path,
-		.kernel_logs = SECCOMP_SANITIZED,
-	};
-}
-
 static int raise_walls(const struct machine *m, struct err *e)
 {
+	const struct seccomp_plan calls = walls_calls(m->config, m->api_sock);
 	uint64_t pinned = pinned_bytes(m);
-	const struct seccomp_plan calls = plan_calls(m);
 	struct walls walls;
 	int r = walls_plan(&walls, m->config, m->api_sock, e);
 	const struct sandbox_plan plan = {
 		.is_protected = m->vm->config.protection != PROTECTION_NONE,
 		.keeps_ipc_lock = pinned && memlock_falls_short(pinned),
 		.traces_itself = SECCOMP_SANITIZED,
-		.signals_children = has_children(m->config),
+		.signals_children = walls_has_children(m->config),
 		.paths = walls.paths,
 		.path_count = walls.count,
 	};
