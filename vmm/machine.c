@@ -263,7 +263,7 @@ static int allow_staging(const struct machine *m, struct err *e)
 {
 	uint64_t bytes = pinned_bytes(m);
 
-	return bytes > m->vm->config.ram_bytes ? memlock_allow(bytes, e) : 0;
+	return bytes ? memlock_allow(bytes, e) : 0;
 }
 
 /* Programs of the user's own have no device tree to read of it, and share what they like. */
