@@ -142,15 +142,12 @@ const char *arm64_no_mte(void)
 {
 	if (booted_protected())
 		return "this host protects its guests (kvm-arm.mode=protected), and its KVM gives "
-		       "none of "
-		       "them memory tags";
+		       "none of them memory tags";
 	if (getauxval(AT_HWCAP2) & HWCAP2_MTE_BIT)
 		return "this host has memory tags, but its KVM has none for guests (Linux 5.13 or "
-		       "later "
-		       "has)";
+		       "later has)";
 	return "this host has no memory tags: the CPU (FEAT_MTE2) or its firmware lacks them, or "
-	       "the "
-	       "kernel was told to do without (arm64.nomte)";
+	       "the kernel was told to do without (arm64.nomte)";
 }
 
 static void add_mte(int vm, struct findings *f)

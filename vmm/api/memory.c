@@ -80,13 +80,11 @@ static int check_range(struct range *r, struct err *e)
 	if (!is_aligned(r->gpa | r->len, MTE_GRANULE) || !r->len)
 		return err_set(e, -EINVAL,
 			"gpa and len: expected multiples of %u, and not nothing: a tag is that of "
-			"so many "
-			"bytes",
+			"so many bytes",
 			MTE_GRANULE);
 	if (r->len > API_TAGS_MAX)
 		return err_set(e, -EINVAL,
-			"len: %llu is too much for one request, which takes up to "
-			"%llu",
+			"len: %llu is too much for one request, which takes up to %llu",
 			(unsigned long long)r->len, (unsigned long long)API_TAGS_MAX);
 	if (r->gpa + r->len < r->gpa)
 		return err_set(e, -EINVAL, "gpa and len: this is no range of addresses");
@@ -101,8 +99,7 @@ static int find_tags(const struct api *a, const struct mte **out, struct err *e)
 	if (!*out)
 		return err_set(e, -ENOTSUP,
 			"This guest has no memory tags (\"mte\" of /machine-config gives an arm64 "
-			"guest "
-			"some).");
+			"guest some).");
 	return 0;
 }
 
@@ -230,8 +227,7 @@ int api_put_tags(struct api_call *call, struct err *e)
 	if (!ret && (!a->is_paused || a->is_dumping))
 		ret = err_set(e, -EBUSY,
 			"Tags are written only while the guest is paused (PATCH /vm) and no dump "
-			"of it "
-			"is being sent.");
+			"of it is being sent.");
 	/* KVM knows pages only: of the first and the last, the rest stays. */
 	if (!ret)
 		ret = mte_read(mte, gpa(r.first), r.pages_len, tags, e);
