@@ -158,7 +158,7 @@ GUEST_CFLAGS_arm64  := $(filter-out -fcf-protection=none,$(GUEST_CFLAGS)) $(GUES
 LOADER := $(GUESTS)/$(ARCH)/loader.bin
 
 $(GUESTS)/$(ARCH)/loader.bin: arch/$(ADIR)/loader/start.S arch/$(ADIR)/loader/loader.c \
-		arch/$(ADIR)/loader/loader.lds arch/boot_info.h $(GUESTS)/flags
+		arch/$(ADIR)/loader/loader.lds arch/boot_info.h arch/loader_zero.h $(GUESTS)/flags
 	@mkdir -p $(@D)
 	@echo "  LOADER  $@"
 	$(call compile,$(CROSS)gcc $(GUEST_CFLAGS_$(ARCH)) $(GUEST_LDFLAGS) \
