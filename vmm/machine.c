@@ -472,8 +472,11 @@ int machine_start(struct machine *m, struct err *e)
 		r = loop_start_thread(m->io, THREAD_IO, "nacre-io", e);
 	if (!r)
 		tell_measurement(m);
-	/* The vCPUs' threads are there before the last wall, and run nothing before it stands. */
-	vm_pause(m->vm);
+	/*
+	 * The vCPUs' threads are there before the last wall, and run nothing before it stands. No
+	 * vm_pause: that has the guest told of time that it has lost.
+	 */
+	park_stop(&m->vm->park, NULL);
 	if (!r)
 		r = vm_start(m->vm, &m->entry, e);
 	if (!r) {
@@ -482,7 +485,7 @@ int machine_start(struct machine *m, struct err *e)
 	}
 	if (r)
 		vm_end(m->vm, VM_FAILED, "%s", "not started");
-	vm_resume(m->vm);
+	park_start(&m->vm->park, NULL);
 	if (r)
 		vm_join(m->vm);
 	return r;
