@@ -121,15 +121,16 @@ endif
 HOSTCC  ?= cc
 SANDBOX := $(BUILD)/vmm/sandbox
 RULES   := vmm/sandbox/rules
+RULED   := $(VMM_SRC) $(wildcard vmm/*.h vmm/util/*.h mem/*.h devices/*.h)
 # A file that changes only with its content: what depends on it follows no other edits.
 changed  = cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-$(SANDBOX)/rules.txt: $(RULES)/collect.awk $(VMM_SRC) $(wildcard vmm/*.h vmm/util/*.h mem/*.h devices/*.h)
+$(SANDBOX)/rules.txt: $(RULES)/collect.awk $(RULED)
 	@mkdir -p $(@D)
 	$(Q)awk -f $^ >$@.new && $(changed)
 
 $(SANDBOX)/values.txt: $(SANDBOX)/rules.txt $(RULES)/constants.h vmm/kvm_abi.h $(BUILD)/flags
-	$(Q)awk -v constants=1 -f $(RULES)/collect.awk $(VMM_SRC) $(wildcard vmm/*.h vmm/util/*.h mem/*.h devices/*.h) >$(@:.txt=.c)
+	$(Q)awk -v constants=1 -f $(RULES)/collect.awk $(RULED) >$(@:.txt=.c)
 	$(Q)$(filter-out -fsanitize=%,$(COMPILE)) -Wno-conversion -O1 -S -o $(@:.txt=.s) $(@:.txt=.c)
 	$(Q)sed -n 's/.*"->\(.*\) [$$#]*\(-*[0-9]*\)".*/\1 \2/p' $(@:.txt=.s) >$@
 
@@ -157,7 +158,7 @@ GUEST_CFLAGS_arm64  := $(filter-out -fcf-protection=none,$(GUEST_CFLAGS)) $(GUES
 LOADER := $(GUESTS)/$(ARCH)/loader.bin
 
 $(GUESTS)/$(ARCH)/loader.bin: arch/$(ADIR)/loader/start.S arch/$(ADIR)/loader/loader.c \
-		arch/$(ADIR)/loader/loader.lds arch/boot_info.h $(GUESTS)/flags
+		arch/$(ADIR)/loader/loader.lds arch/boot_info.h arch/loader_zero.h $(GUESTS)/flags
 	@mkdir -p $(@D)
 	@echo "  LOADER  $@"
 	$(call compile,$(CROSS)gcc $(GUEST_CFLAGS_$(ARCH)) $(GUEST_LDFLAGS) \

@@ -8,9 +8,9 @@
 
 #include "vmm/util/bits.h"
 
-/* What a block takes at least, and what it gives at most (RFC 8878, 3.1.1.2). */
-#define BLOCK_HEADER 3u
-#define BLOCK_MAX    KIB(128)
+/* What a kernel never reaches: it becomes four or five times as large. */
+#define FIRST_RATIO 16u
+#define FIRST_ROOM  MIB(8)
 
 static bool starts_frame(const uint8_t *p, size_t len)
 {
@@ -33,7 +33,7 @@ static bool is_full(size_t code)
  * Frame by frame, each in one go: what came out before serves as the window, where the library's
  * stream would keep one of its own and copy everything out of it. 0, or -errno.
  */
-static int unpack_all(ZSTD_DCtx *z, const struct blob *in, size_t max, struct blob *out)
+static int unpack_all(ZSTD_DCtx *z, const struct blob *in, size_t room, struct blob *out)
 {
 	size_t at = 0, len, n;
 
@@ -42,32 +42,49 @@ static int unpack_all(ZSTD_DCtx *z, const struct blob *in, size_t max, struct bl
 		if (ZSTD_isError(len))
 			return -EBADMSG;
 		n = ZSTD_decompressDCtx(
-			z, out->data + out->len, max - out->len, in->data + at, len);
+			z, out->data + out->len, room - out->len, in->data + at, len);
 		if (ZSTD_isError(n))
 			return is_full(n) ? -EFBIG : -EBADMSG;
 		out->len += n;
 		at += len;
 	} while (starts_frame(in->data + at, in->len - at));
+	out->data[out->len] = '\0';
 	return 0;
+}
+
+/*
+ * Frames of kernels do not say how large they become. With more room than a host has memory there
+ * would be none at all, so it begins with what is enough, and what is larger is unpacked anew.
+ */
+static int unpack(ZSTD_DCtx *z, const struct blob *in, size_t max, struct blob *out)
+{
+	size_t room = max_u64(in->len * FIRST_RATIO, FIRST_ROOM);
+	int r;
+
+	for (;; room *= 2) {
+		room = min_u64(room, max);
+		*out = (struct blob){ blob_alloc(room), 0 };
+		r = out->data ? unpack_all(z, in, room, out) : -ENOMEM;
+		if (!r)
+			return 0;
+		blob_free(out);
+		if (r != -EFBIG || room == max)
+			return r;
+	}
 }
 
 int unzstd(const struct blob *in, size_t max, struct blob *out, struct err *e)
 {
 	ZSTD_DCtx *z = ZSTD_createDCtx();
-	size_t room;
 	int r;
 
 	*out = (struct blob){ 0 };
 	if (!z)
 		return err_set(e, -ENOMEM, "libzstd cannot start");
-	/* So much of address space: memory it takes only where something is written. */
-	room = min_u64(max, (in->len / BLOCK_HEADER + 1) * BLOCK_MAX);
-	out->data = blob_alloc(room);
-	r = out->data ? unpack_all(z, in, room, out) : -ENOMEM;
+	r = unpack(z, in, max, out);
 	ZSTD_freeDCtx(z);
 	if (!r)
 		return 0;
-	blob_free(out);
 	if (r == -EFBIG)
 		return err_set(e, r, "unpacks to more than %zu MiB", max >> 20);
 	return err_set(

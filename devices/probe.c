@@ -12,11 +12,12 @@
 #include "mem/probe.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
+#include "vmm/util/resident.h"
 
 struct probe_dev {
 	pthread_mutex_t lock;
 	const struct mem *mem;
-	int statm; /* -1: no /proc */
+	int resident_fd;
 	uint64_t gpa, len, value;
 	uint32_t result, readable, refused;
 	char story[512]; /* what the last command found, as a sentence */
@@ -115,21 +116,8 @@ static void scan(struct probe_dev *p)
 
 static void resident(struct probe_dev *p)
 {
-	unsigned long long pages;
-	char text[128];
-	ssize_t n;
-
 	p->value = 0;
-	p->result = PROBE_NOT_MEMORY;
-	n = p->statm < 0 ? -1 : pread(p->statm, text, sizeof(text) - 1, 0);
-	if (n <= 0)
-		return;
-	text[n] = 0;
-	/* Columns are in pages: size, resident, shared, ... */
-	if (sscanf(text, "%*u %llu", &pages) != 1)
-		return;
-	p->value = pages * (uint64_t)sysconf(_SC_PAGESIZE);
-	p->result = PROBE_OK;
+	p->result = resident_read(p->resident_fd, &p->value) ? PROBE_OK : PROBE_NOT_MEMORY;
 }
 
 static void command(struct probe_dev *p, uint32_t cmd)
@@ -158,7 +146,6 @@ static void command(struct probe_dev *p, uint32_t cmd)
 	}
 }
 
-/* seccomp vcpu: pread64 -- how much memory we use, for tests */
 /* The 64-bit register that off is a half of, or NULL. */
 static uint64_t *wide_reg(struct probe_dev *p, uint64_t off)
 {
@@ -228,7 +215,7 @@ int probe_dev_new(struct probe_dev **out, const struct mem *mem, struct err *e)
 		return err_set(e, -ENOMEM, "probe: out of memory");
 	pthread_mutex_init(&p->lock, NULL);
 	p->mem = mem;
-	p->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	p->resident_fd = resident_open();
 	*out = p;
 	return 0;
 }
@@ -237,7 +224,7 @@ void probe_dev_free(struct probe_dev *p)
 {
 	if (!p)
 		return;
-	fd_close(&p->statm);
+	fd_close(&p->resident_fd);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }

@@ -72,6 +72,16 @@ void dump_put_part(uint8_t *to, const struct dump_part *p)
 	put32(to + DUMP_PART_HEADER - 4, dump_checksum(sum, to + DUMP_PART_HEADER, p->payload));
 }
 
+bool dump_has_ram(const struct dump_summary *s, uint64_t gpa, uint64_t len)
+{
+	const struct dump_region *r;
+
+	for (r = s->regions; r < s->regions + s->region_count; r++)
+		if (gpa >= r->gpa && gpa - r->gpa < r->len && len <= r->len - (gpa - r->gpa))
+			return true;
+	return false;
+}
+
 /* ---- making one ---- */
 
 int dump_new(struct dump **out, const struct mem *m, const struct mte *mte, enum dump_arch arch,
@@ -121,6 +131,7 @@ static size_t put_start(struct dump *d, uint8_t *buf)
 	uint8_t *at = buf + DUMP_HEADER;
 	unsigned int i;
 
+	_Static_assert(MEM_REGIONS_MAX <= DUMP_REGIONS_MAX, "a reader takes them all");
 	_Static_assert(DUMP_HEADER + MEM_REGIONS_MAX * DUMP_PART_HEADER <= DUMP_PART_MAX,
 		"header and regions fit into the smallest buffer");
 	dump_put_header(buf, s);
@@ -144,6 +155,7 @@ static ssize_t put_memory(struct dump *d, uint8_t *buf, struct err *e)
 	struct dump_part p = { .kind = DUMP_MEMORY };
 	unsigned int looked;
 	uint8_t *to;
+	bool zero;
 	int ret;
 
 	for (looked = 0;
@@ -153,9 +165,10 @@ static ssize_t put_memory(struct dump *d, uint8_t *buf, struct err *e)
 		ret = mem_read(d->mem, gpa(r->gpa + d->off), to, PAGE_SIZE, e);
 		if (ret)
 			return ret;
-		if (is_zero(to) && p.len)
+		zero = is_zero(to);
+		if (zero && p.len)
 			break;
-		if (!is_zero(to)) {
+		if (!zero) {
 			p.gpa = p.len ? p.gpa : r->gpa + d->off;
 			p.len += PAGE_SIZE;
 		}

@@ -64,6 +64,9 @@ struct dump_summary {
 	uint64_t bytes; /* of all of it */
 };
 
+/* Whether all of the range lies in one region. */
+bool dump_has_ram(const struct dump_summary *s, uint64_t gpa, uint64_t len);
+
 /*
  * Whoever looks: each may be NULL, and sees what has passed all checks so far, in order of address.
  * Pages that memory is not called for are zeros, and those that tags is not called for have none.

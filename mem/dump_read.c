@@ -52,11 +52,9 @@ static int fetch(struct reader *r, uint8_t *to, size_t len, size_t *got, struct 
 
 	for (*got = 0; *got < len && n; *got += (size_t)n) {
 		n = r->src->read(r->src->ctx, to + *got, len - *got);
-		if (n < 0) {
-			err_set(e, (int)n, "%s", strerror((int)-n));
-			return err_prefix(
-				e, (int)n, "at byte %llu", (unsigned long long)(r->at + *got));
-		}
+		if (n < 0)
+			return err_set(e, (int)n, "at byte %llu: %s",
+				(unsigned long long)(r->at + *got), strerror((int)-n));
 	}
 	return 0;
 }
@@ -171,17 +169,6 @@ static int check_range(struct reader *r, const struct dump_part *p, struct err *
 	return 0;
 }
 
-static bool is_ram(const struct dump_summary *s, const struct dump_part *p)
-{
-	unsigned int i;
-
-	for (i = 0; i < s->region_count; i++)
-		if (p->gpa >= s->regions[i].gpa && p->gpa - s->regions[i].gpa < s->regions[i].len &&
-			p->len <= s->regions[i].len - (p->gpa - s->regions[i].gpa))
-			return true;
-	return false;
-}
-
 static int take_region(struct reader *r, const struct dump_part *p, struct err *e)
 {
 	struct dump_summary *s = r->out;
@@ -196,23 +183,32 @@ static int take_region(struct reader *r, const struct dump_part *p, struct err *
 	return 0;
 }
 
+/* All of them have come. */
+static int check_regions(const struct reader *r, struct err *e)
+{
+	const struct dump_summary *s = r->out;
+
+	if (s->region_count == r->expected && s->ram_bytes == r->ram_bytes)
+		return 0;
+	return WRONG(r, e, "the header tells of %u regions, %llu bytes; here are %u, %llu",
+		r->expected, (unsigned long long)r->ram_bytes, s->region_count,
+		(unsigned long long)s->ram_bytes);
+}
+
 /* The bytes that a page of memory, or its tags, have in a part. */
 static int take_pages(struct reader *r, const struct dump_part *p, uint64_t each, struct err *e)
 {
 	const struct dump_summary *s = r->out;
-	int ret;
+	int ret = check_regions(r, e);
 
-	if (s->region_count != r->expected || s->ram_bytes != r->ram_bytes)
-		return WRONG(r, e, "the header tells of %u regions, %llu bytes; here are %u, %llu",
-			r->expected, (unsigned long long)r->ram_bytes, s->region_count,
-			(unsigned long long)s->ram_bytes);
-	ret = check_range(r, p, e);
+	if (!ret)
+		ret = check_range(r, p, e);
 	if (ret)
 		return ret;
 	if (p->len > DUMP_PART_PAGES * PAGE_SIZE || p->payload != p->len / PAGE_SIZE * each)
 		return WRONG(r, e, "%u bytes for 0x%llx bytes of memory", p->payload,
 			(unsigned long long)p->len);
-	if (!is_ram(s, p))
+	if (!dump_has_ram(s, p->gpa, p->len))
 		return WRONG(r, e, "gpa 0x%llx, 0x%llx bytes: in none of the regions",
 			(unsigned long long)p->gpa, (unsigned long long)p->len);
 	return 0;
@@ -250,12 +246,10 @@ static int take_end(struct reader *r, const struct dump_part *p, struct err *e)
 	const struct dump_summary *s = r->out;
 	uint8_t byte;
 	size_t got;
-	int ret;
+	int ret = check_regions(r, e);
 
-	if (s->region_count != r->expected || s->ram_bytes != r->ram_bytes)
-		return WRONG(r, e, "the header tells of %u regions, %llu bytes; here are %u, %llu",
-			r->expected, (unsigned long long)r->ram_bytes, s->region_count,
-			(unsigned long long)s->ram_bytes);
+	if (ret)
+		return ret;
 	if (p->payload || p->gpa != s->memory_pages || p->len != s->tagged_pages)
 		return WRONG(r, e,
 			"the end tells of %llu pages and tags of %llu; here are %llu and %llu",

@@ -13,12 +13,12 @@
 
 /* ---- ranges ---- */
 
-int mte_check(const struct mte *m, gpa_t a, uint64_t len, struct err *e)
+static int check(const struct mte *m, gpa_t a, uint64_t len, struct err *e)
 {
 	if (!len || !is_aligned(a.v | len, PAGE_SIZE))
 		return err_set(e, -EINVAL,
-			"memory tags at gpa 0x%llx, 0x%llx bytes: no range of whole pages (of 4096 "
-			"bytes)",
+			"memory tags at gpa 0x%llx, 0x%llx bytes: no range of whole pages (of "
+			"4096 bytes)",
 			(unsigned long long)a.v, (unsigned long long)len);
 	if (!mem_host(m->mem, a, len))
 		return err_set(e, -EFAULT, "memory tags at gpa 0x%llx, 0x%llx bytes: %s",
@@ -52,14 +52,14 @@ static int copy_tags(
 
 int mte_read(const struct mte *m, gpa_t a, uint64_t len, uint8_t *tags, struct err *e)
 {
-	int r = mte_check(m, a, len, e);
+	int r = check(m, a, len, e);
 
 	return r ? r : copy_tags(m, a, len, tags, false, e);
 }
 
 int mte_write(const struct mte *m, gpa_t a, uint64_t len, const uint8_t *tags, struct err *e)
 {
-	int r = mte_check(m, a, len, e);
+	int r = check(m, a, len, e);
 
 	/* In that direction they are only read. */
 	return r ? r : copy_tags(m, a, len, (uint8_t *)(uintptr_t)tags, true, e);
@@ -68,7 +68,7 @@ int mte_write(const struct mte *m, gpa_t a, uint64_t len, const uint8_t *tags, s
 int mte_clear(const struct mte *m, gpa_t a, uint64_t len, struct err *e)
 {
 	static const uint8_t zeros[FEW_PAGES * MTE_PAGE_TAGS];
-	int r = mte_check(m, a, len, e);
+	int r = check(m, a, len, e);
 	uint64_t n;
 
 	for (; len && !r; len -= n, a = gpa_add(a, n)) {
@@ -94,11 +94,11 @@ static int copy_some(const struct mte *m, gpa_t to, gpa_t from, uint64_t len, st
 
 int mte_copy(const struct mte *m, gpa_t to, gpa_t from, uint64_t len, struct err *e)
 {
-	int r = mte_check(m, to, len, e);
+	int r = check(m, to, len, e);
 	uint64_t n;
 
 	if (!r)
-		r = mte_check(m, from, len, e);
+		r = check(m, from, len, e);
 	if (!r && to.v < from.v + len && from.v < to.v + len)
 		r = err_set(e, -EINVAL, "copy memory from gpa 0x%llx to 0x%llx: the two overlap",
 			(unsigned long long)from.v, (unsigned long long)to.v);
@@ -117,7 +117,7 @@ int mte_walk_begin(struct mte_walk *w, const struct mte *m, gpa_t a, uint64_t le
 	w->at = a;
 	w->left = len;
 	w->next = w->have = 0;
-	return mte_check(m, a, len, e);
+	return check(m, a, len, e);
 }
 
 bool mte_walk_done(const struct mte_walk *w)

@@ -45,9 +45,6 @@ struct mte {
 	void *ctx;
 };
 
-/* Whether the range is one that the others take: 0, or their refusal. */
-int mte_check(const struct mte *m, gpa_t a, uint64_t len, struct err *e);
-
 /*
  * len / MTE_GRANULE tags of [a, a + len), in order of address. Of what is written only the low four
  * bits count. 0 or -errno; after an error of KVM's a part may have been read or written.

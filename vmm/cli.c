@@ -356,8 +356,7 @@ int cli_parse(int argc, char **argv, struct cli *out, struct err *e)
 	if (argc < 2)
 		return err_set(e, -EINVAL,
 			"expected a command: run, measure, api, ctl, inspect, doctor or help (try: "
-			"nacre "
-			"help)");
+			"nacre help)");
 	name = argv[1];
 	a.next = argv + 2;
 	if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0)

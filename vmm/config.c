@@ -232,11 +232,7 @@ static const struct option_def defs[] = {
 			"stats=SECONDS" },
 	{ .name = "allow-path",
 		FIELD(allow_paths),
-		.type = OPTION_LIST,
-		.item = &config_path_table,
-		.item_size = sizeof(char *),
-		.max = CONFIG_ALLOW_PATHS_MAX,
-		.arg = "PATH",
+		CONFIG_PATHS,
 		.help = "With nacre api: requests may give a running guest's disks this file, or "
 			"those in this folder. May be given several times" },
 	{ .name = "probe",

@@ -119,9 +119,11 @@ struct config {
 /* The options of `nacre run`; offsets count from a struct config. */
 extern const struct option_table config_table;
 
-/* Of the items of allow_paths. */
-#define CONFIG_ALLOW_PATHS_MAX 64
+/* For rows of lists of paths, which nacre api has, too: items are of char *. */
 extern const struct option_table config_path_table;
+#define CONFIG_PATHS                                                                             \
+	.type = OPTION_LIST, .item = &config_path_table, .item_size = sizeof(char *), .max = 64, \
+	.arg = "PATH"
 
 /* Sets the defaults. */
 void config_init(struct config *c);

@@ -39,7 +39,8 @@ const struct option_table ctl_table = { defs, ARRAY_SIZE(defs) };
 
 /* ---- asking ---- */
 
-int ctl_refused(const struct ctl_answer *a, struct err *e)
+/* The machine says no: its own words, and nothing of ours before them. */
+static int refused(const struct ctl_answer *a, struct err *e)
 {
 	_json json_t *body = json_loadb(a->body, a->len, 0, NULL);
 	const char *why = json_string_value(json_object_get(body, "fault_message"));
@@ -49,23 +50,39 @@ int ctl_refused(const struct ctl_answer *a, struct err *e)
 	return err_set(e, -EREMOTEIO, "the machine answers with status %d", a->status);
 }
 
-int ctl_ask(const struct ctl *c, const char *method, const char *path, const char *body,
+static const char *socket_of(const struct ctl *c)
+{
+	return c->options->sock ? c->options->sock : API_DEFAULT_SOCK;
+}
+
+/* 0 with an answer of 2xx, to be freed. */
+static int ask(const struct ctl *c, const char *method, const char *path, const char *body,
 	struct ctl_answer *out)
 {
-	const char *sock = c->options->sock ? c->options->sock : API_DEFAULT_SOCK;
-	int r = ctl_request(sock, method, path, body, out, c->e);
+	int r = ctl_request(socket_of(c), method, path, body, out, c->e);
 
 	if (!r && out->status / 100 != 2) {
-		r = ctl_refused(out, c->e);
+		r = refused(out, c->e);
 		ctl_answer_free(out);
 	}
+	return r;
+}
+
+int ctl_fetch(const struct ctl *c, const char *path, ctl_take take, void *ctx)
+{
+	struct ctl_answer a;
+	int r = ctl_download(socket_of(c), path, take, ctx, &a, c->e);
+
+	if (!r && a.status != 200)
+		r = refused(&a, c->e);
+	ctl_answer_free(&a);
 	return r;
 }
 
 int ctl_ask_json(const struct ctl *c, const char *path, json_t **out)
 {
 	struct ctl_answer a;
-	int r = ctl_ask(c, "GET", path, NULL, &a);
+	int r = ask(c, "GET", path, NULL, &a);
 
 	*out = NULL;
 	if (r)
@@ -99,7 +116,7 @@ int ctl_command(const struct ctl *c, const char *method, const char *path, const
 	const char *done)
 {
 	struct ctl_answer a;
-	int r = ctl_ask(c, method, path, body, &a);
+	int r = ask(c, method, path, body, &a);
 
 	if (r)
 		return r;
@@ -221,7 +238,7 @@ static int metrics(const struct ctl *c)
 {
 	_json json_t *all = NULL;
 	struct ctl_answer a;
-	int r = ctl_ask(c, "GET", "/metrics", NULL, &a);
+	int r = ask(c, "GET", "/metrics", NULL, &a);
 
 	if (r)
 		return r;
@@ -276,7 +293,7 @@ static int raw(const struct ctl *c, const char *method)
 		body = (char *)in.data;
 	}
 	if (!r)
-		r = ctl_ask(c, method, c->operands[0], body, &a);
+		r = ask(c, method, c->operands[0], body, &a);
 	blob_free(&in);
 	if (r)
 		return r;

@@ -108,6 +108,16 @@ static int no_http(struct err *e)
 		e, -EPROTO, "the answer is not HTTP (is this the socket of a machine's API?)");
 }
 
+/* What there is, up to size bytes; 0: the peer has closed. */
+static ssize_t receive(int fd, void *buf, size_t size, struct err *e)
+{
+	ssize_t n = recv(fd, buf, size, 0);
+
+	if (n < 0 && errno == EAGAIN)
+		return err_set(e, -ETIMEDOUT, "no answer within %d s", PATIENCE_S);
+	return n < 0 ? err_sys(e, "read the answer") : n;
+}
+
 /* Reads what comes until the peer closes or len bytes are there; one NUL is put behind them. */
 static int read_more(int fd, struct blob *b, size_t *room, size_t len, struct err *e)
 {
@@ -120,11 +130,9 @@ static int read_more(int fd, struct blob *b, size_t *room, size_t len, struct er
 			if (r)
 				return err_set(e, r, "the answer: %s", strerror(-r));
 		}
-		n = recv(fd, b->data + b->len, *room - b->len, 0);
-		if (n < 0 && errno == EAGAIN)
-			return err_set(e, -ETIMEDOUT, "no answer within %d s", PATIENCE_S);
+		n = receive(fd, b->data + b->len, *room - b->len, e);
 		if (n < 0)
-			return err_sys(e, "read the answer");
+			return (int)n;
 		b->len += (size_t)n;
 		b->data[b->len] = '\0';
 		if (len == SIZE_MAX && strstr((char *)b->data, "\r\n\r\n"))
@@ -230,11 +238,9 @@ static int need(struct pieces *p, struct err *e)
 
 	if (p->at < p->have)
 		return 0;
-	n = recv(p->fd, p->buf, sizeof(p->buf), 0);
-	if (n < 0 && errno == EAGAIN)
-		return err_set(e, -ETIMEDOUT, "no answer within %d s", PATIENCE_S);
+	n = receive(p->fd, p->buf, sizeof(p->buf), e);
 	if (n < 0)
-		return err_sys(e, "read the answer");
+		return (int)n;
 	if (!n)
 		return err_set(e, -EPROTO, "the answer was cut short");
 	p->at = 0;

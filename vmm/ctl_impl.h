@@ -19,13 +19,11 @@ struct ctl {
 	struct err *e;
 };
 
-/* The machine says no: its own words, and nothing of ours before them. */
-int ctl_refused(const struct ctl_answer *a, struct err *e);
-/* 0 with an answer of 2xx, to be freed. */
-int ctl_ask(const struct ctl *c, const char *method, const char *path, const char *body,
-	struct ctl_answer *out);
-/* The same for an answer that is an object; the caller's. */
+/* GET, for an answer that is an object; the caller's. */
 int ctl_ask_json(const struct ctl *c, const char *path, json_t **out);
+/* GET, for one of any length: ctl_download, and what the machine refuses is an error. */
+int ctl_fetch(const struct ctl *c, const char *path, ctl_take take, void *ctx);
+/* To c->out, in one line or for people, as the options say. */
 void ctl_print_json(const struct ctl *c, const json_t *j);
 /* A request that is done or not; `done` tells people so. */
 int ctl_command(const struct ctl *c, const char *method, const char *path, const char *body,

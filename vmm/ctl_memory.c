@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,8 +19,6 @@
 #include "vmm/util/number.h"
 #include "vmm/util/text.h"
 
-/* What the API answers for at once. */
-#define RANGE_MAX MIB(1)
 /* Tags in a line. */
 #define ROW 64u
 
@@ -46,7 +46,7 @@ static bool is_page(const json_t *page)
 	       json_is_integer(json_object_get(page, "gpa"));
 }
 
-/* Up to RANGE_MAX; pages of it that have tags are printed, or kept in `all`. */
+/* Up to API_TAGS_MAX; pages of it that have tags are printed, or kept in `all`. */
 static int get_some(const struct ctl *c, uint64_t at, uint64_t len, json_t *all, size_t *found)
 {
 	_json json_t *answer = NULL;
@@ -89,7 +89,7 @@ int ctl_mte_tags(const struct ctl *c)
 
 	range_of(c, &gpa, &len);
 	for (off = 0; off < len && !r; off += n) {
-		n = min_u64(len - off, RANGE_MAX);
+		n = min_u64(len - off, API_TAGS_MAX);
 		r = get_some(c, gpa + off, n, all, &found);
 	}
 	if (r)
@@ -125,9 +125,19 @@ int ctl_set_mte_tags(const struct ctl *c)
 /* ---- dumps ---- */
 
 struct target {
+	const char *path;
 	int fd;
+	bool named; /* it has its path already */
 	uint64_t bytes;
 };
+
+static int target_failed(const struct target *t, struct err *e)
+{
+	char shown[TEXT_SHOWN];
+	int r = err_sys(e, "%s", text_show_end(shown, sizeof(shown), t->path));
+
+	return r == -EEXIST ? err_hint(e, r, "remove it, or name another one") : r;
+}
 
 static int take(void *ctx, const void *bytes, size_t len, struct err *e)
 {
@@ -140,46 +150,61 @@ static int take(void *ctx, const void *bytes, size_t len, struct err *e)
 		if (n < 0 && errno == EINTR)
 			n = 0;
 		if (n < 0)
-			return err_sys(e, "write");
+			return target_failed(t, e);
 	}
 	return 0;
 }
 
-static int open_target(const char *path, struct err *e)
+/*
+ * Half a dump is none: the file gets its name when it is whole, so that none is left behind whatever
+ * ends us. Where that cannot be, it has its name at once. It is only for its owner: all that the guest
+ * knows is in it.
+ */
+static int open_target(struct target *t, struct err *e)
 {
-	char shown[TEXT_SHOWN];
-	/* All that the guest knows is in it. */
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), r;
+	_free char *copy = strdup(t->path);
 
-	if (fd >= 0)
-		return fd;
-	r = err_sys(e, "%s", text_show_end(shown, sizeof(shown), path));
-	return r == -EEXIST ? err_hint(e, r, "remove it, or name another one") : r;
+	if (!copy)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (!faccessat(AT_FDCWD, t->path, F_OK, AT_SYMLINK_NOFOLLOW)) {
+		errno = EEXIST;
+		return target_failed(t, e);
+	}
+	t->fd = open(dirname(copy), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	t->named = t->fd < 0;
+	if (t->named)
+		t->fd = open(t->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return t->fd < 0 ? target_failed(t, e) : 0;
 }
 
-/* The file is ours, not the machine's: that opens none any more. Half a dump is none. */
+static int name_target(const struct target *t, struct err *e)
+{
+	char link[40];
+
+	if (fsync(t->fd) && errno != EINVAL)
+		return target_failed(t, e);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", t->fd);
+	if (!t->named && linkat(AT_FDCWD, link, AT_FDCWD, t->path, AT_SYMLINK_FOLLOW))
+		return target_failed(t, e);
+	return 0;
+}
+
+/* The file is ours, not the machine's: that opens none any more. */
 int ctl_dump_memory(const struct ctl *c)
 {
-	const char *path = c->operands[0];
-	const char *sock = c->options->sock ? c->options->sock : API_DEFAULT_SOCK;
-	struct target t = { .fd = open_target(path, c->e) };
-	struct ctl_answer a;
-	char shown[TEXT_SHOWN];
-	int r;
+	struct target t = { .path = c->operands[0] };
+	int r = open_target(&t, c->e);
 
-	if (t.fd < 0)
-		return t.fd;
-	r = ctl_download(sock, "/memory/dump", take, &t, &a, c->e);
-	if (!r && a.status != 200)
-		r = ctl_refused(&a, c->e);
-	ctl_answer_free(&a);
-	if (!r && fsync(t.fd) && errno != EINVAL)
-		r = err_sys(c->e, "write %s", text_show_end(shown, sizeof(shown), path));
-	close(t.fd);
-	if (r) {
-		unlink(path);
+	if (r)
 		return r;
-	}
+	r = ctl_fetch(c, "/memory/dump", take, &t);
+	if (!r)
+		r = name_target(&t, c->e);
+	close(t.fd);
+	if (r && t.named)
+		unlink(t.path);
+	if (r)
+		return r;
 	if (c->options->json)
 		fprintf(c->out, "{\"bytes\":%" PRIu64 "}\n", t.bytes);
 	else

@@ -13,6 +13,7 @@
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
 #include "vmm/sandbox/landlock.h"
+#include "vmm/sandbox/seccomp.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 
@@ -130,16 +131,11 @@ static void look_at_memlock(bool blocks, struct findings *f)
 		finding_hint(row, "%s", "raise it with LimitMEMLOCK= or /etc/security/limits.conf");
 }
 
-/* What will stand between a guest that breaks out of a device and the host. */
-static void look_at_walls(struct findings *f)
+static void look_at_landlock(struct findings *f)
 {
 	int abi = landlock_abi();
 	struct finding *row;
 
-	finding_add(f, "privileges", FINDING_OK, "%s",
-		geteuid() ? "an ordinary user's, of which a running guest's process keeps none"
-			  : "root's, of which a running guest's process keeps none; it needs no "
-			    "more than a user in group kvm has");
 	if (abi) {
 		finding_add(f, "Landlock", FINDING_OK, "ABI %d", abi);
 		return;
@@ -149,6 +145,21 @@ static void look_at_walls(struct findings *f)
 	finding_hint(row, "%s",
 		"Linux 5.13 or later, with CONFIG_SECURITY_LANDLOCK, and landlock among the lsm= "
 		"of its parameters");
+}
+
+/* What will stand between a guest that breaks out of a device and the host. */
+static void look_at_walls(struct findings *f)
+{
+	struct err e = { "" };
+	int r = seccomp_check(&e);
+
+	finding_add(f, "privileges", FINDING_OK, "%s",
+		geteuid() ? "an ordinary user's, of which a running guest's process keeps none"
+			  : "root's, of which a running guest's process keeps none; it needs no "
+			    "more than a user in group kvm has");
+	finding_add(f, "system calls", r ? FINDING_WARN : FINDING_OK, "%s",
+		r ? e.msg : "each thread is held to those that it needs");
+	look_at_landlock(f);
 }
 
 /* ---- the modes ---- */

@@ -155,17 +155,6 @@ static int read_dump(const char *path, struct view *v, struct dump_summary *s, s
 	return r ? err_prefix(e, r, "%s", text_show_end(shown, sizeof(shown), path)) : 0;
 }
 
-static bool in_ram(const struct dump_summary *s, const struct view *v)
-{
-	unsigned int i;
-
-	for (i = 0; i < s->region_count; i++)
-		if (v->gpa >= s->regions[i].gpa && v->gpa - s->regions[i].gpa < s->regions[i].len &&
-			v->len <= s->regions[i].len - (v->gpa - s->regions[i].gpa))
-			return true;
-	return false;
-}
-
 /* ---- printing ---- */
 
 static const char *arch_of(const struct dump_summary *s)
@@ -285,7 +274,7 @@ int inspect_run(const struct inspect_options *o, const char *path, FILE *out, st
 	v.bytes = bytes;
 	v.tags = bytes + LEN_MAX;
 	r = read_dump(path, &v, &s, e);
-	if (!r && v.wanted && !in_ram(&s, &v))
+	if (!r && v.wanted && !dump_has_ram(&s, v.gpa, v.len))
 		r = err_set(e, -EFAULT,
 			"gpa 0x%" PRIx64 ", %" PRIu64 " bytes: not in the guest's memory", v.gpa,
 			v.len);

@@ -263,7 +263,7 @@ static int allow_staging(const struct machine *m, struct err *e)
 {
 	uint64_t bytes = pinned_bytes(m);
 
-	return bytes > m->vm->config.ram_bytes ? memlock_allow(bytes, e) : 0;
+	return bytes ? memlock_allow(bytes, e) : 0;
 }
 
 int machine_arch_config(const struct config *c, struct arch_config *out, struct err *e)
@@ -431,43 +431,17 @@ void machine_set_api(struct machine *m, const char *sock)
 	m->api_sock = sock;
 }
 
-static bool has_children(const struct config *c)
-{
-	const struct net_config *nets = c->nets.items;
-	uint32_t i;
-
-	for (i = 0; i < c->nets.count; i++)
-		if (!net_tap(&nets[i]))
-			return true; /* passt */
-	return false;
-}
-
-/* What the threads will have to do, beyond what every machine does. */
-static struct seccomp_plan plan_calls(const struct machine *m)
-{
-	const struct vsock_config *vsock = m->config->vsock.items;
-	bool has_api = !m->own_control;
-
-	return (struct seccomp_plan){
-		.mode = m->config->seccomp,
-		.opens_files = has_api && m->config->disks.count,
-		.serves_api = has_api,
-		.makes_sockets = vsock && vsock->path,
-		.kernel_logs = SECCOMP_SANITIZED,
-	};
-}
-
 static int raise_walls(const struct machine *m, struct err *e)
 {
+	const struct seccomp_plan calls = walls_calls(m->config, m->api_sock);
 	uint64_t pinned = pinned_bytes(m);
-	const struct seccomp_plan calls = plan_calls(m);
 	struct walls walls;
 	int r = walls_plan(&walls, m->config, m->api_sock, e);
 	const struct sandbox_plan plan = {
 		.is_protected = m->vm->config.protection != PROTECTION_NONE,
 		.keeps_ipc_lock = pinned && memlock_falls_short(pinned),
 		.traces_itself = SECCOMP_SANITIZED,
-		.signals_children = has_children(m->config),
+		.signals_children = walls_has_children(m->config),
 		.paths = walls.paths,
 		.path_count = walls.count,
 	};
@@ -493,8 +467,11 @@ int machine_start(struct machine *m, struct err *e)
 		r = loop_start_thread(m->io, THREAD_IO, "nacre-io", e);
 	if (!r)
 		tell_measurement(m);
-	/* The vCPUs' threads are there before the last wall, and run nothing before it stands. */
-	vm_pause(m->vm);
+	/*
+	 * The vCPUs' threads are there before the last wall, and run nothing before it stands. No
+	 * vm_pause: that has the guest told of time that it has lost.
+	 */
+	park_stop(&m->vm->park, NULL);
 	if (!r)
 		r = vm_start(m->vm, &m->entry, e);
 	if (!r) {
@@ -503,7 +480,7 @@ int machine_start(struct machine *m, struct err *e)
 	}
 	if (r)
 		vm_end(m->vm, VM_FAILED, "%s", "not started");
-	vm_resume(m->vm);
+	park_start(&m->vm->park, NULL);
 	if (r)
 		vm_join(m->vm);
 	return r;

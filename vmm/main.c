@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -128,8 +127,11 @@ static int serve(struct cli *cli)
 	return report_end(end, copy, signo);
 }
 
-/* A closed standard descriptor would be given to the next file we open, /dev/kvm for one. */
-static void fill_standard_fds(void)
+/*
+ * A closed standard descriptor would be given to the next file we open, /dev/kvm for one. What else
+ * we were given is for nobody that we start.
+ */
+static void settle_fds(void)
 {
 	int fd;
 
@@ -138,7 +140,6 @@ static void fill_standard_fds(void)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
-	/* What else we were given is for nobody that we start. */
 	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
@@ -210,53 +211,47 @@ static void print_version(const char *program)
 	printf("nacre %s\n", NACRE_VERSION);
 }
 
+static int execute(struct cli *cli, const char *program)
+{
+	switch (cli->command) {
+	case CMD_RUN:
+		return cli->config.dump_config ? dump(&cli->config) : run(&cli->config);
+	case CMD_MEASURE:
+		return print_measurement(cli);
+	case CMD_API:
+		return serve(cli);
+	case CMD_CTL:
+		return control(cli);
+	case CMD_INSPECT:
+		return inspect(cli);
+	case CMD_COMPLETION:
+		completion_print(cli->topic, stdout);
+		break;
+	case CMD_DOCTOR:
+		return check_printed(doctor_run(cli->json, stdout));
+	case CMD_VERSION:
+		print_version(program);
+		break;
+	default:
+		cli_print_help(stdout, cli->topic);
+	}
+	return check_printed(EXIT_OK);
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = { "" };
 	struct cli cli;
-	int status = EXIT_OK;
+	int status;
 
-	fill_standard_fds();
+	settle_fds();
 	/* Without a limit the C library counts the host's CPUs when there are many threads: by files. */
 	mallopt(M_ARENA_MAX, ARENAS);
 	/* A file that may not grow further, a disk or a log, is a failed write: EFBIG. */
 	signal(SIGXFSZ, SIG_IGN);
 	if (cli_parse(argc, argv, &cli, &e))
 		return complain(&e, EXIT_USAGE);
-	switch (cli.command) {
-	case CMD_RUN:
-		if (cli.config.dump_config)
-			status = dump(&cli.config);
-		else
-			status = run(&cli.config);
-		break;
-	case CMD_MEASURE:
-		status = print_measurement(&cli);
-		break;
-	case CMD_API:
-		status = serve(&cli);
-		break;
-	case CMD_CTL:
-		status = control(&cli);
-		break;
-	case CMD_INSPECT:
-		status = inspect(&cli);
-		break;
-	case CMD_COMPLETION:
-		completion_print(cli.topic, stdout);
-		status = check_printed(EXIT_OK);
-		break;
-	case CMD_DOCTOR:
-		status = check_printed(doctor_run(cli.json, stdout));
-		break;
-	case CMD_VERSION:
-		print_version(argv[0]);
-		status = check_printed(EXIT_OK);
-		break;
-	default:
-		cli_print_help(stdout, cli.topic);
-		status = check_printed(EXIT_OK);
-	}
+	status = execute(&cli, argv[0]);
 	cli_free(&cli);
 	return status;
 }

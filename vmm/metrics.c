@@ -2,7 +2,6 @@
 #include "vmm/metrics.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 #include "vmm/util/log_sink.h"
+#include "vmm/util/resident.h"
 
 /* Firecracker's. */
 #define MINUTE_US (60u * 1000000u)
@@ -57,7 +57,7 @@ struct metrics {
 	char id[65];
 	struct sink *sink;
 	struct loop_event *timer;
-	int statm_fd; /* what the kernel says of our memory, or -1 */
+	int resident_fd;
 	uint64_t failures, deprecated;
 	struct {
 		uint64_t count, fails;
@@ -68,23 +68,7 @@ struct metrics {
 	struct metrics_set now;
 };
 
-/* seccomp control: pread64 -- how much memory we use */
 /* ---- collecting ---- */
-
-/* It was opened before the sandbox stood, behind which there is no /proc. */
-static uint64_t resident_bytes(const struct metrics *m)
-{
-	unsigned long long all, resident = 0;
-	char text[128];
-	ssize_t n = pread(m->statm_fd, text, sizeof(text) - 1, 0);
-
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	if (sscanf(text, "%llu %llu", &all, &resident) != 2)
-		return 0;
-	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
 
 static const char *request_name(unsigned int method, size_t i)
 {
@@ -122,8 +106,10 @@ static void add_requests(const struct metrics *m, struct metrics_set *s)
 static void add_program(const struct metrics *m, struct metrics_set *s)
 {
 	struct log_stats log;
+	uint64_t resident = 0;
 
 	log_read_stats(&log);
+	resident_read(m->resident_fd, &resident);
 	metrics_add(s, METRIC_GAUGE, "api_server", "process_startup_time_us", m->ready_us);
 	metrics_add(s, METRIC_GAUGE, "api_server", "process_startup_time_cpu_us", m->ready_cpu_us);
 	metrics_add(s, METRIC_GAUGE, "latencies_us", "pause_vm", m->latencies[METRICS_PAUSE]);
@@ -133,7 +119,7 @@ static void add_program(const struct metrics *m, struct metrics_set *s)
 	metrics_add(s, METRIC_COUNTER, "logger", "metrics_fails", m->failures);
 	metrics_add(s, METRIC_COUNTER, "logger", "missed_log_count", log.lost);
 	metrics_add(s, METRIC_COUNTER, "nacre", "log_held_back", log.held_back);
-	metrics_add(s, METRIC_GAUGE, "nacre", "resident_bytes", resident_bytes(m));
+	metrics_add(s, METRIC_GAUGE, "nacre", "resident_bytes", resident);
 }
 
 static void add_conversions(
@@ -320,10 +306,10 @@ int metrics_new(struct metrics **out, struct loop *loop, const char *id, struct 
 	snprintf(m->id, sizeof(m->id), "%s", id ? id : "");
 	/* Opens a file at the first object of all, which may be too late for that. */
 	json_object_seed(0);
-	m->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	m->resident_fd = resident_open();
 	r = loop_add_timer(loop, on_minute, m, &m->timer, e);
 	if (r) {
-		fd_close(&m->statm_fd);
+		fd_close(&m->resident_fd);
 		free(m);
 		return r;
 	}
@@ -356,7 +342,7 @@ void metrics_free(struct metrics *m)
 	metrics_flush(m, NULL);
 	loop_event_free(m->timer);
 	sink_free(m->sink);
-	fd_close(&m->statm_fd);
+	fd_close(&m->resident_fd);
 	free(m);
 }
 

@@ -119,8 +119,7 @@ static int add_range(struct vm *vm, enum mem_kind kind, gpa_t base, uint64_t siz
 	if (r == -EINVAL && vm->config.mte && huge_page_size(vm->config.memory.hugepages))
 		err_hint(e, r,
 			"before Linux 6.13 huge pages of the pool cannot have tags: leave "
-			"hugepages "
-			"or mte out");
+			"hugepages or mte out");
 	return r;
 }
 

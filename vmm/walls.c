@@ -78,7 +78,7 @@ static int add_disks(struct walls *w, const struct config *c, struct err *e)
 	return r;
 }
 
-/* ---- all ---- */
+/* ---- all paths ---- */
 
 int walls_plan(struct walls *w, const struct config *c, const char *api_sock, struct err *e)
 {
@@ -104,4 +104,30 @@ void walls_free(struct walls *w)
 {
 	while (w->count)
 		free((char *)w->paths[--w->count].path);
+}
+
+/* ---- system calls ---- */
+
+struct seccomp_plan walls_calls(const struct config *c, const char *api_sock)
+{
+	const struct vsock_config *vsock = c->vsock.items;
+
+	return (struct seccomp_plan){
+		.mode = c->seccomp,
+		.opens_files = api_sock && c->disks.count,
+		.serves_api = api_sock,
+		.makes_sockets = c->vsock.count && vsock->path,
+		.kernel_logs = SECCOMP_SANITIZED,
+	};
+}
+
+bool walls_has_children(const struct config *c)
+{
+	const struct net_config *nets = c->nets.items;
+	uint32_t i;
+
+	for (i = 0; i < c->nets.count; i++)
+		if (!net_tap(&nets[i]))
+			return true; /* passt */
+	return false;
 }

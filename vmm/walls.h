@@ -6,10 +6,11 @@
 
 #include "vmm/config.h"
 #include "vmm/sandbox/sandbox.h"
+#include "vmm/sandbox/seccomp.h"
 
 /*
  * What a machine's configuration needs after the start, for vmm/sandbox: which paths are used, and
- * what for.
+ * what for; and what threads have to do beyond what those of every machine do.
  *
  * With a socket for requests one of them may give a disk another file (PATCH /drives). By default that
  * may be any below the folder of a disk's file, and below the paths of --allow-path. A disk whose file
@@ -26,9 +27,15 @@ struct walls {
 };
 
 /*
- * api_sock: the socket of requests, or NULL. walls_free frees what is in *w. 0, or -errno with a sentence: a path of --allow-path is not there.
+ * api_sock: the socket of requests, or NULL where none can come. walls_free frees what is in *w. 0, or
+ * -errno with a sentence: a path of --allow-path is not there.
  */
 int walls_plan(struct walls *w, const struct config *c, const char *api_sock, struct err *e);
 void walls_free(struct walls *w);
+
+struct seccomp_plan walls_calls(const struct config *c, const char *api_sock);
+
+/* Whether it runs programs beside the guest, which are ended with it. */
+bool walls_has_children(const struct config *c);
 
 #endif

@@ -16,9 +16,6 @@
 #define INTID_TIMER_HYP		26u
 #define INTID_TIMER_HYP_VIRTUAL 28u
 
-/* In AT_HWCAP2, on arm64 (Documentation/arch/arm64/elf_hwcaps.rst). */
-#define HWCAP2_MTE_BIT (1UL << 18)
-
 enum el2 { EL2_UNKNOWN, EL2_VHE, EL2_NVHE, EL2_PROTECTED };
 
 /* Does the text hold that word, with blanks or an end on either side? */
@@ -142,15 +139,12 @@ const char *arm64_no_mte(void)
 {
 	if (booted_protected())
 		return "this host protects its guests (kvm-arm.mode=protected), and its KVM gives "
-		       "none of "
-		       "them memory tags";
-	if (getauxval(AT_HWCAP2) & HWCAP2_MTE_BIT)
+		       "none of them memory tags";
+	if (getauxval(AT_HWCAP2) & HWCAP2_MTE)
 		return "this host has memory tags, but its KVM has none for guests (Linux 5.13 or "
-		       "later "
-		       "has)";
+		       "later has)";
 	return "this host has no memory tags: the CPU (FEAT_MTE2) or its firmware lacks them, or "
-	       "the "
-	       "kernel was told to do without (arm64.nomte)";
+	       "the kernel was told to do without (arm64.nomte)";
 }
 
 static void add_mte(int vm, struct findings *f)

@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/suites.h"
@@ -377,6 +379,96 @@ START_TEST(bash_completes)
 }
 END_TEST
 
+/* ---- dumps: answers in pieces ---- */
+
+#define PIECES "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+static const char *in_dir(const char *name)
+{
+	static char text[80];
+
+	snprintf(text, sizeof(text), "%s/%s", dir, name);
+	return text;
+}
+
+/* What the file has, or NULL without one. */
+static const char *written(void)
+{
+	static char text[100];
+	FILE *f = fopen(in_dir("dump"), "r");
+
+	if (!f)
+		return NULL;
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	fclose(f);
+	return text;
+}
+
+START_TEST(dumps_are_put_together)
+{
+	static const char *const with[] = { PIECES "5\r\nwhole\r\nA\r\n, in parts\r\n0\r\n\r\n",
+		NULL };
+	struct stat st;
+
+	ck_assert_msg(!run(with, "dump-memory", in_dir("dump"), NULL), "%s", error.msg);
+	ck_assert_str_eq(written(), "whole, in parts");
+	ck_assert(!stat(in_dir("dump"), &st) && (st.st_mode & 0777) == 0600);
+	ck_assert_str_eq(said, "15 bytes are written; nacre inspect reads them\n");
+	free(said);
+	ck_assert_int_eq(run(NULL, "dump-memory", in_dir("dump"), NULL), -EEXIST);
+	ck_assert_str_eq(written(), "whole, in parts");
+}
+END_TEST
+
+static const struct {
+	const char *answer, *why;
+} broken[] = {
+	{ PIECES "5\r\nwhole\r\n", "cut short" },
+	{ PIECES "5\r\nwho", "cut short" },
+	{ PIECES "5\r\nwhole!\r\n0\r\n\r\n", "not HTTP" },
+	{ PIECES "-5\r\nwhole\r\n0\r\n\r\n", "not HTTP" },
+	{ PIECES "x\r\n", "not HTTP" },
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole", "not come in pieces" },
+	{ FAULT("no tags here"), "no tags here" },
+};
+
+START_TEST(half_a_dump_is_none)
+{
+	const char *const with[] = { broken[_i].answer, NULL };
+
+	ck_assert(run(with, "dump-memory", in_dir("dump"), NULL));
+	ck_assert_msg(strstr(error.msg, broken[_i].why) != NULL, "%s", error.msg);
+	ck_assert_ptr_null(written());
+}
+END_TEST
+
+/* Whoever does not want to wait for it leaves nothing behind, where there are files without names. */
+START_TEST(a_dump_that_is_ended_leaves_no_file)
+{
+	const char *const words[] = { "dump-memory", in_dir("dump") };
+	int status, fd = open(dir, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	char byte;
+	pid_t pid;
+
+	if (fd < 0)
+		return;
+	close(fd);
+	pid = fork();
+	if (!pid) {
+		ctl_run(&options, words, 2, stdout, &error);
+		_exit(0);
+	}
+	fd = accept(listener, NULL, NULL);
+	ck_assert_int_eq(recv(fd, &byte, 1, 0), 1);
+	ck_assert(send(fd, PIECES "5\r\nwhole\r\n", strlen(PIECES) + 10, MSG_NOSIGNAL) > 0);
+	ck_assert(!kill(pid, SIGKILL));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSIGNALED(status));
+	ck_assert_ptr_null(written());
+	close(fd);
+}
+END_TEST
+
 Suite *ctl_suite(void)
 {
 	Suite *s = suite_create("ctl");
@@ -393,6 +485,9 @@ Suite *ctl_suite(void)
 	tcase_add_test(t, refusals);
 	tcase_add_loop_test(t, answers_that_are_none, 0, (int)ARRAY_SIZE(nonsense));
 	tcase_add_test(t, nobody_there);
+	tcase_add_test(t, dumps_are_put_together);
+	tcase_add_loop_test(t, half_a_dump_is_none, 0, (int)ARRAY_SIZE(broken));
+	tcase_add_test(t, a_dump_that_is_ended_leaves_no_file);
 	tcase_add_loop_test(t, command_lines, 0, (int)ARRAY_SIZE(lines));
 	tcase_add_loop_test(t, bash_completes, 0, (int)ARRAY_SIZE(completions));
 	suite_add_tcase(s, t);

@@ -20,6 +20,7 @@
 static struct {
 	bool no_kvm, no_vm, pvm, emulates, no_memlock;
 	int landlock;
+	bool no_seccomp;
 	int gmem_flags; /* 0: no guest_memfd */
 	int immediate_exit;
 	bool cap_missing; /* a required row of the architecture's */
@@ -111,6 +112,11 @@ static int fake_landlock_abi(void)
 	return fake.landlock;
 }
 
+static int fake_seccomp_check(struct err *e)
+{
+	return fake.no_seccomp ? err_set(e, -ENOTSUP, "no filters (CONFIG_SECCOMP_FILTER)") : 0;
+}
+
 static int fake_memlock_check(uint64_t guest_bytes, struct err *e)
 {
 	(void)guest_bytes;
@@ -129,6 +135,7 @@ static int fake_memlock_check(uint64_t guest_bytes, struct err *e)
 #define kvm_is_pvm	     fake_kvm_is_pvm
 #define memlock_check	     fake_memlock_check
 #define landlock_abi	     fake_landlock_abi
+#define seccomp_check	     fake_seccomp_check
 #include "vmm/doctor.c"
 
 static struct doctor_report report;
@@ -467,6 +474,20 @@ START_TEST(a_kernel_without_landlock_is_told_of)
 }
 END_TEST
 
+START_TEST(a_kernel_without_filters_of_system_calls_is_told_of)
+{
+	const struct finding *row;
+
+	look();
+	ck_assert_int_eq(row_of(&report.host, "system calls")->state, FINDING_OK);
+	fake.no_seccomp = true;
+	look();
+	row = row_of(&report.host, "system calls");
+	ck_assert_int_eq(row->state, FINDING_WARN);
+	ck_assert_ptr_nonnull(strstr(row->text, "CONFIG_SECCOMP_FILTER"));
+}
+END_TEST
+
 START_TEST(memlock_warns_when_pkvm_lacks_it_alone)
 {
 	fake.no_memlock = true;
@@ -508,6 +529,7 @@ Suite *doctor_suite(void)
 	tcase_add_test(looking, gmem_without_mmap_is_no_use);
 	tcase_add_test(looking, pvm_and_emulation_are_catches);
 	tcase_add_test(looking, a_kernel_without_landlock_is_told_of);
+	tcase_add_test(looking, a_kernel_without_filters_of_system_calls_is_told_of);
 	tcase_add_test(looking, memlock_warns_when_pkvm_lacks_it_alone);
 	suite_add_tcase(s, looking);
 	return s;

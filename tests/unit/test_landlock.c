@@ -394,6 +394,27 @@ START_TEST(allowed_paths_are_there)
 }
 END_TEST
 
+START_TEST(calls_beyond_those_of_every_machine_are_planned)
+{
+	struct seccomp_plan calls;
+
+	config_init(&config);
+	calls = walls_calls(&config, "/a.sock");
+	ck_assert(calls.serves_api && !calls.opens_files && !calls.makes_sockets);
+	set("disk", in("images/a"));
+	set("vsock", "cid=3,path=/run/x/v.sock");
+	calls = walls_calls(&config, "/a.sock");
+	ck_assert(calls.opens_files && calls.makes_sockets);
+	calls = walls_calls(&config, NULL);
+	ck_assert(!calls.serves_api && !calls.opens_files && calls.makes_sockets);
+	set("net", "tap=t0");
+	ck_assert(!walls_has_children(&config));
+	set("net", "user");
+	ck_assert(walls_has_children(&config));
+	config_free(&config);
+}
+END_TEST
+
 Suite *landlock_suite(void)
 {
 	Suite *s = suite_create("landlock");
@@ -411,6 +432,7 @@ Suite *landlock_suite(void)
 	tcase_add_test(t, disks_bring_their_folders);
 	tcase_add_test(t, a_disk_without_size_may_become_any);
 	tcase_add_test(t, allowed_paths_are_there);
+	tcase_add_test(t, calls_beyond_those_of_every_machine_are_planned);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -205,8 +205,7 @@ int api_patch_vm(struct api_call *call, struct err *e)
 	if (a->is_dumping)
 		return err_set(e, -EBUSY,
 			"A dump of the guest's memory is being sent, for which it stands still: "
-			"wait "
-			"for its end.");
+			"wait for its end.");
 	if (paused == a->is_paused)
 		return 0;
 	begun = clock_ns();

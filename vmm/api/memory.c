@@ -12,15 +12,15 @@
 #include "mem/dump.h"
 #include "mem/mte.h"
 #include "vmm/api/api_impl.h"
+#include "vmm/api/options.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
 #include "vmm/util/number.h"
 #include "vmm/util/text.h"
 
-/* Of memory, whose tags one request reads or writes: others wait for that long. */
-#define RANGE_MAX MIB(1)
-#define TAGS_MAX  (RANGE_MAX / MTE_GRANULE)
+/* Room for the tags of whole pages, of which the first and the last are asked for in part. */
+#define TAGS_ROOM ((API_TAGS_MAX + 2 * PAGE_SIZE) / MTE_GRANULE)
 
 struct range {
 	uint64_t gpa, len;
@@ -80,14 +80,12 @@ static int check_range(struct range *r, struct err *e)
 	if (!is_aligned(r->gpa | r->len, MTE_GRANULE) || !r->len)
 		return err_set(e, -EINVAL,
 			"gpa and len: expected multiples of %u, and not nothing: a tag is that of "
-			"so many "
-			"bytes",
+			"so many bytes",
 			MTE_GRANULE);
-	if (r->len > RANGE_MAX)
+	if (r->len > API_TAGS_MAX)
 		return err_set(e, -EINVAL,
-			"len: %llu is too much for one request, which takes up to "
-			"%llu",
-			(unsigned long long)r->len, (unsigned long long)RANGE_MAX);
+			"len: %llu is too much for one request, which takes up to %llu",
+			(unsigned long long)r->len, (unsigned long long)API_TAGS_MAX);
 	if (r->gpa + r->len < r->gpa)
 		return err_set(e, -EINVAL, "gpa and len: this is no range of addresses");
 	r->first = align_down(r->gpa, PAGE_SIZE);
@@ -101,8 +99,7 @@ static int find_tags(const struct api *a, const struct mte **out, struct err *e)
 	if (!*out)
 		return err_set(e, -ENOTSUP,
 			"This guest has no memory tags (\"mte\" of /machine-config gives an arm64 "
-			"guest "
-			"some).");
+			"guest some).");
 	return 0;
 }
 
@@ -161,7 +158,7 @@ static int read_still(
 
 int api_get_tags(struct api_call *call, struct err *e)
 {
-	_free uint8_t *tags = malloc(TAGS_MAX + 2 * MTE_PAGE_TAGS);
+	_free uint8_t *tags = malloc(TAGS_ROOM);
 	const struct mte *mte;
 	struct range r;
 	int ret = tags ? find_tags(call->api, &mte, e) : err_set(e, -ENOMEM, "Out of memory.");
@@ -182,7 +179,6 @@ int api_get_tags(struct api_call *call, struct err *e)
 static int fill(const struct range *r, const char *digits, uint8_t *tags, struct err *e)
 {
 	uint64_t i, n = r->len / MTE_GRANULE, count = strlen(digits);
-	int digit;
 
 	for (i = 0; i < count; i++)
 		if (number_hex_digit(digits[i]) < 0)
@@ -194,10 +190,8 @@ static int fill(const struct range *r, const char *digits, uint8_t *tags, struct
 			(unsigned long long)count, (unsigned long long)n,
 			(unsigned long long)r->len);
 	tags += (r->gpa - r->first) / MTE_GRANULE;
-	for (i = 0; i < n; i++) {
-		digit = number_hex_digit(digits[i % count]);
-		tags[i] = (uint8_t)digit;
-	}
+	for (i = 0; i < n; i++)
+		tags[i] = (uint8_t)number_hex_digit(digits[i % count]);
 	return 0;
 }
 
@@ -221,7 +215,7 @@ static int body_range(const json_t *body, struct range *r, const char **digits, 
 
 int api_put_tags(struct api_call *call, struct err *e)
 {
-	_free uint8_t *tags = malloc(TAGS_MAX + 2 * MTE_PAGE_TAGS);
+	_free uint8_t *tags = malloc(TAGS_ROOM);
 	const struct api *a = call->api;
 	const char *digits;
 	const struct mte *mte;
@@ -233,8 +227,7 @@ int api_put_tags(struct api_call *call, struct err *e)
 	if (!ret && (!a->is_paused || a->is_dumping))
 		ret = err_set(e, -EBUSY,
 			"Tags are written only while the guest is paused (PATCH /vm) and no dump "
-			"of it "
-			"is being sent.");
+			"of it is being sent.");
 	/* KVM knows pages only: of the first and the last, the rest stays. */
 	if (!ret)
 		ret = mte_read(mte, gpa(r.first), r.pages_len, tags, e);

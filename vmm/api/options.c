@@ -91,11 +91,7 @@ static const struct option_def defs[] = {
 		.help = "File or FIFO for metrics" },
 	{ .name = "allow-path",
 		FIELD(allow_paths),
-		.type = OPTION_LIST,
-		.item = &config_path_table,
-		.item_size = sizeof(char *),
-		.max = CONFIG_ALLOW_PATHS_MAX,
-		.arg = "PATH",
+		CONFIG_PATHS,
 		.help = "A file, or a folder of files, that requests may give to disks of a "
 			"running guest. May be given several times" },
 	{ .name = "boot-timer",

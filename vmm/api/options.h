@@ -7,6 +7,7 @@
 
 #include "vmm/config.h"
 #include "vmm/options.h"
+#include "vmm/util/bits.h"
 
 /*
  * The command line of nacre api, which is Firecracker's: its names, and the same meaning where there
@@ -25,16 +26,20 @@ struct api_options {
 	char *module;
 	char *metrics_path;
 	struct option_list allow_paths; /* of char * */
-	bool boot_timer;
+	bool no_seccomp;
+	bool boot_timer; /* warned of */
 	/* Accepted and not looked at. */
 	char *start_us, *start_cpu_us, *parent_cpu_us, *mmds_limit;
-	bool no_seccomp, enable_pci;
+	bool enable_pci;
 	/* What there is no equivalent of: refused by api_options_check. */
 	char *seccomp_filter, *metadata;
 };
 
 /* Where Firecracker's clients look when nobody tells them. */
 #define API_DEFAULT_SOCK "/run/firecracker.socket"
+
+/* Bytes of memory, whose tags one request reads or writes: others wait for that long. */
+#define API_TAGS_MAX MIB(1)
 
 extern const struct option_table api_table;
 

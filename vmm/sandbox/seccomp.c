@@ -89,15 +89,14 @@ static int install(struct sock_filter *code, unsigned short len)
 static int enter(enum thread_role role)
 {
 	struct filter f = seccomp_filter(role, seccomp_rights());
-	struct sock_filter *code = copy_for_process(f);
+	struct sock_filter *code;
 
 	seccomp_report_as(role);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	code = copy_for_process(f);
 	if (!code)
 		return -ENOMEM;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
-		free(code);
-		return -errno;
-	}
 	if (plan.mode == SECCOMP_AUDIT && !plan.kernel_logs)
 		return seccomp_watch_enter(role, code, f.len);
 	if (plan.mode == SECCOMP_AUDIT)
@@ -136,14 +135,14 @@ int seccomp_prepare(const struct seccomp_plan *p, struct err *e)
 
 void seccomp_enter(enum thread_role role)
 {
-	static const char text[] = "nacre: a thread's system calls cannot be filtered "
-				   "(--seccomp off runs without)\n";
+	struct line l = { .n = 0 };
 
 	if (plan.mode == SECCOMP_OFF || role == THREAD_WATCH || !enter(role))
 		return;
-	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
-		_exit(3);
-	_exit(3);
+	line_put(&l, "nacre: a thread's system calls cannot be filtered (--seccomp off runs "
+		     "without)\n");
+	line_write(&l, STDERR_FILENO);
+	_exit(REFUSED_STATUS);
 }
 
 int seccomp_seal(struct err *e)

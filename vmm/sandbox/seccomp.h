@@ -56,11 +56,11 @@ struct seccomp_plan {
 };
 
 /*
- * Threads that start from now on get their filter (seccomp_enter). For the first thread, before there are others;
- * and again when more of the plan is known, which then counts for threads that start afterwards and
- * for seccomp_seal. With SECCOMP_AUDIT also starts a thread that writes down what would be refused,
- * in the log. 0, or -errno with a sentence: -ENOTSUP for a kernel that
- * cannot audit; without filters at all it warns, and threads are not filtered.
+ * Threads that start from now on get their filter (seccomp_enter). For the first thread, before there
+ * are others; and again when more of the plan is known, which then counts for threads that start
+ * afterwards and for seccomp_seal. With SECCOMP_AUDIT also starts a thread that tells on standard error
+ * what would be refused. 0, or -errno with a sentence: -ENOTSUP for a kernel that cannot audit; without
+ * filters at all it warns, and threads are not filtered.
  */
 int seccomp_prepare(const struct seccomp_plan *plan, struct err *e);
 

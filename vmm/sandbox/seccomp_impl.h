@@ -18,6 +18,9 @@
 /* In a filter: the number of the process, which is put in its place when the filter is installed. */
 #define OWN_PID 0x7ac2e001u
 
+/* Of processes that a refused call ended, as of those whose guest failed (enum exit_status). */
+#define REFUSED_STATUS 3
+
 /* The rights of the plan. */
 unsigned int seccomp_rights(void);
 

@@ -15,9 +15,6 @@
  * seccomp all: rt_sigreturn -- signals that are no end: a vCPU's kick, a guarded access
  */
 
-/* Of processes that a refused call ended, as of those whose guest failed (enum exit_status). */
-#define STATUS 3
-
 const char *const seccomp_role_names[THREAD_ROLES] = {
 	[THREAD_CONTROL] = "control",
 	[THREAD_CONSOLE] = "console",
@@ -56,7 +53,7 @@ static void on_refused(int signo, siginfo_t *info, void *context)
 	/* After the report: it is told, whatever the hook does. */
 	if (hook)
 		hook();
-	_exit(STATUS);
+	_exit(REFUSED_STATUS);
 }
 
 void seccomp_report_as(enum thread_role role)

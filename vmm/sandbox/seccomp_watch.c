@@ -30,8 +30,6 @@
 #define THREADS_MAX 1024
 #define LOOK_MS	    5
 #define SEEN_MAX    256
-/* Linux 5.19; headers may lack it. Without it a signal makes the call begin anew: no harm. */
-#define WAIT_KILLABLE (1UL << 5)
 
 #ifdef NACRE_RECORD
 #define RECORD 1
@@ -229,7 +227,9 @@ static int install(struct sock_filter *code, unsigned short len)
 {
 	struct sock_fprog prog = { .len = len, .filter = code };
 	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
-	long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | WAIT_KILLABLE, &prog);
+	/* Linux 5.19. Without it a signal makes the call begin anew: no harm. */
+	long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+		flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &prog);
 
 	if (fd < 0 && errno == EINVAL)
 		fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);

@@ -56,8 +56,8 @@ uint8_t *blob_alloc(size_t len);
 
 /*
  * Room for more in a blob that is being filled: `first` bytes, then twice as much each time, up to
- * max, and always one byte beyond for a NUL. *room is how much there is. -EFBIG when that is max already, or -ENOMEM; the blob is as it
- * was then.
+ * max, and always one byte beyond for a NUL. *room is how much there is. -EFBIG when that is max
+ * already, or -ENOMEM; the blob is as it was then.
  */
 int blob_extend(struct blob *b, size_t *room, size_t first, size_t max);
 

@@ -55,7 +55,10 @@ int log_setup(const struct log_config *c, struct err *e)
 		if (r)
 			return err_prefix(e, r, "log");
 	}
-	/* Whatever reads a time of day wants to see the host's time zone first, once: a file. */
+	/*
+	 * Whoever makes a date of a time, as our lines do and libevent's answers, has the host's time
+	 * zone read first, once, from a file: later there may be no way to that (vmm/sandbox).
+	 */
 	tzset();
 	pthread_mutex_lock(&to.lock);
 	old = to.sink;

@@ -68,30 +68,15 @@ static void add_json(struct line *l, const char *s)
 	add(l, "\"");
 }
 
-/*
- * Universal time, by the Gregorian calendar. gmtime_r would read the zone that we are in from a file,
- * which a thread in the sandbox has no way to.
- */
+/* gmtime_r wants the host's time zone, from a file: log_setup has had it read that. */
 static void add_time(struct line *l, const struct timespec *now)
 {
-	long long seconds = now->tv_sec < 0 ? 0 : now->tv_sec;
-	long long days = seconds / 86400, rest = seconds % 86400, year = 1970;
-	static const int lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-	int month = 0, leap;
+	struct tm t;
 
-	/* 400 years have 146097 days; after whole ones of these the rest is soon counted. */
-	year += days / 146097 * 400;
-	days %= 146097;
-	for (;; year++) {
-		leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-		if (days < 365 + leap)
-			break;
-		days -= 365 + leap;
-	}
-	for (; days >= lengths[month] + (month == 1 ? leap : 0); month++)
-		days -= lengths[month] + (month == 1 ? leap : 0);
-	add(l, "%04lld-%02d-%02lldT%02lld:%02lld:%02lld.%09ld", year, month + 1, days + 1,
-		rest / 3600, rest / 60 % 60, rest % 60, (long)now->tv_nsec);
+	if (!gmtime_r(&now->tv_sec, &t))
+		memset(&t, 0, sizeof(t));
+	add(l, "%04d-%02d-%02dT%02d:%02d:%02d.%09ld", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday,
+		t.tm_hour, t.tm_min, t.tm_sec, (long)now->tv_nsec);
 }
 
 /* Further lines of a text are set in: what somebody else has said cannot look like a line of ours. */

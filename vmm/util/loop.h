@@ -33,7 +33,7 @@ int loop_run(struct loop *l);
 /* Any thread. The loop returns after the callback it is in. */
 void loop_stop(struct loop *l);
 
-/* Runs the loop on a thread of its own with that name, every signal blocked; joined by loop_free. */
+/* Runs the loop on a thread of its own with that name and role (thread.h); joined by loop_free. */
 int loop_start_thread(struct loop *l, enum thread_role role, const char *name, struct err *e);
 
 /*

@@ -11,10 +11,10 @@
  *   4. (start.S) MMU off, jump to the handoff code in private RAM, which announces that the staging
  *      area may go and enters the kernel
  */
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "arch/boot_info.h"
+#include "arch/loader_zero.h"
 
 /* start.S has these numbers. */
 _Static_assert(offsetof(struct boot_info, power_base) == 64, "LOADER_INFO_POWER");
@@ -81,8 +81,6 @@ static void mmu_on(void)
 			 : "memory");
 }
 
-#define PAGE 4096ULL
-
 /*
  * Pieces start on pages of their own at either side, and what pads the last one in the staging area
  * is zero: copying up to the next 128 bytes is harmless and lets the loops be simple.
@@ -90,16 +88,6 @@ static void mmu_on(void)
 static uint64_t padded(uint64_t len)
 {
 	return (len + 127) & ~127ULL;
-}
-
-static bool is_zero(uint64_t at, uint64_t len)
-{
-	const uint64_t *p = (const uint64_t *)at, *end = (const uint64_t *)(at + len);
-
-	while (p < end)
-		if (*p++)
-			return false;
-	return true;
 }
 
 /* len: a multiple of 128, and not 0. By the vector registers, which halve the work. */
@@ -153,17 +141,13 @@ static void clean(uint64_t at, uint64_t len, uint64_t line)
 		__asm__ volatile("dc civac, %0" ::"r"(at) : "memory");
 }
 
-/*
- * RAM is zero where nobody has written, so what is zero is left alone, and its pages need not be
- * found by the host yet.
- */
 static void load(uint64_t dst, uint64_t src, uint64_t len, uint64_t line)
 {
 	uint64_t at, n;
 
 	for (at = 0; at < len; at += n) {
-		n = len - at < PAGE ? len - at : PAGE;
-		if (is_zero(src + at, n))
+		n = loader_page_len(at, len);
+		if (loader_is_zero(src + at, n))
 			continue;
 		copy(dst + at, src + at, n);
 		clean(dst + at, n, line);

@@ -7,10 +7,10 @@
  * and enters the kernel. The announcement is port output, so KVM need not read the (then private)
  * instruction.
  */
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "arch/boot_info.h"
+#include "arch/loader_zero.h"
 
 /* start.S has these numbers. */
 _Static_assert(offsetof(struct boot_info, power_base) == 64, "LOADER_INFO_POWER");
@@ -24,19 +24,6 @@ extern uint8_t handoff_code_end[] __attribute__((visibility("hidden")));
 
 uint64_t loader_main(const struct boot_info *info);
 
-#define PAGE 4096ULL
-
-/* In eights; what pads a piece in the staging area is zero. */
-static bool is_zero(uint64_t at, uint64_t len)
-{
-	const uint64_t *p = (const uint64_t *)at, *end = (const uint64_t *)(at + len);
-
-	while (p < end)
-		if (*p++)
-			return false;
-	return true;
-}
-
 static void copy(uint64_t dst, uint64_t src, uint64_t len)
 {
 	uint64_t words = len / 8, bytes = len % 8;
@@ -45,17 +32,13 @@ static void copy(uint64_t dst, uint64_t src, uint64_t len)
 	__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(bytes)::"memory");
 }
 
-/*
- * RAM is zero where nobody has written. A kernel holds thousands of pages of zeros (.bss, .brk), and
- * each that is left alone is one that the host need not find memory for yet.
- */
 static void load(uint64_t dst, uint64_t src, uint64_t len)
 {
 	uint64_t at, n;
 
 	for (at = 0; at < len; at += n) {
-		n = len - at < PAGE ? len - at : PAGE;
-		if (!is_zero(src + at, n))
+		n = loader_page_len(at, len);
+		if (!loader_is_zero(src + at, n))
 			copy(dst + at, src + at, n);
 	}
 }
