@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/suites.h"
 #include "tests/unit/test_config.h"
 #include "vmm/config_json.h"
@@ -396,13 +397,14 @@ END_TEST
 START_TEST(dump_needs_a_working_directory)
 {
 	static const char where[] = "find the working directory: No such file or directory (";
-	char dir[] = "/tmp/nacre-config.XXXXXX";
+	char dir[SCRATCH_PATH];
 	int here = open(".", O_RDONLY | O_DIRECTORY), r;
 	FILE *null = fopen("/dev/null", "w");
 	struct config c;
 	struct err e;
 
-	ck_assert(here >= 0 && null && mkdtemp(dir));
+	ck_assert(here >= 0 && null);
+	scratch_dir(dir);
 	config_init(&c);
 	ck_assert_int_eq(option_set_text(option_find(&config_table, "kernel"), &c, "Image", &e), 0);
 	ck_assert(!chdir(dir) && !rmdir(dir));

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/test_config.h"
 #include "vmm/config_json.h"
 #include "vmm/util/bits.h"
@@ -200,13 +201,12 @@ END_TEST
 /* The command line is read before the file, which it names, and again after it. */
 START_TEST(file_comes_first_and_nothing_twice)
 {
-	char path[] = "/tmp/nacre-config.XXXXXX";
+	char path[SCRATCH_PATH];
 	const char *line[] = { "run", "--disk", "b.img", "--config-file", path, NULL };
-	int fd = mkstemp(path);
+	int fd = scratch_file(path);
 	struct cli c;
 	struct err e;
 
-	ck_assert_int_ge(fd, 0);
 	ck_assert_int_gt(dprintf(fd, "{ \"kernel\": \"/k\", \"disk\": [ \"/a.img\" ] }"), 0);
 	close(fd);
 	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
@@ -214,7 +214,6 @@ START_TEST(file_comes_first_and_nothing_twice)
 	ck_assert_str_eq(disk(&c.config, 0)->path, "/a.img");
 	ck_assert_str_eq(disk(&c.config, 1)->path, "b.img");
 	cli_free(&c);
-	unlink(path);
 }
 END_TEST
 

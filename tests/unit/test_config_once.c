@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/test_config.h"
 #include "vmm/config_json.h"
 #include "vmm/util/bits.h"
@@ -17,15 +18,14 @@ START_TEST(balloon_from_everywhere)
 {
 	static const char *const files[] = { "{ \"balloon\": 16 }",
 		"{ \"balloon\": { \"size\": 16, \"stats\": 9 } }", "{}" };
-	char path[] = "/tmp/nacre-config.XXXXXX";
+	char path[SCRATCH_PATH];
 	const char *line[] = { "run", "-k", "Image", "--config-file", path, "--balloon",
 		"8,reporting", "--balloon=32,deflate-on-oom,stats=5", NULL };
 	const struct balloon_options *b;
-	int fd = mkstemp(path);
+	int fd = scratch_file(path);
 	struct cli c;
 	struct err e;
 
-	ck_assert_int_ge(fd, 0);
 	ck_assert_int_gt(dprintf(fd, "%s", files[_i]), 0);
 	close(fd);
 	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
@@ -43,7 +43,6 @@ START_TEST(balloon_from_everywhere)
 	ck_assert(!b || b->size_mib == 16);
 	ck_assert(!b || b->stats_seconds == (_i == 1 ? 9 : 0));
 	cli_free(&c);
-	unlink(path);
 }
 END_TEST
 

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/suites.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
@@ -23,24 +24,20 @@
 #include "vmm/util/log_sink.h"
 #include "vmm/util/thread.h"
 
-static char dir[] = "/tmp/nacre-log-XXXXXX";
+static char dir[SCRATCH_PATH];
 static char path[64];
 
 static void setup(void)
 {
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	scratch_dir(dir);
 	snprintf(path, sizeof(path), "%s/log", dir);
 }
 
 static void teardown(void)
 {
 	struct log_config back = { .level = LOG_WARN };
-	char command[100];
 
 	log_setup(&back, NULL);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	ck_assert_int_eq(system(command), 0);
-	memcpy(dir + strlen(dir) - 6, "XXXXXX", 6);
 }
 
 static struct blob content(void)

@@ -126,14 +126,11 @@ static void on_irq(void *arg, int fd, short events)
 		on_end(arg);
 }
 
-/* Not in /tmp, which may be a file system without direct I/O. */
 static void make_file(void)
 {
 	static uint8_t bytes[DISK_SIZE];
 
-	snprintf(bt.path, sizeof(bt.path), "/var/tmp/nacre-unit-XXXXXX");
-	bt.fd = mkostemp(bt.path, O_CLOEXEC);
-	ck_assert_int_ge(bt.fd, 0);
+	bt.fd = scratch_file(bt.path);
 	for (uint64_t i = 0; i < DISK_SIZE; i++)
 		bytes[i] = disk_byte(i);
 	ck_assert_int_eq(pwrite(bt.fd, bytes, DISK_SIZE, 0), DISK_SIZE);
@@ -167,6 +164,7 @@ void blk_teardown(void)
 	loop_free(bt.loop);
 	close(bt.irq);
 	close(bt.fd);
+	/* At once: there are many. */
 	unlink(bt.path);
 	guest_free(&bt.guest);
 	log_set_level(LOG_WARN);

@@ -62,8 +62,7 @@ void vs_setup(void)
 	ck_assert_int_eq(loop_new(&vt.loop, NULL, &e), 0);
 	ck_assert_int_eq(loop_add_timer(vt.loop, on_end, NULL, &vt.end, &e), 0);
 	ck_assert_int_eq(loop_add_fd(vt.loop, vt.irq, LOOP_READ, on_irq, NULL, &vt.on_irq, &e), 0);
-	snprintf(vt.dir, sizeof(vt.dir), "/tmp/nacre-vsock-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(vt.dir));
+	scratch_dir(vt.dir);
 	snprintf(vt.path, sizeof(vt.path), "%s/sock", vt.dir);
 	vt.cfg = (struct vsock_device_config){ .cid = VS_CID, .path = vt.path };
 	vt.cfg.mem = vt.guest.mem;
@@ -76,8 +75,6 @@ void vs_setup(void)
 
 void vs_teardown(void)
 {
-	char command[128];
-
 	virtio_vsock_free(vt.dev);
 	ck_assert_int_ne(access(vt.path, F_OK), 0);
 	loop_event_free(vt.end);
@@ -85,8 +82,6 @@ void vs_teardown(void)
 	loop_free(vt.loop);
 	close(vt.irq);
 	guest_free(&vt.guest);
-	snprintf(command, sizeof(command), "rm -rf %s", vt.dir);
-	ck_assert_int_eq(system(command), 0);
 	log_set_level(LOG_WARN);
 }
 
