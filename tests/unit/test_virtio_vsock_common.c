@@ -258,9 +258,14 @@ int vs_accept(int listener)
 int vs_connect(const char *line)
 {
 	struct sockaddr_un a = address(vt.path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
+	unsigned int tries = 0;
 
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	/* A loop with a thread of its own may not have got round to those before. */
+	while ((r = connect(fd, (struct sockaddr *)&a, sizeof(a))) && errno == EAGAIN &&
+		tries++ < PATIENCE_MS)
+		usleep(1000);
+	ck_assert_int_eq(r, 0);
 	ck_assert_int_eq(send(fd, line, strlen(line), MSG_NOSIGNAL), (ssize_t)strlen(line));
 	return fd;
 }
