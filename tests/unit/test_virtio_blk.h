@@ -71,7 +71,6 @@ void blk_drive(void);
  */
 #define BLK_PATIENCE_MS 20000
 #define BLK_TIMEOUT	60
-uint64_t blk_now_ms(void);
 void blk_wait(uint16_t used);
 /* The loop, for a while. */
 void blk_pump(unsigned int ms);

@@ -7,11 +7,11 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "mem/guard.h"
 #include "tests/unit/test_virtio_blk.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/log.h"
 
 struct blk_test bt;
@@ -221,14 +221,6 @@ bool blk_start(const struct blk_mode *mode)
 
 /* ---- requests ---- */
 
-uint64_t blk_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 void blk_pump(unsigned int ms)
 {
 	loop_timer_set(bt.end, ms * 1000ull);
@@ -237,9 +229,9 @@ void blk_pump(unsigned int ms)
 
 void blk_wait(uint16_t used)
 {
-	uint64_t end = blk_now_ms() + BLK_PATIENCE_MS;
+	uint64_t end = clock_ms() + BLK_PATIENCE_MS;
 
-	while (ring_used_idx(&bt.ring) != used && blk_now_ms() < end)
+	while (ring_used_idx(&bt.ring) != used && clock_ms() < end)
 		blk_pump(1000);
 	ck_assert_uint_eq(ring_used_idx(&bt.ring), used);
 }

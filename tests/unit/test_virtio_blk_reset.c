@@ -11,6 +11,7 @@
 #include "mem/convert.h"
 #include "mem/hold.h"
 #include "tests/unit/test_virtio_blk.h"
+#include "vmm/util/clock.h"
 
 static uint8_t buf[4096];
 
@@ -373,17 +374,19 @@ START_TEST(rate_is_limited)
 
 	bt.cfg.limit = _i & 1 ? by_bytes : by_ops;
 	ck_assert(blk_start(&blk_modes[_i & 2 ? 0 : 1]));
-	before = blk_now_ms();
+	before = clock_ms();
 	for (unsigned int i = 0; i < 20; i++)
 		blk_put(i, _i & 4 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN, 0, GUEST_DATA, 4096);
 	blk_serve();
 	ck_assert_uint_ge(virtio_blk_dev(bt.disk)->queues[0].vq.in_flight, 10);
-	ck_assert_uint_lt(virtio_blk_dev(bt.disk)->queues[0].vq.in_flight, 15);
+	/* Half of the rest takes half of the time. */
+	ck_assert(
+		virtio_blk_dev(bt.disk)->queues[0].vq.in_flight < 15 || clock_ms() - before >= 35);
 	/* Asking costs nothing, however often. */
 	for (unsigned int i = 0; i < 300; i++)
 		blk_serve();
 	blk_wait(20);
-	ck_assert_uint_ge(blk_now_ms() - before, 85);
+	ck_assert_uint_ge(clock_ms() - before, 85);
 	for (unsigned int i = 0; i < 20; i++)
 		ck_assert_uint_eq(*blk_status(i), 0);
 }
