@@ -374,18 +374,19 @@ uint32_t vs_fill_up(struct vs_conn *c)
 	for (;;) {
 		uint32_t n = min_u32(4096, VS_BUF - (sent - told));
 
-		if (n)
+		if (n) {
 			vs_send(c, VIRTIO_VSOCK_OP_RW, bytes + sent % 200000, n);
-		sent += n;
-		if (vs_take(&p, n ? 0 : 5)) {
-			ck_assert_uint_eq(p.h.op, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
-			told = p.h.fwd_cnt;
-		} else if (!n) {
+			sent += n;
+			if (!vs_take(&p, 0))
+				continue;
+		} else {
+			/* It tells how much has left when it is asked. */
 			vs_send(c, VIRTIO_VSOCK_OP_CREDIT_REQUEST, NULL, 0);
 			p = vs_expect(VIRTIO_VSOCK_OP_CREDIT_UPDATE);
-			if (p.h.fwd_cnt == told)
+			if (p.h.fwd_cnt == told && !vs_take(&p, 5))
 				return sent;
-			told = p.h.fwd_cnt;
 		}
+		ck_assert_uint_eq(p.h.op, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+		told = p.h.fwd_cnt;
 	}
 }
