@@ -4,7 +4,6 @@
  * The API of the tests: the real handlers, on a machine that is none. Answers are kept where the server
  * would send them.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
