@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
@@ -30,6 +29,7 @@
 #include "vmm/kvm.h"
 #include "vmm/protect.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/fd.h"
 
 #define SAMPLES_MAX 16384u
@@ -68,14 +68,6 @@ static _Noreturn void die(const struct err *e)
 {
 	fprintf(stderr, "floor_convert: %s\n", e->msg);
 	exit(77);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 /* ---- recording and doing ---- */
@@ -185,7 +177,7 @@ static void count_slots(struct floor *f)
 
 static int convert(struct floor *f, const struct arch_convert *c)
 {
-	uint64_t start = now_ns(), planned;
+	uint64_t start = clock_ns(), planned;
 	struct err e = { "" };
 	size_t i;
 	int r = convert_check(f->mem, c->gpa, c->len, &e);
@@ -196,10 +188,10 @@ static int convert(struct floor *f, const struct arch_convert *c)
 	f->recording = true;
 	r = convert_apply(f->mem, c->gpa, c->len, c->to_private, &e);
 	f->recording = false;
-	planned = now_ns();
+	planned = clock_ns();
 	for (i = 0; i < f->count && !r; i++)
 		r = do_floor(f, &f->calls[i], &e);
-	keep(c->to_private ? &f->to_private : &f->to_shared, now_ns() - planned);
+	keep(c->to_private ? &f->to_private : &f->to_shared, clock_ns() - planned);
 	for (i = 0; i < f->count && !r; i++)
 		if (f->calls[i].kind == CALL_PROTECT)
 			r = do_call(f, &f->calls[i], &e);

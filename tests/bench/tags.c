@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 
 #include "mem/guard.h"
 #include "mem/mte.h"
 #include "vmm/kvm.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 
 #define BASE   GIB(1)
 #define LEN    MIB(64)
@@ -29,14 +29,6 @@ static _Noreturn void die(const struct err *e)
 {
 	fprintf(stderr, "tags: %s\n", e->msg);
 	exit(77);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 static int op_set(void *ctx, const struct slot_desc *d, struct err *e)
@@ -88,7 +80,7 @@ static uint64_t bare(uint64_t flags)
 	struct abi_copy_tags c = {
 		.gpa = BASE, .length = LEN, .tags = (uint64_t)(uintptr_t)tags, .flags = flags
 	};
-	uint64_t begin = now_ns();
+	uint64_t begin = clock_ns();
 	int n;
 
 	while (c.length) {
@@ -101,13 +93,13 @@ static uint64_t bare(uint64_t flags)
 		c.length -= (uint64_t)n;
 		c.tags += (uint64_t)n / MTE_GRANULE;
 	}
-	return now_ns() - begin;
+	return clock_ns() - begin;
 }
 
 static uint64_t walk(const struct mte *m)
 {
 	static struct mte_walk w;
-	uint64_t begin = now_ns(), pages = 0;
+	uint64_t begin = clock_ns(), pages = 0;
 	struct err e = { "" };
 	const uint8_t *page;
 	gpa_t at;
@@ -117,12 +109,12 @@ static uint64_t walk(const struct mte *m)
 		r = mte_walk_next(&w, &at, &page, &e);
 	if (r < 0 || pages != LEN / PAGE_SIZE)
 		die(&e);
-	return now_ns() - begin;
+	return clock_ns() - begin;
 }
 
 static uint64_t ours(const struct mte *m, unsigned int what)
 {
-	uint64_t begin = now_ns();
+	uint64_t begin = clock_ns();
 	struct err e = { "" };
 	int r;
 
@@ -131,7 +123,7 @@ static uint64_t ours(const struct mte *m, unsigned int what)
 	r = what ? mte_write(m, gpa(BASE), LEN, tags, &e) : mte_read(m, gpa(BASE), LEN, tags, &e);
 	if (r)
 		die(&e);
-	return now_ns() - begin;
+	return clock_ns() - begin;
 }
 
 static int compare(const void *a, const void *b)

@@ -53,6 +53,8 @@ tap() {
 	if [ -n "${NACRE_AS:-}" ]; then asuser tap "$1"; else tunctl -t "$1" >/dev/null; fi
 }
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # can MODE: whether this host can run the mode, as nacre doctor sees it.
 can() {

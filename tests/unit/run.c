@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/suites.h"
 #include "vmm/util/bits.h"
 
@@ -93,10 +94,10 @@ int main(int argc, char **argv)
 	int run, failed;
 	size_t i;
 
-	/* Ignored where a script starts us in its background; tests send them. */
-	signal(SIGINT, SIG_DFL);
+	/* Ignored where a script starts us in its background; tests send it. */
 	signal(SIGQUIT, SIG_DFL);
-	signal(SIGHUP, SIG_DFL);
+	if (scratch_begin())
+		return 2;
 	for (i = 0; i < ARRAY_SIZE(suites); i++)
 		if (wanted(argc, argv, i))
 			srunner_add_suite(runner, suites[i].make());
@@ -104,6 +105,7 @@ int main(int argc, char **argv)
 	run = srunner_ntests_run(runner);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
+	scratch_end();
 	printf("%d passed, %d failed, 0 skipped\n", run - failed, failed);
 	/* A run of nothing is no success. */
 	return failed || !run;

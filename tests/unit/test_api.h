@@ -18,7 +18,7 @@ TCase *api_memory_case(void);
 TCase *api_files_case(void);
 TCase *api_options_case(void);
 
-/* ---- test_api.c: the handlers, on a machine that is none ---- */
+/* ---- test_api_common.c: the handlers, on a machine that is none ---- */
 
 struct api_fake {
 	/* What the host is like. */
@@ -49,6 +49,7 @@ void api_says(const char *words);
 /* A request that is answered with 204; with 400 and these words. */
 void api_done(const char *method, const char *path, const char *body);
 void api_refused(const char *method, const char *path, const char *body, const char *words);
+#define API_START "{\"action_type\":\"InstanceStart\"}"
 /* What there is to start, and that it is started. */
 void api_describe(void);
 void api_begin(void);

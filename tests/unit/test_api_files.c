@@ -4,34 +4,27 @@
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/test_api.h"
 #include "vmm/api/api_impl.h"
 
-static char dir[64], path[80];
+static char dir[SCRATCH_PATH], path[SCRATCH_PATH + 8];
 static struct err e;
 
 static void setup(void)
 {
 	FILE *f;
 
-	strcpy(dir, "/tmp/nacre-files-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	scratch_dir(dir);
 	chmod(dir, 0755);
 	snprintf(path, sizeof(path), "%s/file", dir);
 	f = fopen(path, "w");
 	fclose(f);
 	e.msg[0] = '\0';
-}
-
-static void teardown(void)
-{
-	unlink(path);
-	rmdir(dir);
 }
 
 static int check(const char *name, const char *text)
@@ -121,7 +114,7 @@ TCase *api_files_case(void)
 {
 	TCase *t = tcase_create("files");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, what_is_there_will_do);
 	tcase_add_test(t, what_is_not_there_is_named);
 	tcase_add_test(t, what_we_may_not_open_is_named);

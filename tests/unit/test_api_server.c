@@ -1,32 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The server, by clients of all kinds: each request is answered once and in order, or refused. */
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/unit/served.h"
 #include "tests/unit/test_api.h"
-#include "vmm/api/server.h"
-#include "vmm/api/sock.h"
 #include "vmm/util/bits.h"
-#include "vmm/util/fd.h"
-#include "vmm/util/log.h"
 
-static struct {
-	char dir[32], path[64];
-	struct loop *loop;
-	struct server *server;
-	unsigned int request_ms;
-	bool verbose; /* answers are long */
-} st;
+static bool verbose; /* answers are long */
 
 /* Tells what it got: METHOD PATH BODY. */
 static void echo(void *ctx, struct server_request *rq)
@@ -41,56 +27,16 @@ static void echo(void *ctx, struct server_request *rq)
 	}
 	n = snprintf(text, sizeof(text), "%s %s %.*s", rq->method_name, rq->path, (int)rq->body_len,
 		rq->body);
-	if (st.verbose) {
+	if (verbose) {
 		memset(text + n, '.', sizeof(text) - (size_t)n);
 		n = sizeof(text);
 	}
 	server_reply(rq, 200, "text/plain", text, (size_t)n);
 }
 
-static void setup(void)
-{
-	memset(&st, 0, sizeof(st));
-	strcpy(st.dir, "/tmp/nacre-api-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(st.dir));
-	snprintf(st.path, sizeof(st.path), "%s/sock", st.dir);
-	log_set_level(LOG_ERROR);
-}
-
 static void start(void)
 {
-	struct server_config cfg = { .path = st.path, .max_body = SERVER_BODY_MAX, .handle = echo };
-	struct err e = { "" };
-
-	ck_assert_int_eq(loop_new(&st.loop, NULL, &e), 0);
-	cfg.loop = st.loop;
-	cfg.request_ms = st.request_ms;
-	ck_assert_msg(server_new(&st.server, &cfg, &e) == 0, "%s", e.msg);
-	ck_assert_int_eq(loop_start_thread(st.loop, THREAD_IO, "server", &e), 0);
-}
-
-static void teardown(void)
-{
-	if (st.server) {
-		loop_finish(st.loop);
-		server_free(st.server);
-		loop_free(st.loop);
-		ck_assert_int_eq(access(st.path, F_OK), -1);
-	}
-	unlink(st.path);
-	rmdir(st.dir);
-}
-
-static int dial(void)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct timeval patience = { 20, 0 };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	strcpy(addr.sun_path, st.path);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	return fd;
+	served_start(echo);
 }
 
 static void say(int fd, const char *text)
@@ -144,7 +90,7 @@ START_TEST(request_is_answered)
 	int fd;
 
 	start();
-	fd = dial();
+	fd = served_dial();
 	say(fd, "GET /a HTTP/1.1\r\n\r\n");
 	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
 	ck_assert_str_eq(body, "GET /a ");
@@ -174,7 +120,7 @@ START_TEST(what_is_no_path_is_nobodys)
 	int fd;
 
 	start();
-	fd = dial();
+	fd = served_dial();
 	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", asked[_i][0]);
 	say(fd, text);
 	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
@@ -189,7 +135,7 @@ START_TEST(two_lengths_end_the_connection)
 	int fd;
 
 	start();
-	fd = dial();
+	fd = served_dial();
 	say(fd, "PUT /a HTTP/1.1\r\nContent-Length: 2\r\nX: y\r\ncontent-length: 2\r\n\r\nab");
 	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
 	say(fd, "PUT /a HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabGET /b");
@@ -208,8 +154,8 @@ START_TEST(slow_client_delays_nobody)
 	size_t i;
 
 	start();
-	slow = dial();
-	fd = dial();
+	slow = served_dial();
+	fd = served_dial();
 	for (i = 0; i < sizeof(text) - 1; i++) {
 		ck_assert_int_eq(send(slow, text + i, 1, MSG_NOSIGNAL), 1);
 		say(fd, "GET /quick HTTP/1.1\r\n\r\n");
@@ -230,9 +176,9 @@ START_TEST(pipelined_requests_are_answered_in_order)
 	int fd, i, count = _i == 1 ? 150 : 500;
 	char text[64];
 
-	st.verbose = _i == 1;
+	verbose = _i == 1;
 	start();
-	fd = dial();
+	fd = served_dial();
 	for (i = 0; i < count; i++) {
 		snprintf(text, sizeof(text), "GET /%d HTTP/1.1\r\n\r\n", i);
 		say(fd, text);
@@ -256,9 +202,9 @@ START_TEST(client_that_does_not_read_is_left_alone)
 	ssize_t n;
 	int fd;
 
-	st.verbose = true;
+	verbose = true;
 	start();
-	fd = dial();
+	fd = served_dial();
 	while (waits < 100) {
 		n = send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n > 0)
@@ -270,7 +216,7 @@ START_TEST(client_that_does_not_read_is_left_alone)
 	ck_assert_uint_lt(sent, MIB(4));
 	/* Others are. */
 	close(fd);
-	fd = dial();
+	fd = served_dial();
 	say(fd, text);
 	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
 	close(fd);
@@ -294,7 +240,7 @@ START_TEST(error_ends_the_connection)
 	int fd;
 
 	start();
-	fd = dial();
+	fd = served_dial();
 	say(fd, refused[_i].text);
 	shutdown(fd, SHUT_WR);
 	ck_assert_int_eq(hear(fd, body, sizeof(body)), refused[_i].status);
@@ -310,7 +256,7 @@ START_TEST(head_has_a_largest_size)
 	int fd;
 
 	start();
-	fd = dial();
+	fd = served_dial();
 	if (_i)
 		memset(head, 'x', sizeof(head) - 1);
 	while (strlen(head) < SERVER_HEAD_MAX + 600)
@@ -326,7 +272,7 @@ START_TEST(body_may_come_in_chunks)
 	int fd;
 
 	start();
-	fd = dial();
+	fd = served_dial();
 	say(fd, "PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
 	say(fd, "1\r\n!\r\n0\r\n\r\n");
 	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
@@ -346,7 +292,7 @@ START_TEST(body_has_a_largest_size)
 
 	memset(large, 'x', sizeof(large));
 	start();
-	fd = dial();
+	fd = served_dial();
 	say(fd, "PUT /large HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 51200\r\n\r\n");
 	ck_assert_int_eq(hear(fd, body, sizeof(body)), 100);
 	ck_assert_int_eq(send(fd, large, 51200, MSG_NOSIGNAL), 51200);
@@ -377,14 +323,14 @@ START_TEST(half_a_request_is_not_waited_for)
 {
 	int fd;
 
-	st.request_ms = 200;
+	served.request_ms = 200;
 	start();
-	fd = dial();
+	fd = served_dial();
 	say(fd, _i ? "PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\n1234" : "GET / HT");
 	ck_assert_uint_eq(hear_all(fd, body, sizeof(body)), 0);
 	close(fd);
 	/* One that is complete was in time, and its connection may stay. */
-	fd = dial();
+	fd = served_dial();
 	say(fd, "GET / HTTP/1.1\r\n\r\n");
 	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
 	usleep(1500000);
@@ -410,7 +356,7 @@ START_TEST(connections_are_bounded)
 	few.rlim_cur = many.rlim_cur;
 	setrlimit(RLIMIT_NOFILE, &few);
 	for (i = 0; i < ARRAY_SIZE(fds); i++)
-		fds[i] = dial();
+		fds[i] = served_dial();
 	for (i = 0; i < ARRAY_SIZE(fds) - 64; i++)
 		if (recv(fds[i], &byte, 1, 0) != 0)
 			ck_abort_msg("%zu is still there", i);
@@ -438,7 +384,7 @@ START_TEST(idle_connections_stay)
 	fds = calloc(n, sizeof(*fds));
 	start();
 	for (i = 0; i < n; i++)
-		fds[i] = dial();
+		fds[i] = served_dial();
 	for (i = 0; i < n; i += 37) {
 		say(fds[i], "GET / HTTP/1.1\r\n\r\n");
 		if (hear(fds[i], body, sizeof(body)) != 200)
@@ -459,11 +405,11 @@ START_TEST(clients_may_go_at_any_time)
 
 	start();
 	for (i = 0; i < sizeof(text); i++) {
-		fd = dial();
+		fd = served_dial();
 		send(fd, text, i, MSG_NOSIGNAL);
 		close(fd);
 	}
-	fd = dial();
+	fd = served_dial();
 	say(fd, "GET / HTTP/1.1\r\n\r\n");
 	ck_assert_int_eq(hear(fd, body, sizeof(body)), 200);
 	close(fd);
@@ -474,7 +420,7 @@ TCase *api_server_case(void)
 {
 	TCase *t = tcase_create("server");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, served_setup, served_end);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, request_is_answered);
 	tcase_add_loop_test(t, what_is_no_path_is_nobodys, 0, 7);
@@ -490,97 +436,5 @@ TCase *api_server_case(void)
 	tcase_add_test(t, connections_are_bounded);
 	tcase_add_test(t, idle_connections_stay);
 	tcase_add_test(t, clients_may_go_at_any_time);
-	return t;
-}
-
-/* ---- the socket's file ---- */
-
-static struct sock sk;
-
-static void not_made(int code, const char *says)
-{
-	struct err e = { "" };
-
-	ck_assert_int_eq(sock_listen(&sk, st.path, &e), code);
-	ck_assert_msg(strstr(e.msg, says), "%s", e.msg);
-	ck_assert_msg(strstr(e.msg, "/sock") || code == -ENAMETOOLONG, "%s", e.msg);
-	ck_assert_int_eq(sk.fd, -1);
-	sock_close(&sk);
-}
-
-START_TEST(socket_is_its_owners_alone)
-{
-	mode_t old = umask(0);
-	struct err e = { "" };
-	struct stat s;
-
-	ck_assert_int_eq(sock_listen(&sk, st.path, &e), 0);
-	ck_assert_int_eq(lstat(st.path, &s), 0);
-	ck_assert(S_ISSOCK(s.st_mode));
-	ck_assert_uint_eq(s.st_mode & 07777, 0600);
-	sock_close(&sk);
-	ck_assert_int_eq(lstat(st.path, &s), -1);
-	umask(old);
-}
-END_TEST
-
-START_TEST(what_exists_is_not_replaced)
-{
-	struct sock first;
-	struct err e = { "" };
-	char other[80];
-	int fd;
-
-	ck_assert_int_eq(sock_listen(&first, st.path, &e), 0);
-	not_made(-EADDRINUSE, "of a running process");
-	/* Left behind: the file without its listener. */
-	fd_close(&first.fd);
-	not_made(-EADDRINUSE, "rm /");
-	sock_close(&first);
-	/* A link, though to nowhere, is not followed. */
-	snprintf(other, sizeof(other), "%s/other", st.dir);
-	ck_assert_int_eq(symlink(other, st.path), 0);
-	not_made(-EADDRINUSE, "symbolic link");
-	ck_assert_int_eq(access(other, F_OK), -1);
-	unlink(st.path);
-	fd = open(st.path, O_CREAT | O_WRONLY, 0600);
-	close(fd);
-	not_made(-EADDRINUSE, "no socket");
-	ck_assert_int_eq(access(st.path, F_OK), 0);
-	unlink(st.path);
-}
-END_TEST
-
-START_TEST(place_must_exist)
-{
-	snprintf(st.path, sizeof(st.path), "%s/no/sock", st.dir);
-	not_made(-ENOENT, "folder does not exist");
-}
-END_TEST
-
-START_TEST(path_of_others_is_not_removed)
-{
-	struct sock first, second;
-	struct err e = { "" };
-
-	ck_assert_int_eq(sock_listen(&first, st.path, &e), 0);
-	unlink(st.path);
-	ck_assert_int_eq(sock_listen(&second, st.path, &e), 0);
-	sock_close(&first);
-	ck_assert_int_eq(access(st.path, F_OK), 0);
-	sock_close(&second);
-	ck_assert_int_eq(access(st.path, F_OK), -1);
-}
-END_TEST
-
-TCase *api_sock_case(void)
-{
-	TCase *t = tcase_create("socket");
-
-	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, socket_is_its_owners_alone);
-	tcase_add_test(t, what_exists_is_not_replaced);
-	tcase_add_test(t, place_must_exist);
-	tcase_add_test(t, path_of_others_is_not_removed);
 	return t;
 }

@@ -5,27 +5,19 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/unit/served.h"
 #include "tests/unit/suites.h"
-#include "vmm/api/server.h"
 #include "vmm/ctl_http.h"
 #include "vmm/util/bits.h"
-#include "vmm/util/fd.h"
-#include "vmm/util/log.h"
 
 #define PIECE 100000u
 
 static struct {
-	char dir[40], path[64];
-	struct loop *loop;
-	struct server *server;
-	unsigned int request_ms;
 	/* The stream: so many bytes, of which the first have been given, and a failure behind them. */
 	size_t total, given;
 	unsigned int turn;
@@ -84,33 +76,18 @@ static void handle(void *ctx, struct server_request *rq)
 
 static void start(void)
 {
-	struct server_config cfg = {
-		.path = st.path, .max_body = SERVER_BODY_MAX, .handle = handle
-	};
-	struct err e = { "" };
-
-	ck_assert_int_eq(loop_new(&st.loop, NULL, &e), 0);
-	cfg.loop = st.loop;
-	cfg.request_ms = st.request_ms;
-	ck_assert_msg(server_new(&st.server, &cfg, &e) == 0, "%s", e.msg);
-	ck_assert_int_eq(loop_start_thread(st.loop, THREAD_IO, "server", &e), 0);
+	served_start(handle);
 }
 
 static void setup(void)
 {
 	memset(&st, 0, sizeof(st));
-	strcpy(st.dir, "/tmp/nacre-stream-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(st.dir));
-	snprintf(st.path, sizeof(st.path), "%s/sock", st.dir);
-	log_set_level(LOG_ERROR);
+	served_setup();
 }
 
 static void end(void)
 {
-	loop_finish(st.loop);
-	server_free(st.server);
-	loop_free(st.loop);
-	rmdir(st.dir);
+	served_end();
 	ck_assert_uint_eq(st.running, 0);
 }
 
@@ -146,7 +123,7 @@ static int take(void *ctx, const void *bytes, size_t len, struct err *e)
 static int download(struct taken *t, struct err *e)
 {
 	struct ctl_answer a;
-	int r = ctl_download(st.path, "/stream", take, t, &a, e);
+	int r = ctl_download(served.path, "/stream", take, t, &a, e);
 
 	if (!r)
 		ck_assert_int_eq(a.status, 200);
@@ -212,20 +189,10 @@ START_TEST(clients_may_go)
 }
 END_TEST
 
-static int dial(void)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	strcpy(addr.sun_path, st.path);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	return fd;
-}
-
 static int open_stalled(void)
 {
 	static const char request[] = "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n";
-	int fd = dial(), tries;
+	int fd = served_dial(), tries;
 
 	ck_assert_int_eq(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
 	for (tries = 0; !atomic_load(&st.running) && tries < 6000; tries++)
@@ -244,14 +211,14 @@ START_TEST(others_are_answered_meanwhile)
 	st.total = 50000000;
 	start();
 	fd = open_stalled();
-	ck_assert_int_eq(ctl_request(st.path, "GET", "/x?a=1&b", NULL, &a, &e), 0);
+	ck_assert_int_eq(ctl_request(served.path, "GET", "/x?a=1&b", NULL, &a, &e), 0);
 	ck_assert_str_eq(a.body, "a=1&b");
 	ctl_answer_free(&a);
-	ck_assert_int_eq(ctl_request(st.path, "GET", "/x", NULL, &a, &e), 0);
+	ck_assert_int_eq(ctl_request(served.path, "GET", "/x", NULL, &a, &e), 0);
 	ck_assert_str_eq(a.body, "none");
 	ctl_answer_free(&a);
 	/* One at a time. */
-	ck_assert_int_eq(ctl_download(st.path, "/stream", take, &t, &a, &e), 0);
+	ck_assert_int_eq(ctl_download(served.path, "/stream", take, &t, &a, &e), 0);
 	ck_assert_int_eq(a.status, 400);
 	ck_assert_ptr_nonnull(strstr(a.body, "on its way"));
 	ctl_answer_free(&a);
@@ -269,7 +236,7 @@ START_TEST(who_takes_nothing_is_hung_up)
 	int fd;
 
 	st.total = 50000000;
-	st.request_ms = 300;
+	served.request_ms = 300;
 	start();
 	fd = open_stalled();
 	await_done(1);
@@ -346,18 +313,17 @@ START_TEST(strange_answers_end)
 	struct err e = { "" };
 	pthread_t thread;
 
-	strcpy(addr.sun_path, st.path);
+	strcpy(addr.sun_path, served.path);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	ck_assert_int_eq(listen(fd, 1), 0);
 	st.given = (size_t)fd;
 	pthread_create(&thread, NULL, serve_strangely, (void *)(uintptr_t)strange[_i].answer);
-	ck_assert_int_eq(ctl_download(st.path, "/stream", forget, NULL, &a, &e), strange[_i].code);
+	ck_assert_int_eq(
+		ctl_download(served.path, "/stream", forget, NULL, &a, &e), strange[_i].code);
 	ck_assert_msg(strstr(e.msg, strange[_i].says) != NULL, "%s", e.msg);
 	ctl_answer_free(&a);
 	pthread_join(thread, NULL);
 	close(fd);
-	unlink(st.path);
-	rmdir(st.dir);
 }
 END_TEST
 

@@ -14,6 +14,7 @@
 
 #include "mem/backing.h"
 #include "mem/guard.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/suites.h"
 #include "tests/unit/test_ram.h"
 #include "vmm/util/bits.h"
@@ -191,7 +192,7 @@ END_TEST
 /* ---- the pools of huge pages ---- */
 
 /* A folder like the kernel's. */
-static char sysfs[64];
+static char sysfs[SCRATCH_PATH];
 
 static void put_file(const char *name, const char *text)
 {
@@ -215,16 +216,7 @@ static void put_dir(const char *name)
 
 static void sysfs_setup(void)
 {
-	strcpy(sysfs, "/tmp/nacre-sysfs-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(sysfs));
-}
-
-static void sysfs_teardown(void)
-{
-	char command[96];
-
-	snprintf(command, sizeof(command), "rm -r %s", sysfs);
-	ck_assert_int_eq(system(command), 0);
+	scratch_dir(sysfs);
 }
 
 static const struct {
@@ -477,7 +469,7 @@ Suite *backing_suite(void)
 	Suite *s = suite_create("backing");
 	TCase *t = tcase_create("pools");
 
-	tcase_add_checked_fixture(t, sysfs_setup, sysfs_teardown);
+	tcase_add_checked_fixture(t, sysfs_setup, NULL);
 	tcase_add_loop_test(t, pool_is_counted, 0, (int)ARRAY_SIZE(pools));
 	tcase_add_test(t, size_the_host_lacks);
 	tcase_add_test(t, thp_that_never_come);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/suites.h"
 #include "tests/unit/test_config.h"
 #include "vmm/config_json.h"
@@ -40,6 +41,28 @@ char *dump_text(const struct config *c)
 	ck_assert_msg(config_dump(c, out, &e) == 0, "%s", e.msg);
 	fclose(out);
 	return text;
+}
+
+void reread(const struct config *c, struct config *again)
+{
+	char *dump = dump_text(c);
+	struct err e = { "" };
+
+	config_init(again);
+	ck_assert_msg(config_parse(again, "/elsewhere/vm.json", dump, strlen(dump), &e) == 0,
+		"%s in %s", e.msg, dump);
+	free(dump);
+}
+
+void text_refused(const char *text, const char *words)
+{
+	struct config c;
+	struct err e = { "" };
+
+	config_init(&c);
+	ck_assert_int_eq(config_parse(&c, "vm.json", text, strlen(text), &e), -EINVAL);
+	ck_assert_msg(strstr(e.msg, words) != NULL, "\"%s\", not \"%s\"", e.msg, words);
+	config_free(&c);
 }
 
 void assert_same(const char *a, const char *b)
@@ -361,9 +384,9 @@ START_TEST(dump_reads_back)
 	ck_assert(c.config.dump_config);
 	text = dump_text(&c.config);
 	ck_assert_ptr_null(strstr(text, "dump-config"));
-	config_init(&back);
+	free(text);
 	/* From another folder: paths have become absolute. */
-	ck_assert_int_eq(config_parse(&back, "/elsewhere/vm.json", text, strlen(text), &e), 0);
+	reread(&c.config, &back);
 	ck_assert_ptr_nonnull(getcwd(cwd, sizeof(cwd)));
 	snprintf(kernel, sizeof(kernel), "%s/Image", cwd);
 	ck_assert_str_eq(back.kernel, kernel);
@@ -372,7 +395,6 @@ START_TEST(dump_reads_back)
 	assert_same_config(&c.config, &back);
 	config_free(&back);
 	cli_free(&c);
-	free(text);
 }
 END_TEST
 
@@ -399,13 +421,14 @@ END_TEST
 START_TEST(dump_needs_a_working_directory)
 {
 	static const char where[] = "find the working directory: No such file or directory (";
-	char dir[] = "/tmp/nacre-config.XXXXXX";
+	char dir[SCRATCH_PATH];
 	int here = open(".", O_RDONLY | O_DIRECTORY), r;
 	FILE *null = fopen("/dev/null", "w");
 	struct config c;
 	struct err e;
 
-	ck_assert(here >= 0 && null && mkdtemp(dir));
+	ck_assert(here >= 0 && null);
+	scratch_dir(dir);
 	config_init(&c);
 	ck_assert_int_eq(option_set_text(option_find(&config_table, "kernel"), &c, "Image", &e), 0);
 	ck_assert(!chdir(dir) && !rmdir(dir));

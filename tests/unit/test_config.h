@@ -17,6 +17,11 @@ int parse_line(const char *const *given, struct cli *c, struct err *e);
 /* The dump of a config as a string to free. */
 char *dump_text(const struct config *c);
 
+/* Reads the dump of a config, to free: it is to be read again as it was. */
+void reread(const struct config *c, struct config *again);
+/* A config file with that text is refused with these words. */
+void text_refused(const char *text, const char *words);
+
 /* Equal strings, or both NULL. */
 void assert_same(const char *a, const char *b);
 /* Equal in everything that a config file can say. */

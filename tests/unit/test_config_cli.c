@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/test_config.h"
 #include "vmm/config_json.h"
 #include "vmm/util/bits.h"
@@ -126,7 +127,7 @@ END_TEST
 
 START_TEST(command_line_beats_file)
 {
-	char dir[] = "/tmp/nacre-config.XXXXXX", file[64], kernel[64];
+	char dir[SCRATCH_PATH], file[64], kernel[64];
 	const char *const lines[][ARGS_MAX] = {
 		{ "run", "--config-file", file, "--cpus", "8", "-p", "mine" },
 		{ "run", "--cpus", "8", "-p", "mine", "--config-file", file },
@@ -134,7 +135,7 @@ START_TEST(command_line_beats_file)
 	struct cli c;
 	struct err e;
 
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	scratch_dir(dir);
 	snprintf(file, sizeof(file), "%s/vm.json", dir);
 	snprintf(kernel, sizeof(kernel), "%s/Image", dir);
 	write_file(file,
@@ -151,29 +152,25 @@ START_TEST(command_line_beats_file)
 	ck_assert_int_eq((int)c.config.private_memory, PRIVATE_MEMORY_OPEN);
 	ck_assert_int_eq((int)c.config.log_level, LOG_DEBUG);
 	cli_free(&c);
-	unlink(file);
-	rmdir(dir);
 }
 END_TEST
 
 /* Combinations are judged after the merge, not before. */
 START_TEST(kernel_may_come_from_either_side)
 {
-	char dir[] = "/tmp/nacre-config.XXXXXX", file[64];
+	char dir[SCRATCH_PATH], file[64];
 	const char *const line[] = { "run", "--config-file", file, "-k", "Image", NULL };
 	const char *const alone[] = { "run", "--config-file", file, NULL };
 	struct cli c;
 	struct err e;
 
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	scratch_dir(dir);
 	snprintf(file, sizeof(file), "%s/vm.json", dir);
 	write_file(file, "{ \"initrd\": \"/boot/initrd\", \"params\": \"quiet\" }");
 	ck_assert_msg(parse_line(line, &c, &e) == 0, "%s", e.msg);
 	ck_assert_str_eq(c.config.initrd, "/boot/initrd");
 	cli_free(&c);
 	ck_assert_int_eq(parse_line(alone, &c, &e), -EINVAL);
-	unlink(file);
-	rmdir(dir);
 }
 END_TEST
 

@@ -15,13 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/suites.h"
 #include "vmm/cli.h"
 #include "vmm/completion.h"
 #include "vmm/ctl.h"
 #include "vmm/util/bits.h"
 
-static char dir[] = "/tmp/nacre-ctl-XXXXXX";
+static char dir[SCRATCH_PATH];
 static char path[64];
 static int listener;
 static pthread_t server;
@@ -35,7 +36,7 @@ static void setup(void)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	scratch_dir(dir);
 	snprintf(path, sizeof(path), "%s/sock", dir);
 	strcpy(a.sun_path, path);
 	listener = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -48,12 +49,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-	char command[100];
-
 	free(said);
 	close(listener);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	ck_assert_int_eq(system(command), 0);
 }
 
 /* What does not begin with a brace is an answer already; a fault is one of 400. */

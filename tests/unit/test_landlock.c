@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/suites.h"
 #include "vmm/sandbox/landlock.h"
 #include "vmm/sandbox/sandbox.h"
@@ -33,7 +34,7 @@
 			return;             \
 	} while (0)
 
-static char dir[] = "/tmp/nacre-walls-XXXXXX";
+static char dir[SCRATCH_PATH];
 
 /* In the folder of this test. */
 static const char *in(const char *name)
@@ -57,20 +58,12 @@ static void make(const char *name, const char *text)
 
 static void setup(void)
 {
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	scratch_dir(dir);
 	ck_assert(!mkdir(in("images"), 0700) && !mkdir(in("other"), 0700));
 	make("images/a", "a");
 	make("images/b", "b");
 	make("other/c", "c");
 	make("empty", "");
-}
-
-static void teardown(void)
-{
-	char command[64];
-
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	ck_assert_int_eq(system(command), 0);
 }
 
 static int try_open(const char *path, int flags)
@@ -420,7 +413,7 @@ Suite *landlock_suite(void)
 	Suite *s = suite_create("landlock");
 	TCase *t = tcase_create("landlock");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, only_paths_that_are_named_open);
 	tcase_add_test(t, removing_is_no_reading);
 	tcase_add_test(t, writing_is_no_cutting);

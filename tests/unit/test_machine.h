@@ -26,12 +26,16 @@ struct machine_fake {
 extern struct machine_fake machine_fake;
 extern struct machine *test_machine;
 extern struct config machine_config;
-extern int machine_out[2]; /* a pipe, its standard output */
+extern int machine_in[2], machine_out[2]; /* pipes, its standard input and output */
 
 void machine_setup(void);
 void machine_teardown(void);
 /* Builds test_machine. */
 void machine_ready(void);
+/* All ends that could write to machine_out. */
+void machine_close_out(void);
+/* From here on none can be started. */
+void machine_forbid_threads(void);
 /* Runs the guest; a signal comes 100 ms later. Returns how long all of it took, in ms. */
 long machine_run_until(int signo);
 

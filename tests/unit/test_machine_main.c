@@ -20,6 +20,7 @@
 #define doctor_run    fake_doctor_run
 #define measure_print fake_measure_print
 int main(int argc, char **argv);
+#include "tests/unit/scratch.h"
 #include "vmm/main.c"
 #undef main
 
@@ -180,14 +181,12 @@ END_TEST
 /* ulimit -f, or LimitFSIZE=: a write that fails, not a signal that ends us. */
 START_TEST(file_too_large_is_an_error)
 {
-	char path[] = "/tmp/nacre-main.XXXXXX", err[200];
-	int fd = mkstemp(path), status;
+	char path[SCRATCH_PATH], err[200];
+	int fd = scratch_file(path), status;
 
-	ck_assert_int_ge(fd, 0);
 	fake.no_growth = true;
 	status = run_main(answers[_i], path, err, sizeof(err));
 	close(fd);
-	unlink(path);
 	ck_assert(WIFEXITED(status));
 	ck_assert_int_eq(WEXITSTATUS(status), EXIT_NO_START);
 	ck_assert_str_eq(err, "nacre: write to standard output: File too large\n");

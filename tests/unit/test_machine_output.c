@@ -9,25 +9,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/test_machine.h"
 #include "vmm/util/fd.h"
 
-static char dir[] = "/tmp/nacre-output-XXXXXX", path[64];
+static char path[SCRATCH_PATH + 8];
 
 static void setup(void)
 {
+	char dir[SCRATCH_PATH];
+
 	machine_setup();
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	scratch_dir(dir);
 	snprintf(path, sizeof(path), "%s/serial", dir);
 	machine_config.serial_path = path;
-}
-
-static void teardown(void)
-{
-	unlink(path);
-	rmdir(dir);
-	strcpy(dir + strlen(dir) - 6, "XXXXXX");
-	machine_teardown();
 }
 
 /* Runs a guest that prints so many bytes and powers off; returns what the machine has counted. */
@@ -136,7 +131,7 @@ TCase *machine_output_case(void)
 {
 	TCase *t = tcase_create("output");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, machine_teardown);
 	tcase_set_timeout(t, 20);
 	tcase_add_test(t, output_goes_to_the_file);
 	tcase_add_loop_test(t, output_goes_to_the_fifo, 0, 2);

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/test_machine.h"
 #include "vmm/machine_impl.h"
 #include "vmm/util/bits.h"
@@ -61,12 +62,11 @@ END_TEST
 /* Who reads only the log wants it, too. */
 START_TEST(measurement_is_logged)
 {
-	char path[] = "/tmp/nacre-said-XXXXXX", said[300] = "";
-	int fd = mkstemp(path);
+	char path[SCRATCH_PATH], said[300] = "";
+	int fd = scratch_file(path);
 	struct log_config log = { .path = path, .level = LOG_WARN };
 	struct err e = { "" };
 
-	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(log_setup(&log, &e), 0);
 	dup2(machine_out[1], STDERR_FILENO);
 	machine_config.protection = PROTECTION_PRIVATE;
@@ -77,7 +77,6 @@ START_TEST(measurement_is_logged)
 	log_finish();
 	ck_assert_int_gt(read(fd, said, sizeof(said) - 1), 0);
 	ck_assert_ptr_nonnull(strstr(said, "] measurement sha256:abababab"));
-	unlink(path);
 	close(fd);
 }
 END_TEST

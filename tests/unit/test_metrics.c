@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/suites.h"
 #include "vmm/metrics.h"
 #include "vmm/metrics_set.h"
@@ -21,17 +22,17 @@
 #include "vmm/util/clock.h"
 #include "vmm/util/fd.h"
 
-static char dir[] = "/tmp/nacre-metrics-XXXXXX";
-static char path[64];
+static char path[SCRATCH_PATH + 8];
 static struct loop *loop;
 static struct metrics *metrics;
 static struct stats_report report;
 
 static void setup(void)
 {
+	char dir[SCRATCH_PATH];
 	struct err e = { "" };
 
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	scratch_dir(dir);
 	snprintf(path, sizeof(path), "%s/metrics", dir);
 	ck_assert_int_eq(loop_new(&loop, NULL, &e), 0);
 	ck_assert_int_eq(metrics_new(&metrics, loop, "vm-1", &e), 0);
@@ -51,12 +52,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-	char command[100];
-
 	metrics_free(metrics);
 	loop_free(loop);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	ck_assert_int_eq(system(command), 0);
 }
 
 static void read_report(void *arg, struct stats_report *out)

@@ -16,13 +16,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/suites.h"
 #include "vmm/nofile.h"
 #include "vmm/passt.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 
-static char dir[] = "/tmp/nacre-passt.XXXXXX";
+static char dir[SCRATCH_PATH];
 static char script[64];
 static struct passt *passt;
 static int sock = -1;
@@ -40,8 +41,7 @@ static void setup(void)
 {
 	char path[256];
 
-	strcpy(dir + sizeof(dir) - 7, "XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	scratch_dir(dir);
 	snprintf(script, sizeof(script), "%s/passt", dir);
 	snprintf(path, sizeof(path), "%s:/usr/bin:/bin", dir);
 	setenv("PATH", path, 1);
@@ -52,8 +52,6 @@ static void teardown(void)
 	passt_free(passt);
 	passt = NULL;
 	fd_close(&sock);
-	unlink(script);
-	rmdir(dir);
 }
 
 static void write_script(const char *text, mode_t mode)
@@ -108,7 +106,6 @@ START_TEST(has_room_for_frames)
 	while (access(done, F_OK) && tries--)
 		usleep(100000);
 	ck_assert_int_ge(tries, 0);
-	unlink(done);
 }
 END_TEST
 

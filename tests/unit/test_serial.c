@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -104,10 +105,14 @@ bool serial_wait_irq(void)
 
 bool serial_wait_lsr(uint8_t bits)
 {
+	/* Often it is a matter of microseconds. */
 	for (int i = 0; i < 50000; i++) {
 		if ((serial_get(LSR) & bits) == bits)
 			return true;
-		usleep(100);
+		if (i < 100)
+			sched_yield();
+		else
+			usleep(100);
 	}
 	return false;
 }

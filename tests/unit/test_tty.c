@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/suites.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
@@ -140,11 +141,9 @@ bool loop_is_idle(void)
 
 int temp_file(const char *text)
 {
-	char name[] = "/tmp/nacre-tty-XXXXXX";
-	int fd = mkstemp(name);
+	char name[SCRATCH_PATH];
+	int fd = scratch_file(name);
 
-	ck_assert_int_ge(fd, 0);
-	unlink(name);
 	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
 	lseek(fd, 0, SEEK_SET);
 	return fd;

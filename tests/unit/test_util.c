@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/unit/scratch.h"
 #include "tests/unit/suites.h"
 #include "vmm/util/err.h"
 #include "vmm/util/fd.h"
@@ -71,11 +72,10 @@ START_TEST(error_knows_its_field)
 }
 END_TEST
 
-static void write_file(char *path, size_t len)
+static void write_file(char path[SCRATCH_PATH], size_t len)
 {
-	int fd = mkstemp(path);
+	int fd = scratch_file(path);
 
-	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(ftruncate(fd, (off_t)len), 0);
 	close(fd);
 }
@@ -88,7 +88,7 @@ static const struct {
 
 START_TEST(files_are_read_whole)
 {
-	char path[] = "/tmp/nacre-unit-XXXXXX";
+	char path[SCRATCH_PATH];
 	struct err e = { "" };
 	struct blob b;
 
@@ -99,7 +99,6 @@ START_TEST(files_are_read_whole)
 	else
 		ck_assert_uint_eq(b.len, files[_i].len);
 	blob_free(&b);
-	unlink(path);
 }
 END_TEST
 
@@ -240,11 +239,11 @@ static void on_fd(void *arg, int fd, short events)
 
 START_TEST(loop_refuses_a_file)
 {
-	char path[] = "/tmp/nacre-unit-XXXXXX";
+	char path[SCRATCH_PATH];
 	struct loop_event *ev = NULL;
 	struct err e = { "" };
 	struct loop *l;
-	int fd = mkstemp(path);
+	int fd = scratch_file(path);
 
 	/* epoll takes no regular files: an error, and nothing that somebody frees again. */
 	ck_assert_int_eq(loop_new(&l, NULL, &e), 0);
@@ -254,7 +253,6 @@ START_TEST(loop_refuses_a_file)
 	loop_event_free(ev);
 	loop_free(l);
 	close(fd);
-	unlink(path);
 }
 END_TEST
 

@@ -11,6 +11,7 @@
 
 #include "devices/virtio_blk.h"
 #include "tests/unit/fake_driver.h"
+#include "tests/unit/scratch.h"
 
 /*
  * A disk of DISK_SIZE bytes in a temporary file, a device on it, and a driver. The file holds
@@ -43,7 +44,7 @@ struct blk_test {
 	struct loop *loop;
 	struct loop_event *end, *on_irq;
 	int irq, fd;
-	char path[64];
+	char path[SCRATCH_PATH];
 	struct blk_config cfg;
 	uint64_t drop; /* features the driver leaves out */
 	struct virtio_blk *disk;
@@ -70,7 +71,6 @@ void blk_drive(void);
  */
 #define BLK_PATIENCE_MS 20000
 #define BLK_TIMEOUT	60
-uint64_t blk_now_ms(void);
 void blk_wait(uint16_t used);
 /* The loop, for a while. */
 void blk_pump(unsigned int ms);

@@ -7,11 +7,11 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "mem/guard.h"
 #include "tests/unit/test_virtio_blk.h"
+#include "vmm/util/clock.h"
 #include "vmm/util/log.h"
 
 struct blk_test bt;
@@ -126,14 +126,11 @@ static void on_irq(void *arg, int fd, short events)
 		on_end(arg);
 }
 
-/* Not in /tmp, which may be a file system without direct I/O. */
 static void make_file(void)
 {
 	static uint8_t bytes[DISK_SIZE];
 
-	snprintf(bt.path, sizeof(bt.path), "/var/tmp/nacre-unit-XXXXXX");
-	bt.fd = mkostemp(bt.path, O_CLOEXEC);
-	ck_assert_int_ge(bt.fd, 0);
+	bt.fd = scratch_file(bt.path);
 	for (uint64_t i = 0; i < DISK_SIZE; i++)
 		bytes[i] = disk_byte(i);
 	ck_assert_int_eq(pwrite(bt.fd, bytes, DISK_SIZE, 0), DISK_SIZE);
@@ -167,6 +164,7 @@ void blk_teardown(void)
 	loop_free(bt.loop);
 	close(bt.irq);
 	close(bt.fd);
+	/* At once: there are many. */
 	unlink(bt.path);
 	guest_free(&bt.guest);
 	log_set_level(LOG_WARN);
@@ -223,14 +221,6 @@ bool blk_start(const struct blk_mode *mode)
 
 /* ---- requests ---- */
 
-uint64_t blk_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 void blk_pump(unsigned int ms)
 {
 	loop_timer_set(bt.end, ms * 1000ull);
@@ -239,9 +229,9 @@ void blk_pump(unsigned int ms)
 
 void blk_wait(uint16_t used)
 {
-	uint64_t end = blk_now_ms() + BLK_PATIENCE_MS;
+	uint64_t end = clock_ms() + BLK_PATIENCE_MS;
 
-	while (ring_used_idx(&bt.ring) != used && blk_now_ms() < end)
+	while (ring_used_idx(&bt.ring) != used && clock_ms() < end)
 		blk_pump(1000);
 	ck_assert_uint_eq(ring_used_idx(&bt.ring), used);
 }

@@ -93,11 +93,9 @@ END_TEST
 /* Warnings go to stderr; from here on, to a file that has lost its name. */
 static void keep_warnings(void)
 {
-	char path[] = "/var/tmp/nacre-unit-log-XXXXXX";
-	int fd = mkstemp(path);
+	char path[SCRATCH_PATH];
+	int fd = scratch_file(path);
 
-	ck_assert_int_ge(fd, 0);
-	unlink(path);
 	ck_assert_int_eq(dup2(fd, 2), 2);
 	close(fd);
 	log_set_level(LOG_WARN);

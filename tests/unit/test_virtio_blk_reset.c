@@ -11,6 +11,7 @@
 #include "mem/convert.h"
 #include "mem/hold.h"
 #include "tests/unit/test_virtio_blk.h"
+#include "vmm/util/clock.h"
 
 static uint8_t buf[4096];
 
@@ -30,19 +31,24 @@ static void put_reads(unsigned int n)
 		blk_put(i, VIRTIO_BLK_T_IN, 8 * i, GUEST_DATA + 0x1000ull * i, 0x1000);
 }
 
+static void wait_until_reset(void)
+{
+	for (int i = 0; i < BLK_PATIENCE_MS && driver_get(&bt.drv, R_STATUS); i++)
+		blk_pump(1);
+	ck_assert_uint_eq(driver_get(&bt.drv, R_STATUS), 0);
+}
+
 static void wait_for_reset(void)
 {
 	driver_put(&bt.drv, R_STATUS, 0);
-	for (int i = 0; i < 1000 && driver_get(&bt.drv, R_STATUS); i++)
-		blk_pump(1);
-	ck_assert_uint_eq(driver_get(&bt.drv, R_STATUS), 0);
+	wait_until_reset();
 }
 
 static void wait_for_none(void)
 {
 	const struct virtq *vq = &virtio_blk_dev(bt.disk)->queues[0].vq;
 
-	for (int i = 0; i < 1000 && vq->in_flight; i++)
+	for (int i = 0; i < BLK_PATIENCE_MS && vq->in_flight; i++)
 		blk_pump(1);
 	ck_assert_uint_eq(vq->in_flight, 0);
 }
@@ -55,9 +61,7 @@ START_TEST(reset_waits_for_what_is_under_way)
 	blk_serve();
 	driver_put(&bt.drv, R_STATUS, 0);
 	ck_assert_uint_eq(driver_get(&bt.drv, R_STATUS), S_NEEDS_RESET);
-	for (int i = 0; i < 1000 && driver_get(&bt.drv, R_STATUS); i++)
-		blk_pump(1);
-	ck_assert_uint_eq(driver_get(&bt.drv, R_STATUS), 0);
+	wait_until_reset();
 	ck_assert_uint_eq(ring_used_idx(&bt.ring), 0);
 	for (unsigned int i = 0; i < 20; i++)
 		ck_assert_uint_eq(*blk_status(i), 0xee);
@@ -78,7 +82,7 @@ START_TEST(queue_reset_waits_for_what_is_under_way)
 	driver_put(&bt.drv, R_QUEUE_SEL, 0);
 	driver_put(&bt.drv, R_QUEUE_RESET, 1);
 	ck_assert_uint_eq(driver_get(&bt.drv, R_QUEUE_RESET), 1);
-	for (int i = 0; i < 1000 && driver_get(&bt.drv, R_QUEUE_RESET); i++)
+	for (int i = 0; i < BLK_PATIENCE_MS && driver_get(&bt.drv, R_QUEUE_RESET); i++)
 		blk_pump(1);
 	ck_assert_uint_eq(driver_get(&bt.drv, R_QUEUE_RESET), 0);
 	ck_assert_uint_eq(ring_used_idx(&bt.ring), 0);
@@ -119,9 +123,7 @@ START_TEST(mistake_while_requests_are_under_way)
 	ck_assert(blk_broken());
 	driver_put(&bt.drv, R_STATUS, 0);
 	ck_assert_uint_eq(driver_get(&bt.drv, R_STATUS), S_NEEDS_RESET);
-	for (int i = 0; i < 1000 && driver_get(&bt.drv, R_STATUS); i++)
-		blk_pump(1);
-	ck_assert_uint_eq(driver_get(&bt.drv, R_STATUS), 0);
+	wait_until_reset();
 	ck_assert_uint_eq(ring_used_idx(&bt.ring), 0);
 	ck_assert_uint_eq(*blk_status(0), 0xee);
 	blk_drive();
@@ -190,7 +192,7 @@ START_TEST(page_that_became_private_is_not_written)
 	put_reads(1);
 	blk_serve();
 	seize(GUEST_DATA, 0x1000, false);
-	for (int i = 0; i < 1000 && !blk_broken(); i++)
+	for (int i = 0; i < BLK_PATIENCE_MS && !blk_broken(); i++)
 		blk_pump(1);
 	ck_assert(blk_broken());
 	seize(GUEST_DATA, 0x1000, true);
@@ -219,7 +221,7 @@ START_TEST(page_that_became_private_is_not_read)
 	blk_put(0, VIRTIO_BLK_T_OUT, 0x100, GUEST_DATA + 0x1000, 0x30000);
 	blk_serve();
 	seize(GUEST_DATA + 0x30000, 0x1000, false);
-	for (int i = 0; i < 1000 && !blk_broken(); i++)
+	for (int i = 0; i < BLK_PATIENCE_MS && !blk_broken(); i++)
 		blk_pump(1);
 	ck_assert(blk_broken());
 	blk_file(0x20000 + 0x2f000, buf, 4096);
@@ -373,17 +375,19 @@ START_TEST(rate_is_limited)
 
 	bt.cfg.limit = _i & 1 ? by_bytes : by_ops;
 	ck_assert(blk_start(&blk_modes[_i & 2 ? 0 : 1]));
-	before = blk_now_ms();
+	before = clock_ms();
 	for (unsigned int i = 0; i < 20; i++)
 		blk_put(i, _i & 4 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN, 0, GUEST_DATA, 4096);
 	blk_serve();
 	ck_assert_uint_ge(virtio_blk_dev(bt.disk)->queues[0].vq.in_flight, 10);
-	ck_assert_uint_lt(virtio_blk_dev(bt.disk)->queues[0].vq.in_flight, 15);
+	/* Half of the rest takes half of the time. */
+	ck_assert(
+		virtio_blk_dev(bt.disk)->queues[0].vq.in_flight < 15 || clock_ms() - before >= 35);
 	/* Asking costs nothing, however often. */
 	for (unsigned int i = 0; i < 300; i++)
 		blk_serve();
 	blk_wait(20);
-	ck_assert_uint_ge(blk_now_ms() - before, 85);
+	ck_assert_uint_ge(clock_ms() - before, 85);
 	for (unsigned int i = 0; i < 20; i++)
 		ck_assert_uint_eq(*blk_status(i), 0);
 }
@@ -493,7 +497,7 @@ START_TEST(memory_goes_away_under_requests)
 	blk_serve();
 	remove_staging(hva);
 	blk_calls.hold = false;
-	for (int i = 0; i < 1000 && !ring_used_idx(&bt.ring) && !blk_broken(); i++)
+	for (int i = 0; i < BLK_PATIENCE_MS && !ring_used_idx(&bt.ring) && !blk_broken(); i++)
 		blk_pump(10);
 	/* A copy of ours asks the gate, which says no; the host's kernel finds no memory. */
 	if (mode->engine == BLK_SYNC) {

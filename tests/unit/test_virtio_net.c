@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "devices/virtio_net_impl.h"
 #include "tests/unit/suites.h"
 #include "tests/unit/test_virtio_net.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 
 static uint8_t buf[0x20000];
 static const struct virtio_net_hdr_v1 plain;
@@ -368,14 +368,6 @@ START_TEST(link_goes_down_with_the_backend)
 }
 END_TEST
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 START_TEST(sending_is_limited)
 {
 	/* Ten frames at once, ten more in 100 ms. The header does not count. */
@@ -386,15 +378,16 @@ START_TEST(sending_is_limited)
 
 	nt.cfg.tx_limit = _i ? by_ops : by_bytes;
 	net_start();
-	before = now_ms();
+	before = clock_ms();
 	for (uint16_t k = 0; k < 20; k++)
 		net_put(k, GUEST_DATA + 256ull * k, &plain, 100);
 	net_kick(TXQ);
 	ck_assert_uint_ge(ring_used_idx(&nt.tx), 10);
-	ck_assert_uint_lt(ring_used_idx(&nt.tx), 15);
+	/* Half of the rest takes half of the time. */
+	ck_assert(ring_used_idx(&nt.tx) < 15 || clock_ms() - before >= 35);
 	for (i = 0; i < 1000 && ring_used_idx(&nt.tx) < 20; i++)
 		net_pump(5);
-	ck_assert_uint_ge(now_ms() - before, 85);
+	ck_assert_uint_ge(clock_ms() - before, 85);
 	for (i = 0; net_take(buf, sizeof(buf)) > 0; i++)
 		ck_assert(net_same(buf + HDR, (unsigned int)i, 100));
 	ck_assert_int_eq(i, 20);

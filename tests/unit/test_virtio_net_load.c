@@ -3,22 +3,14 @@
 /* Frames that come in: many of them, too many, and what no frame is. */
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/test_virtio_net.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/clock.h"
 
 static uint8_t buf[NET_GOT_MAX];
 static const struct virtio_net_hdr_v1 plain;
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 START_TEST(receiving_is_limited)
 {
@@ -30,15 +22,16 @@ START_TEST(receiving_is_limited)
 	nt.cfg.rx_limit = _i ? by_ops : by_bytes;
 	nt.hand_out = 40;
 	net_start();
-	before = now_ms();
+	before = clock_ms();
 	for (unsigned int i = 0; i < 20; i++)
 		net_feed(&plain, i, 100);
 	net_pump(2);
 	ck_assert_uint_ge(ring_used_idx(&nt.rx), 10);
-	ck_assert_uint_lt(ring_used_idx(&nt.rx), 15);
+	/* Half of the rest takes half of the time. */
+	ck_assert(ring_used_idx(&nt.rx) < 15 || clock_ms() - before >= 35);
 	for (int i = 0; i < 1000 && ring_used_idx(&nt.rx) < 20; i++)
 		net_pump(5);
-	ck_assert_uint_ge(now_ms() - before, 85);
+	ck_assert_uint_ge(clock_ms() - before, 85);
 	for (unsigned int i = 0; i < 20; i++) {
 		ck_assert_uint_eq(net_got(buf, 2048, &h), 100);
 		ck_assert(net_same(buf, i, 100));

@@ -10,6 +10,7 @@
 
 #include "devices/virtio_vsock.h"
 #include "tests/unit/fake_driver.h"
+#include "tests/unit/scratch.h"
 
 /*
  * A socket device with a driver in the test's memory, and real Unix sockets in a folder of its own.
@@ -43,7 +44,7 @@ struct vs_test {
 	struct loop_event *end, *on_irq;
 	bool stop_at_irq;
 	int irq;
-	char dir[64], path[80];
+	char dir[SCRATCH_PATH], path[80];
 	struct vsock_device_config cfg;
 	uint32_t rx_size; /* of each buffer */
 	unsigned int rx_bufs;

@@ -19,6 +19,7 @@
 #include "arch/x86/features.h"
 #include "arch/x86/sev.h"
 #include "tests/unit/suites.h"
+#include "tests/unit/test_x86.h"
 
 #define TEXT	    MIB(16)
 #define ELF_SIZE    8192u
@@ -65,22 +66,6 @@ START_TEST(c_bit_lies_above_all_ram)
 }
 END_TEST
 
-/* Walks the tables as the processor does, through private memory if that is where they are. */
-static uint64_t translate(const uint8_t *tables, uint64_t at, uint64_t va)
-{
-	const uint64_t *t = (const void *)tables;
-	int shift;
-
-	for (shift = 39; shift > 21; shift -= 9) {
-		uint64_t entry = t[(va >> shift) & 511];
-
-		ck_assert_uint_eq(entry & 3, 3);
-		t = (const void *)(tables + (entry & ~0xfffULL) - at);
-	}
-	ck_assert_uint_eq(t[(va >> 21) & 511] & 0x81, 0x81);
-	return (t[(va >> 21) & 511] & ~0x1fffffULL) | (va & 0x1fffff);
-}
-
 START_TEST(tables_reach_both_copies)
 {
 	static const uint64_t sizes[] = { MIB(64), GIB(5), GIB(600) };
@@ -101,14 +86,14 @@ START_TEST(tables_reach_both_copies)
 	for (i = 0; i < l.ram_count; i++) {
 		end = l.ram[i].base.v + l.ram[i].size;
 		for (va = l.ram[i].base.v; va < end; va += MIB(501) + 4097) {
-			ck_assert_uint_eq(translate(buf, at, va), va | l.alias_bit);
-			ck_assert_uint_eq(translate(buf, at, va | l.alias_bit), va);
+			ck_assert_uint_eq(x86_translate(buf, at, va), va | l.alias_bit);
+			ck_assert_uint_eq(x86_translate(buf, at, va | l.alias_bit), va);
 		}
-		ck_assert_uint_eq(translate(buf, at, end - 1), (end - 1) | l.alias_bit);
-		ck_assert_uint_eq(translate(buf, at, (end - 1) | l.alias_bit), end - 1);
+		ck_assert_uint_eq(x86_translate(buf, at, end - 1), (end - 1) | l.alias_bit);
+		ck_assert_uint_eq(x86_translate(buf, at, (end - 1) | l.alias_bit), end - 1);
 	}
 	for (i = 0; i < ARRAY_SIZE(devices); i++)
-		ck_assert_uint_eq(translate(buf, at, devices[i]), devices[i]);
+		ck_assert_uint_eq(x86_translate(buf, at, devices[i]), devices[i]);
 	free(buf);
 }
 END_TEST
@@ -184,11 +169,6 @@ END_TEST
 
 /* ---- the kernel inside ---- */
 
-static void put(uint8_t *p, uint32_t at, uint64_t v, unsigned int n)
-{
-	memcpy(p + at, &v, n);
-}
-
 static void elf(uint8_t out[ELF_SIZE])
 {
 	Elf64_Ehdr h = { .e_type = ET_EXEC,
@@ -246,19 +226,19 @@ static struct blob bzimage(enum packing how, const void *in, size_t len)
 	memset(b.data, 0xee, b.len);
 	memset(b.data, 0, SETUP_BYTES);
 	packed = pack(how, b.data + SETUP_BYTES + PAYLOAD, BODY_BYTES - PAYLOAD, in, len);
-	put(b.data, 0x1f1, 4, 1);
-	put(b.data, 0x1f4, BODY_BYTES / 16, 4);
-	put(b.data, 0x201, 0x6a, 1);
+	x86_put(b.data, 0x1f1, 4, 1);
+	x86_put(b.data, 0x1f4, BODY_BYTES / 16, 4);
+	x86_put(b.data, 0x201, 0x6a, 1);
 	memcpy(b.data + 0x202, "HdrS", 4);
-	put(b.data, 0x206, 0x20f, 2);
-	put(b.data, 0x22c, 0x7fffffff, 4);
-	put(b.data, 0x236, 1, 2);
-	put(b.data, 0x238, 2047, 4);
-	put(b.data, 0x248, PAYLOAD, 4);
+	x86_put(b.data, 0x206, 0x20f, 2);
+	x86_put(b.data, 0x22c, 0x7fffffff, 4);
+	x86_put(b.data, 0x236, 1, 2);
+	x86_put(b.data, 0x238, 2047, 4);
+	x86_put(b.data, 0x248, PAYLOAD, 4);
 	/* The builds put the unpacked size behind it. */
-	put(b.data, 0x24c, packed + 4, 4);
-	put(b.data, 0x258, MIB(16), 8);
-	put(b.data, 0x260, MIB(8), 4);
+	x86_put(b.data, 0x24c, packed + 4, 4);
+	x86_put(b.data, 0x258, MIB(16), 8);
+	x86_put(b.data, 0x260, MIB(8), 4);
 	return b;
 }
 
@@ -311,7 +291,7 @@ START_TEST(kernel_inside_is_started)
 	/* The processor finds tables and kernel by private addresses. */
 	ck_assert_uint_eq(p.entry.tables.v & l.alias_bit, l.alias_bit);
 	tables = item_at(&p, p.entry.tables.v & ~l.alias_bit);
-	ck_assert_uint_eq(translate(tables->data, p.entry.tables.v, p.entry.pc.v),
+	ck_assert_uint_eq(x86_translate(tables->data, p.entry.tables.v, p.entry.pc.v),
 		p.entry.pc.v | l.alias_bit);
 	ck_assert_str_eq(item_at(&p, X86_CMDLINE)->data, "swiotlb=512 console");
 	/* The header is the outer file's. */
@@ -377,7 +357,7 @@ START_TEST(broken_payload)
 
 	elf(inside);
 	f.kernel = bzimage(AS_ZSTD, inside, ELF_SIZE);
-	put(f.kernel.data, broken[_i].at, broken[_i].value, broken[_i].bytes);
+	x86_put(f.kernel.data, broken[_i].at, broken[_i].value, broken[_i].bytes);
 	ck_assert_int_lt(plan(&f, &l, &p, &e), 0);
 	ck_assert_msg(strstr(e.msg, broken[_i].says) && strstr(e.msg, "kernel k"), "%s", e.msg);
 	blob_free(&f.kernel);
