@@ -191,7 +191,9 @@ static int open_direct(struct blkfile *f, struct err *e)
 }
 
 /*
- * seccomp control+files: openat newfstatat fstat~ fcntl fallocate pread64 -- a disk's new file
+ * seccomp control+files: openat[2&NOT_TO_OPEN=0] newfstatat fstat~ pread64 -- a disk's new file
+ * seccomp control+files: fallocate[1=FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE] -- has it holes?
+ * seccomp control+files: fcntl[1=F_OFD_SETLK] fcntl[1=F_SETFL] -- it is locked, and waited for
  * seccomp control+files: statx~ -- with direct cache
  */
 int blkfile_open(struct blkfile *f, const char *path, bool read_only, bool direct, struct err *e)

@@ -13,6 +13,7 @@
 #include "vmm/memlock.h"
 #include "vmm/protect.h"
 #include "vmm/sandbox/landlock.h"
+#include "vmm/sandbox/seccomp.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 
@@ -130,12 +131,28 @@ static void look_at_memlock(bool blocks, struct findings *f)
 		finding_hint(row, "%s", "raise it with LimitMEMLOCK= or /etc/security/limits.conf");
 }
 
+static void look_at_seccomp(struct findings *f)
+{
+	struct finding *row;
+	struct err e;
+
+	if (!seccomp_check(&e)) {
+		finding_add(f, "seccomp", FINDING_OK, "%s",
+			"filters the system calls of a running guest's process, by thread");
+		return;
+	}
+	row = finding_add(f, "seccomp", FINDING_WARN, "%s",
+		"none: all system calls stay within reach of a guest that breaks out of a device");
+	finding_hint(row, "%s", "a kernel with CONFIG_SECCOMP_FILTER");
+}
+
 /* What will stand between a guest that breaks out of a device and the host. */
 static void look_at_walls(struct findings *f)
 {
 	int abi = landlock_abi();
 	struct finding *row;
 
+	look_at_seccomp(f);
 	finding_add(f, "privileges", FINDING_OK, "%s",
 		geteuid() ? "an ordinary user's, of which a running guest's process keeps none"
 			  : "root's, of which a running guest's process keeps none; it needs no "

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -26,8 +27,10 @@
 /* What the child has besides the standard descriptors. */
 enum { CHILD_SOCKET = 3, CHILD_REPORT, CHILD_FDS };
 
+/* The number is for waiting only: once the walls stand, no process is killed by its number. */
 struct passt {
 	pid_t pid;
+	int fd; /* of the process */
 };
 
 /* Handlers are not inherited by programs, but what is ignored or blocked is. */
@@ -131,6 +134,13 @@ static int start(struct passt *p, int sock, unsigned int mtu, struct err *e)
 	if (!p->pid)
 		child(sock, to, parent, argv);
 	fd_close(&to);
+	/* Ours until we wait for it. Where SIGCHLD is ignored it may be gone: then there is no such process. */
+	p->fd = pidfd_open(p->pid, 0);
+	if (p->fd < 0 && errno != ESRCH) {
+		r = err_sys(e, "pidfd_open");
+		kill(p->pid, SIGKILL);
+		return r;
+	}
 	r = wait_for_exec(from);
 	if (r == -ENOENT)
 		return err_set(e, r,
@@ -167,6 +177,7 @@ int passt_start(struct passt **out, int *fd, unsigned int mtu, struct err *e)
 
 	if (!p)
 		return err_set(e, -ENOMEM, "passt: out of memory");
+	p->fd = -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
 		free(p);
 		return err_sys(e, "socketpair");
@@ -184,17 +195,16 @@ int passt_start(struct passt **out, int *fd, unsigned int mtu, struct err *e)
 	return 0;
 }
 
-/* seccomp control: wait4 kill[1=SIGKILL] -- passt ends with us */
+/* seccomp control: pidfd_send_signal[1=SIGKILL] wait4 -- passt ends with us */
 void passt_free(struct passt *p)
 {
 	if (!p)
 		return;
-	/* Not if it is no child any more, and its number perhaps another's: SIGCHLD was ignored. */
-	if (p->pid > 0 && !waitpid(p->pid, NULL, WNOHANG)) {
-		/* It holds nothing that would have to be saved. */
-		kill(p->pid, SIGKILL);
-		while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
-	}
+	/* It holds nothing that would have to be saved. */
+	if (p->fd >= 0)
+		pidfd_send_signal(p->fd, SIGKILL, NULL, 0);
+	while (p->pid > 0 && waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	fd_close(&p->fd);
 	free(p);
 }

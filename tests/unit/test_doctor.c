@@ -19,6 +19,7 @@
 
 static struct {
 	bool no_kvm, no_vm, pvm, emulates, no_memlock;
+	bool no_seccomp;
 	int landlock;
 	int gmem_flags; /* 0: no guest_memfd */
 	int immediate_exit;
@@ -111,6 +112,11 @@ static int fake_landlock_abi(void)
 	return fake.landlock;
 }
 
+static int fake_seccomp_check(struct err *e)
+{
+	return fake.no_seccomp ? err_set(e, -ENOTSUP, "no filters") : 0;
+}
+
 static int fake_memlock_check(uint64_t guest_bytes, struct err *e)
 {
 	(void)guest_bytes;
@@ -129,6 +135,7 @@ static int fake_memlock_check(uint64_t guest_bytes, struct err *e)
 #define kvm_is_pvm	     fake_kvm_is_pvm
 #define memlock_check	     fake_memlock_check
 #define landlock_abi	     fake_landlock_abi
+#define seccomp_check(e)     fake_seccomp_check(e)
 #include "vmm/doctor.c"
 
 static struct doctor_report report;
@@ -467,6 +474,24 @@ START_TEST(a_kernel_without_landlock_is_told_of)
 }
 END_TEST
 
+START_TEST(a_kernel_without_seccomp_is_told_of)
+{
+	const struct finding *row;
+
+	doctor_collect(&report);
+	row = row_of(&report.host, "seccomp");
+	ck_assert_int_eq(row->state, FINDING_OK);
+	ck_assert_str_eq(row->hint, "");
+	fake.no_seccomp = true;
+	doctor_collect(&report);
+	row = row_of(&report.host, "seccomp");
+	ck_assert_int_eq(row->state, FINDING_WARN);
+	ck_assert_ptr_nonnull(strstr(row->hint, "CONFIG_SECCOMP_FILTER"));
+	/* It is no reason against a guest. */
+	ck_assert(doctor_can_run(&report));
+}
+END_TEST
+
 START_TEST(memlock_warns_when_pkvm_lacks_it_alone)
 {
 	fake.no_memlock = true;
@@ -508,6 +533,7 @@ Suite *doctor_suite(void)
 	tcase_add_test(looking, gmem_without_mmap_is_no_use);
 	tcase_add_test(looking, pvm_and_emulation_are_catches);
 	tcase_add_test(looking, a_kernel_without_landlock_is_told_of);
+	tcase_add_test(looking, a_kernel_without_seccomp_is_told_of);
 	tcase_add_test(looking, memlock_warns_when_pkvm_lacks_it_alone);
 	suite_add_tcase(s, looking);
 	return s;

@@ -169,7 +169,6 @@ const char *sandbox_describe(char *buf, size_t size)
 			walls.paths == 1 ? "" : "s");
 	snprintf(buf, size, "no capabilities%s, no new privileges, %s, %s%s",
 		walls.keeps_ipc_lock ? " but CAP_IPC_LOCK of vCPUs" : "",
-		seccomp_is_on() ? "system calls by thread" : "all system calls", files,
-		walls.is_hidden ? ", no core files, not to be debugged" : "");
+		seccomp_describe(), files, walls.is_hidden ? ", no core files, not to be debugged" : "");
 	return buf;
 }

@@ -261,6 +261,14 @@ int loop_add_fd(struct loop *l, int fd, short events, loop_fd_fn fn, void *arg,
 	return add(l, fd, what, (struct loop_event){ .fd_fn = fn, .arg = arg }, out, e);
 }
 
+/*
+ * At the end they are no longer caught. One by one: SIGSYS is nobody's to touch (seccomp_report.c).
+ *
+ * seccomp control: rt_sigaction[0=SIGTERM] rt_sigaction[0=SIGINT] -- who uses loop_add_signal
+ * seccomp control: rt_sigaction[0=SIGHUP] rt_sigaction[0=SIGQUIT] -- who uses loop_add_signal
+ * seccomp control: rt_sigaction[0=SIGUSR1] rt_sigaction[0=SIGUSR2] -- who uses loop_add_signal
+ * seccomp control: rt_sigaction[0=SIGCONT] rt_sigaction[0=SIGWINCH] -- who uses loop_add_signal
+ */
 int loop_add_signal(
 	struct loop *l, int signo, loop_fd_fn fn, void *arg, struct loop_event **out, struct err *e)
 {

@@ -22,4 +22,8 @@
 #include "vmm/kvm_abi.h"
 #include "vmm/sandbox/seccomp_impl.h"
 
+/* Flags of open() other than those that a file which exists is opened with, to be read and written. */
+#define NOT_TO_OPEN \
+	(~(unsigned int)(O_ACCMODE | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_DIRECT | O_LARGEFILE))
+
 #endif
