@@ -43,7 +43,7 @@ static int open_error(const char *path, bool read_only, struct err *e)
 	return r;
 }
 
-/* seccomp control+files: ioctl:BLKGETSIZE64~ -- of a block device, also when it has grown */
+/* seccomp control+files: ioctl:BLKGETSIZE64 -- of a block device, also when it has grown */
 int blkfile_size(const struct blkfile *f, uint64_t *out, struct err *e)
 {
 	struct stat st;
@@ -65,7 +65,7 @@ int blkfile_size(const struct blkfile *f, uint64_t *out, struct err *e)
 
 /*
  * A device that does not end, or a pipe, is refused here.
- * seccomp control+files: ioctl:BLKSSZGET~ -- a block device in place of a file
+ * seccomp control+files: ioctl:BLKSSZGET -- a block device in place of a file
  */
 static int look_at(struct blkfile *f, struct err *e)
 {
