@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -321,6 +322,49 @@ START_TEST(threads_may_signal_their_own_process)
 }
 END_TEST
 
+static int compare(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* What it makes of this differs from one C library to the next. */
+static void use_the_library(void)
+{
+	size_t size = 64 << 20;
+	char *p = malloc(size);
+	uint8_t random[16];
+
+	if (!p || getrandom(random, sizeof(random), GRND_NONBLOCK) < 0)
+		_exit(1);
+	memset(p, 1, size);
+	p = realloc(p, 2 * size);
+	free(p);
+	poll(NULL, 0, 1);
+	if (!p || pthread_kill(pthread_self(), 0))
+		_exit(1);
+}
+
+static void use_it_for_a_balloon(void)
+{
+	size_t count = 1 << 20;
+	int *p = calloc(count, sizeof(*p));
+
+	if (!p)
+		_exit(1);
+	qsort(p, count, sizeof(*p), compare);
+	free(p);
+	use_the_library();
+}
+
+START_TEST(the_c_library_may_do_what_it_does)
+{
+	const struct seccomp_plan plan = { .mode = SECCOMP_ON };
+
+	ck_assert_msg(status_of(THREAD_VCPU, plan, use_the_library) == PASSED, "%s", said);
+	ck_assert_msg(status_of(THREAD_IO, plan, use_it_for_a_balloon) == PASSED, "%s", said);
+}
+END_TEST
+
 static void *try_a_disk(void *arg)
 {
 	(void)arg;
@@ -465,6 +509,7 @@ Suite *seccomp_suite(void)
 		tcase_add_test(t, a_report_names_thread_call_and_arguments);
 		tcase_add_test(t, a_hook_is_called_before_the_end);
 		tcase_add_test(t, threads_may_signal_their_own_process);
+		tcase_add_test(t, the_c_library_may_do_what_it_does);
 		tcase_add_test(t, threads_start_with_a_filter);
 		tcase_add_test(t, what_is_refused_is_not_done_whoever_handles_it);
 		tcase_add_test(t, blocking_the_signal_does_not_help);
