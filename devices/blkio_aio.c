@@ -16,8 +16,7 @@ struct aio {
 	struct iocb iocbs[];
 };
 
-static int aio_init(
-	struct blkio *io, const struct blkfile *file, unsigned int depth, struct err *e)
+static int aio_init(struct blkio *io, const struct blkfile *file, unsigned int depth, struct err *e)
 {
 	struct aio *a;
 	unsigned int i;

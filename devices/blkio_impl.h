@@ -16,8 +16,8 @@
 struct blkio_engine {
 	const char *name;
 	/* 0, or -errno with a sentence why it does not work here. Completions make event_fd ready. */
-	int (*init)(struct blkio *io, const struct blkfile *file, unsigned int depth,
-		struct err *e);
+	int (*init)(
+		struct blkio *io, const struct blkfile *file, unsigned int depth, struct err *e);
 	/* Waits for what is under way. Accepts the half-made. */
 	void (*fini)(struct blkio *io);
 	/* False when it cannot take this one. */

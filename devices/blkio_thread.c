@@ -60,8 +60,8 @@ static int punch(const struct blkio_req *req, int mode)
 
 	/* Never longer than it is: the size of the disk is not for the guest to change. */
 	do
-		r = fallocate(
-			req->file->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)req->off, (off_t)req->len);
+		r = fallocate(req->file->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)req->off,
+			(off_t)req->len);
 	while (r && errno == EINTR);
 	return r ? -errno : 0;
 }
