@@ -98,7 +98,7 @@ static struct blkio_req *aio_reap(struct blkio *io, int64_t *result)
 	return event.data;
 }
 
-/* seccomp control: io_getevents io_destroy -- what is under way ends */
+/* seccomp control: io_destroy -- what is under way ends */
 static void aio_fini(struct blkio *io)
 {
 	struct aio *a = io->state;
