@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -23,6 +24,9 @@
 
 /* A few frames for each of some connections. The kernel takes the double, and counts its own with it. */
 #define SOCKET_ROOM ((int)MIB(2))
+
+/* Nobody waits any longer for it to end. */
+#define END_MS 500
 
 /* What the child has besides the standard descriptors. */
 enum { CHILD_SOCKET = 3, CHILD_REPORT, CHILD_FDS };
@@ -195,6 +199,25 @@ int passt_start(struct passt **out, int *fd, unsigned int mtu, struct err *e)
 	return 0;
 }
 
+/*
+ * Where root started us it is another user's process, and by now we may not signal it: then the closed
+ * socket ends it, if anything does.
+ *
+ * seccomp control: poll@x86 ppoll@arm64 -- until it is gone
+ */
+static bool has_ended(const struct passt *p)
+{
+	struct pollfd ended = { .fd = p->fd, .events = POLLIN };
+	int r;
+
+	if (p->fd < 0)
+		return false;
+	do
+		r = poll(&ended, 1, END_MS);
+	while (r < 0 && errno == EINTR);
+	return r == 1;
+}
+
 /* seccomp control: pidfd_send_signal[1=SIGKILL] wait4 -- passt ends with us */
 void passt_free(struct passt *p)
 {
@@ -203,8 +226,10 @@ void passt_free(struct passt *p)
 	/* It holds nothing that would have to be saved. */
 	if (p->fd >= 0)
 		pidfd_send_signal(p->fd, SIGKILL, NULL, 0);
-	while (p->pid > 0 && waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
+	if (has_ended(p))
+		waitpid(p->pid, NULL, 0);
+	else if (p->fd >= 0)
+		log_warn("passt, process %d, does not end", (int)p->pid);
 	fd_close(&p->fd);
 	free(p);
 }
