@@ -43,7 +43,7 @@ static int open_error(const char *path, bool read_only, struct err *e)
 	return r;
 }
 
-/* seccomp control+files: ioctl:BLKGETSIZE64~ -- of a block device, also when it has grown */
+/* seccomp control+files: ioctl:BLKGETSIZE64 -- of a block device, also when it has grown */
 int blkfile_size(const struct blkfile *f, uint64_t *out, struct err *e)
 {
 	struct stat st;
@@ -65,7 +65,7 @@ int blkfile_size(const struct blkfile *f, uint64_t *out, struct err *e)
 
 /*
  * A device that does not end, or a pipe, is refused here.
- * seccomp control+files: ioctl:BLKSSZGET~ -- a block device in place of a file
+ * seccomp control+files: ioctl:BLKSSZGET -- a block device in place of a file
  */
 static int look_at(struct blkfile *f, struct err *e)
 {
@@ -191,7 +191,9 @@ static int open_direct(struct blkfile *f, struct err *e)
 }
 
 /*
- * seccomp control+files: openat newfstatat fstat~ fcntl fallocate pread64 -- a disk's new file
+ * seccomp control+files: openat[2&NOT_TO_OPEN=0] newfstatat fstat~ pread64 -- a disk's new file
+ * seccomp control+files: fallocate[1=FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE] -- has it holes?
+ * seccomp control+files: fcntl[1=F_OFD_SETLK] fcntl[1=F_SETFL] -- it is locked, and waited for
  * seccomp control+files: statx~ -- with direct cache
  */
 int blkfile_open(struct blkfile *f, const char *path, bool read_only, bool direct, struct err *e)

@@ -72,10 +72,10 @@ static void on_event(void *arg, int fd, short events)
 /* ---- life ---- */
 
 /* Tries an engine; on failure nothing is left of it. */
-static int try_engine(
-	struct blkio *io, const struct blkio_engine *engine, unsigned int depth, struct err *e)
+static int try_engine(struct blkio *io, const struct blkio_engine *engine,
+	const struct blkfile *file, unsigned int depth, struct err *e)
 {
-	int r = engine->init(io, depth, e);
+	int r = engine->init(io, file, depth, e);
 
 	if (r)
 		engine->fini(io);
@@ -84,32 +84,32 @@ static int try_engine(
 	return r;
 }
 
-static int choose(struct blkio *io, enum blk_engine want, unsigned int depth, struct err *e)
+static int choose(struct blkio *io, enum blk_engine want, const struct blkfile *file,
+	unsigned int depth, struct err *e)
 {
 	struct err why = { "" };
 	int r;
 
 	switch (want) {
 	case BLK_URING:
-		r = try_engine(io, &blkio_uring, depth, e);
+		r = try_engine(io, &blkio_uring, file, depth, e);
 		return r ? err_hint(e, r, "use engine auto, aio or sync") : 0;
 	case BLK_AIO:
-		r = try_engine(io, &blkio_aio, depth, e);
+		r = try_engine(io, &blkio_aio, file, depth, e);
 		return r ? err_hint(e, r, "use engine auto, io_uring or sync") : 0;
 	case BLK_SYNC:
 		return 0;
 	case BLK_AUTO:
 		break;
 	}
-	if (!try_engine(io, &blkio_uring, depth, &why))
+	if (!try_engine(io, &blkio_uring, file, depth, &why))
 		return 0;
-	log_debug("disk %s: %s", io->file->path, why.msg);
-	if (try_engine(io, &blkio_aio, depth, &why))
-		log_debug("disk %s: %s", io->file->path, why.msg);
+	log_debug("disk %s: %s", file->path, why.msg);
+	if (try_engine(io, &blkio_aio, file, depth, &why))
+		log_debug("disk %s: %s", file->path, why.msg);
 	return 0;
 }
 
-/* seccomp control+files: eventfd2 -- a new file has I/O of its own */
 int blkio_new(struct blkio **out, const struct blkfile *file, enum blk_engine engine,
 	unsigned int depth, struct loop *loop, blkio_done_fn done, void *arg, struct err *e)
 {
@@ -118,13 +118,12 @@ int blkio_new(struct blkio **out, const struct blkfile *file, enum blk_engine en
 
 	if (!io)
 		return err_set(e, -ENOMEM, "disk %s: out of memory", file->path);
-	io->file = file;
 	io->done = done;
 	io->arg = arg;
 	io->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = io->event_fd < 0 ? err_sys(e, "eventfd") : 0;
 	if (!r)
-		r = choose(io, engine, depth, e);
+		r = choose(io, engine, file, depth, e);
 	if (!r)
 		r = blkio_thread_start(io, e);
 	if (!r)

@@ -16,15 +16,14 @@ struct aio {
 	struct iocb iocbs[];
 };
 
-/* seccomp control+files: io_setup -- a disk's new file */
-static int aio_init(struct blkio *io, unsigned int depth, struct err *e)
+static int aio_init(struct blkio *io, const struct blkfile *file, unsigned int depth, struct err *e)
 {
 	struct aio *a;
 	unsigned int i;
 	int r;
 
 	/* Without it io_submit would do the work, and the loop would wait for the disk. */
-	if (io->file->direct_fd < 0)
+	if (file->direct_fd < 0)
 		return err_set(e, -EINVAL, "aio works with direct I/O only");
 	a = calloc(1, sizeof(*a) + depth * sizeof(a->iocbs[0]));
 	if (!a)
@@ -48,11 +47,11 @@ static bool aio_queue(struct blkio *io, struct blkio_req *req)
 	struct aio *a = io->state;
 	struct iocb *cb = &a->iocbs[a->queued];
 	int count = (int)req->iov_count;
-	int fd = io->file->direct_fd;
+	int fd = req->file->direct_fd;
 
 	/* A flush, too: file systems without an asynchronous one answer EINVAL. */
 	if (req->op == BLKIO_FLUSH || a->queued + a->in_flight == a->depth ||
-		blkfile_fd(io->file, req->off, req->iov, req->iov_count) != fd)
+		blkfile_fd(req->file, req->off, req->iov, req->iov_count) != fd)
 		return false;
 	if (req->op == BLKIO_READ)
 		io_prep_preadv(cb, fd, req->iov, count, (long long)req->off);
@@ -99,7 +98,7 @@ static struct blkio_req *aio_reap(struct blkio *io, int64_t *result)
 	return event.data;
 }
 
-/* seccomp control io: io_getevents io_destroy -- what is under way ends */
+/* seccomp control: io_destroy -- what is under way ends */
 static void aio_fini(struct blkio *io)
 {
 	struct aio *a = io->state;

@@ -16,7 +16,8 @@
 struct blkio_engine {
 	const char *name;
 	/* 0, or -errno with a sentence why it does not work here. Completions make event_fd ready. */
-	int (*init)(struct blkio *io, unsigned int depth, struct err *e);
+	int (*init)(
+		struct blkio *io, const struct blkfile *file, unsigned int depth, struct err *e);
 	/* Waits for what is under way. Accepts the half-made. */
 	void (*fini)(struct blkio *io);
 	/* False when it cannot take this one. */
@@ -44,7 +45,6 @@ struct blkio_thread {
 };
 
 struct blkio {
-	const struct blkfile *file;
 	const struct blkio_engine *engine; /* NULL: the thread does it all */
 	void *state;			   /* the engine's own */
 	int event_fd;

@@ -29,11 +29,11 @@ void blkio_advance(struct blkio_req *req, uint64_t bytes)
 	}
 }
 
-/* seccomp disk control+files: preadv pwritev2 -- requests that the engine does not take */
-static int transfer(const struct blkio *io, struct blkio_req *req)
+/* seccomp disk: preadv pwritev2 -- requests that the engine does not take */
+static int transfer(struct blkio_req *req)
 {
 	while (req->len) {
-		int fd = blkfile_fd(io->file, req->off, req->iov, req->iov_count);
+		int fd = blkfile_fd(req->file, req->off, req->iov, req->iov_count);
 		int count = (int)req->iov_count;
 		ssize_t n;
 
@@ -53,15 +53,15 @@ static int transfer(const struct blkio *io, struct blkio_req *req)
 	return 0;
 }
 
-/* seccomp disk control+files: fallocate -- discarding, and zeroes */
-static int punch(const struct blkio *io, const struct blkio_req *req, int mode)
+/* seccomp disk: fallocate -- discarding, and zeroes */
+static int punch(const struct blkio_req *req, int mode)
 {
 	int r;
 
 	/* Never longer than it is: the size of the disk is not for the guest to change. */
 	do
-		r = fallocate(
-			io->file->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)req->off, (off_t)req->len);
+		r = fallocate(req->file->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)req->off,
+			(off_t)req->len);
 	while (r && errno == EINTR);
 	return r ? -errno : 0;
 }
@@ -72,15 +72,15 @@ static bool is_unsupported(int code)
 	return code == -EOPNOTSUPP || code == -EINVAL || code == -ENOSYS || code == -ENODEV;
 }
 
-/* seccomp disk control+files: pwrite64 -- zeroes, where the file system knows no holes */
-static int write_zeroes(const struct blkio *io, const struct blkio_req *req)
+/* seccomp disk: pwrite64 -- zeroes, where the file system knows no holes */
+static int write_zeroes(const struct blkio_req *req)
 {
 	static const uint8_t zeroes[65536] __attribute__((aligned(4096)));
 	uint64_t off = req->off, end = req->off + req->len;
 
 	while (off < end) {
 		size_t len = min_u64(end - off, sizeof(zeroes));
-		ssize_t n = pwrite(io->file->fd, zeroes, len, (off_t)off);
+		ssize_t n = pwrite(req->file->fd, zeroes, len, (off_t)off);
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -92,41 +92,41 @@ static int write_zeroes(const struct blkio *io, const struct blkio_req *req)
 	return 0;
 }
 
-/* seccomp disk control+files: fdatasync -- flushing */
-static int zero(const struct blkio *io, const struct blkio_req *req)
+/* seccomp disk: fdatasync -- flushing */
+static int zero(const struct blkio_req *req)
 {
-	int r = punch(io, req, req->unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE);
+	int r = punch(req, req->unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE);
 
 	if (is_unsupported(r))
-		r = write_zeroes(io, req);
-	if (!r && req->stable && fdatasync(io->file->fd))
+		r = write_zeroes(req);
+	if (!r && req->stable && fdatasync(req->file->fd))
 		r = -errno;
 	return r;
 }
 
-static int run(const struct blkio *io, struct blkio_req *req)
+static int run(struct blkio_req *req)
 {
 	int r;
 
 	switch (req->op) {
 	case BLKIO_READ:
 	case BLKIO_WRITE:
-		return transfer(io, req);
+		return transfer(req);
 	case BLKIO_FLUSH:
-		return fdatasync(io->file->fd) ? -errno : 0;
+		return fdatasync(req->file->fd) ? -errno : 0;
 	case BLKIO_DISCARD:
 		/* A wish; not granting it is no error. */
-		r = punch(io, req, FALLOC_FL_PUNCH_HOLE);
+		r = punch(req, FALLOC_FL_PUNCH_HOLE);
 		return is_unsupported(r) ? 0 : r;
 	case BLKIO_ZERO:
-		return zero(io, req);
+		return zero(req);
 	}
 	return -EINVAL;
 }
 
-/* seccomp disk control+files: write -- telling the loop that a request has ended */
 /* ---- the thread ---- */
 
+/* seccomp disk: write -- telling the loop that a request has ended */
 static void tell(const struct blkio *io)
 {
 	const uint64_t one = 1;
@@ -153,7 +153,7 @@ static void *thread_main(void *arg)
 		if (!t->todo)
 			t->todo_end = &t->todo;
 		pthread_mutex_unlock(&t->lock);
-		req->error = run(io, req);
+		req->error = run(req);
 		pthread_mutex_lock(&t->lock);
 		req->next = NULL;
 		*t->ended_end = req;

@@ -60,12 +60,13 @@ static int restrict_ring(const struct uring *u)
 	return r ? r : set_up(u, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
 
-/* seccomp control+files: io_uring_setup io_uring_register io_uring_enter -- a disk's new file */
-static int uring_init(struct blkio *io, unsigned int depth, struct err *e)
+static int uring_init(
+	struct blkio *io, const struct blkfile *file, unsigned int depth, struct err *e)
 {
 	struct uring *u = calloc(1, sizeof(*u));
 	int r;
 
+	(void)file;
 	if (!u)
 		return err_set(e, -ENOMEM, "io_uring: out of memory");
 	io->state = u;
@@ -95,14 +96,14 @@ static bool uring_queue(struct blkio *io, struct blkio_req *req)
 
 	if (!sqe)
 		return false;
-	fd = blkfile_fd(io->file, req->off, req->iov, req->iov_count);
+	fd = blkfile_fd(req->file, req->off, req->iov, req->iov_count);
 	if (req->op == BLKIO_READ)
 		io_uring_prep_readv(sqe, fd, req->iov, req->iov_count, req->off);
 	else if (req->op == BLKIO_WRITE)
 		io_uring_prep_writev2(
 			sqe, fd, req->iov, req->iov_count, req->off, req->stable ? RWF_DSYNC : 0);
 	else
-		io_uring_prep_fsync(sqe, io->file->fd, IORING_FSYNC_DATASYNC);
+		io_uring_prep_fsync(sqe, req->file->fd, IORING_FSYNC_DATASYNC);
 	io_uring_sqe_set_data(sqe, req);
 	u->in_flight++;
 	return true;

@@ -128,6 +128,7 @@ int term_nonblock(int fd)
 /*
  * seccomp all: ioctl:TIOCGPGRP~ ioctl:TCSETS~ ioctl:TCGETS~ fcntl[1=F_SETFL]~ -- after a crash
  * seccomp all: getpgrp@x86~ getpgid@arm64~ -- the same
+ * seccomp all: ioctl:TCSETS2~ ioctl:TCGETS2~ -- as of glibc 2.42
  * seccomp control: ioctl:TCSETS ioctl:TCGETS fcntl[1=F_SETFL] -- the terminal, as it was
  */
 static void put_back(const struct kept *k)

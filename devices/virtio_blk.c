@@ -43,7 +43,7 @@ static void blk_notify(struct virtio_dev *d, unsigned int q)
 
 	b->counts.events++;
 	virtio_serve(d, q, serve_one);
-	blkio_submit(b->medium->io);
+	blkio_submit(b->io);
 }
 
 /* I/O under way cannot be called back: blk_on_done returns the chains, and the reset waits for it. */
@@ -153,7 +153,6 @@ static void free_medium(struct blk_medium *m)
 {
 	if (!m)
 		return;
-	blkio_free(m->io);
 	blkfile_close(&m->file);
 	free(m->path);
 	free(m);
@@ -161,7 +160,7 @@ static void free_medium(struct blk_medium *m)
 
 /*
  * Those that wait for their last request, or for a loop that stands still with its guest. Each has
- * descriptors and a thread, so there is an end to them.
+ * descriptors, so there is an end to them.
  */
 #define RETIRED_MAX 8u
 
@@ -187,7 +186,7 @@ static void free_media(struct blk_medium *list)
 	}
 }
 
-static int open_medium(struct blk_medium **out, struct virtio_blk *b, const char *path,
+static int open_medium(struct blk_medium **out, const struct virtio_blk *b, const char *path,
 	bool read_only, struct err *e)
 {
 	struct blk_medium *m = calloc(1, sizeof(*m));
@@ -195,14 +194,11 @@ static int open_medium(struct blk_medium **out, struct virtio_blk *b, const char
 
 	if (!m)
 		return err_set(e, -ENOMEM, "disk %s: out of memory", path);
-	m->disk = b;
 	m->file.fd = m->file.direct_fd = -1;
 	m->path = strdup(path);
 	r = m->path ? 0 : err_set(e, -ENOMEM, "disk %s: out of memory", path);
 	if (!r)
 		r = blkfile_open(&m->file, m->path, read_only, b->cache == BLK_DIRECT, e);
-	if (!r)
-		r = blkio_new(&m->io, &m->file, b->engine, QUEUE_SIZE, b->loop, blk_on_done, m, e);
 	if (r) {
 		free_medium(m);
 		return r;
@@ -243,8 +239,6 @@ static int set_up(struct virtio_blk *b, const struct blk_config *cfg, struct err
 			cfg->id, sizeof(b->id));
 	memcpy(b->id, cfg->id ? cfg->id : "", id_len);
 	b->cache = cfg->cache;
-	b->engine = cfg->engine;
-	b->loop = cfg->loop;
 	b->requests = calloc(QUEUE_SIZE, sizeof(*b->requests));
 	if (!b->requests)
 		return err_set(e, -ENOMEM, "disk %s: out of memory", cfg->path);
@@ -253,6 +247,9 @@ static int set_up(struct virtio_blk *b, const struct blk_config *cfg, struct err
 		blk_put_free(&b->requests[i]);
 	}
 	r = open_medium(&b->medium, b, cfg->path, cfg->read_only, e);
+	if (!r)
+		r = blkio_new(&b->io, &b->medium->file, cfg->engine, QUEUE_SIZE, cfg->loop,
+			blk_on_done, b, e);
 	if (r)
 		return r;
 	if (!b->medium->file.size && !cfg->may_be_empty)
@@ -299,7 +296,6 @@ int virtio_blk_new(struct virtio_blk **out, const struct blk_config *cfg, struct
 
 void virtio_blk_free(struct virtio_blk *b)
 {
-	struct blk_medium *retired;
 	unsigned int i;
 
 	if (!b)
@@ -307,13 +303,10 @@ void virtio_blk_free(struct virtio_blk *b)
 	/* Serving the queue starts I/O and arms the timer; both kick the queue. */
 	virtio_leave(&b->dev);
 	ratelimit_free(&b->limit);
-	/* What ends on them arms the reaper, which must therefore go after them, and not take them. */
-	pthread_mutex_lock(&b->dev.lock);
-	retired = b->retired;
-	b->retired = NULL;
-	pthread_mutex_unlock(&b->dev.lock);
-	free_media(retired);
+	/* What ends arms the reaper, which must therefore go later; and files go after all I/O. */
+	blkio_free(b->io);
 	loop_event_free(b->reaper);
+	free_media(b->retired);
 	free_medium(b->medium);
 	virtio_fini(&b->dev);
 	for (i = 0; b->requests && i < QUEUE_SIZE; i++) {
@@ -398,5 +391,5 @@ struct virtio_dev *virtio_blk_dev(struct virtio_blk *b)
 
 const char *virtio_blk_engine(const struct virtio_blk *b)
 {
-	return blkio_name(b->medium->io);
+	return blkio_name(b->io);
 }

@@ -31,15 +31,13 @@
 #define PENDING (-1)
 
 /*
- * The file that the disk is, and what moves its data. The disk may be given another while it runs: what
- * is under way ends on the one it began on, which is freed after the last of it.
+ * The file that the disk is. It may be given another while it runs: what is under way ends on the one it
+ * began on, which is freed after the last of it.
  */
 struct blk_medium {
-	struct virtio_blk *disk;
 	struct blk_medium *next; /* of those that are no longer the disk's */
 	char *path;
 	struct blkfile file;
-	struct blkio *io;
 	unsigned int busy; /* requests */
 };
 
@@ -77,9 +75,8 @@ struct virtio_blk {
 	struct ratelimit limit;
 	struct blk_medium *medium, *retired;
 	struct loop_event *reaper;
+	struct blkio *io; /* moves the data of all of them */
 	enum blk_cache cache;
-	enum blk_engine engine;
-	struct loop *loop;
 	char id[VIRTIO_BLK_ID_BYTES];
 	struct virtio_blk_config space;
 	struct blk_request *requests, *free;
@@ -100,7 +97,7 @@ int blk_parse(struct virtio_blk *b, struct blk_request *r, const struct virtq_ch
 /* Does what blk_parse found, with a copy of the chain, or gives it back with its status at once. */
 void blk_begin(struct blk_request *r, const struct virtq_chain *c, int status);
 
-/* I/O has ended; for blkio_new, with the struct blk_medium. */
+/* I/O has ended; for blkio_new, with the struct virtio_blk. */
 void blk_on_done(void *arg, struct blkio_req *list);
 
 #endif

@@ -106,7 +106,7 @@ struct blk_request *blk_take(struct virtio_blk *b)
 	r->moved = r->piece = r->written = 0;
 	r->ranges = r->range = 0;
 	r->cost = 0;
-	r->io = (struct blkio_req){ .owner = r };
+	r->io = (struct blkio_req){ .owner = r, .file = &r->medium->file };
 	return r;
 }
 
@@ -140,7 +140,7 @@ void blk_release(struct blk_request *r)
 
 	free(r->bounce);
 	r->bounce = NULL;
-	/* Not here: we may be in a callback of what is to be freed. */
+	/* Not here: closing a file may wait, and we have the lock. */
 	if (--m->busy == 0 && m != r->disk->medium)
 		loop_timer_set(r->disk->reaper, 0);
 	r->medium = NULL;
@@ -202,7 +202,7 @@ static int queue_piece(struct blk_request *r)
 	r->io.iov_count = 1;
 	r->io.off = r->off + r->moved;
 	r->io.len = len;
-	blkio_queue(r->medium->io, &r->io);
+	blkio_queue(r->disk->io, &r->io);
 	return PENDING;
 }
 
@@ -223,7 +223,7 @@ static bool queue_whole(struct blk_request *r)
 		return false;
 	if (b->dev.is_protected)
 		mem_hold(b->dev.mem, &r->hold, c->gpa, c->iov, c->readable + c->writable);
-	blkio_queue(r->medium->io, &r->io);
+	blkio_queue(r->disk->io, &r->io);
 	return true;
 }
 
@@ -268,7 +268,7 @@ static int next_range(struct blk_request *r)
 		r->io.unmap = z->flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
 		r->io.off = z->sector * SECTOR_SIZE;
 		r->io.len = (uint64_t)z->num_sectors * SECTOR_SIZE;
-		blkio_queue(r->medium->io, &r->io);
+		blkio_queue(r->disk->io, &r->io);
 		return PENDING;
 	}
 	return VIRTIO_BLK_S_OK;
@@ -302,7 +302,7 @@ static int start(struct blk_request *r)
 		return begin_transfer(r);
 	case VIRTIO_BLK_T_FLUSH:
 		r->io.op = BLKIO_FLUSH;
-		blkio_queue(r->medium->io, &r->io);
+		blkio_queue(r->disk->io, &r->io);
 		return PENDING;
 	case VIRTIO_BLK_T_GET_ID:
 		return get_id(r);
@@ -361,8 +361,7 @@ static void go_on(struct blk_request *r)
 
 void blk_on_done(void *arg, struct blkio_req *list)
 {
-	struct blk_medium *m = arg;
-	struct virtio_blk *b = m->disk;
+	struct virtio_blk *b = arg;
 	struct blkio_req *next;
 
 	pthread_mutex_lock(&b->dev.lock);
@@ -370,7 +369,7 @@ void blk_on_done(void *arg, struct blkio_req *list)
 		next = list->next;
 		go_on(list->owner);
 	}
-	blkio_submit(m->io);
+	blkio_submit(b->io);
 	virtio_notify(&b->dev, 0);
 	pthread_mutex_unlock(&b->dev.lock);
 }

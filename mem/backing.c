@@ -222,7 +222,10 @@ int backing_retire(struct backing *b, struct err *e)
 	return 0;
 }
 
-/* seccomp io vcpu control: fallocate madvise -- pages given back */
+/*
+ * seccomp io vcpu control: fallocate[1=FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE] -- pages given back
+ * seccomp io vcpu control: madvise -- the same
+ */
 int backing_discard(const struct backing *b, uint64_t off, uint64_t len)
 {
 	int r;

@@ -32,7 +32,11 @@ static size_t put_hex(char *to, uintptr_t v)
 	return n;
 }
 
-/* seccomp all: rt_sigaction~ tgkill[0=OWN_PID]~ getpid~ gettid~ writev~ -- this, and a failed assertion */
+/*
+ * seccomp all: rt_sigaction[0=SIGBUS]~ rt_sigaction[0=SIGSEGV]~ -- this
+ * seccomp all: rt_sigaction[0=SIGABRT]~ writev~ -- a failed assertion
+ * seccomp all: tgkill[0=OWN_PID]~ getpid~ gettid~ -- both
+ */
 static void crash(int signo, const siginfo_t *info)
 {
 	static const char bus[] = "nacre: internal error: SIGBUS at 0x";

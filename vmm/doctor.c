@@ -157,7 +157,7 @@ static void look_at_walls(struct findings *f)
 		geteuid() ? "an ordinary user's, of which a running guest's process keeps none"
 			  : "root's, of which a running guest's process keeps none; it needs no "
 			    "more than a user in group kvm has");
-	finding_add(f, "system calls", r ? FINDING_WARN : FINDING_OK, "%s",
+	finding_add(f, "seccomp", r ? FINDING_WARN : FINDING_OK, "%s",
 		r ? e.msg : "each thread is held to those that it needs");
 	look_at_landlock(f);
 }

@@ -36,7 +36,7 @@ static int complain(struct err *e, enum exit_status status)
 	return (int)status;
 }
 
-/* seccomp control: rt_sigaction rt_sigprocmask tgkill[0=OWN_PID] -- ending by a signal */
+/* seccomp control: rt_sigprocmask tgkill[0=OWN_PID] -- ending by a signal (rt_sigaction: loop.c) */
 /* After cleaning up, die of the signal that asked for it, as a shell expects. */
 static int die_of(int signo)
 {

@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -23,11 +25,16 @@
 /* A few frames for each of some connections. The kernel takes the double, and counts its own with it. */
 #define SOCKET_ROOM ((int)MIB(2))
 
+/* Nobody waits any longer for it to end. */
+#define END_MS 500
+
 /* What the child has besides the standard descriptors. */
 enum { CHILD_SOCKET = 3, CHILD_REPORT, CHILD_FDS };
 
+/* The number is for waiting only: once the walls stand, no process is killed by its number. */
 struct passt {
 	pid_t pid;
+	int fd; /* of the process */
 };
 
 /* Handlers are not inherited by programs, but what is ignored or blocked is. */
@@ -131,6 +138,13 @@ static int start(struct passt *p, int sock, unsigned int mtu, struct err *e)
 	if (!p->pid)
 		child(sock, to, parent, argv);
 	fd_close(&to);
+	/* Ours until we wait for it. Where SIGCHLD is ignored it may be gone: then there is no such process. */
+	p->fd = pidfd_open(p->pid, 0);
+	if (p->fd < 0 && errno != ESRCH) {
+		r = err_sys(e, "pidfd_open");
+		kill(p->pid, SIGKILL);
+		return r;
+	}
 	r = wait_for_exec(from);
 	if (r == -ENOENT)
 		return err_set(e, r,
@@ -167,6 +181,7 @@ int passt_start(struct passt **out, int *fd, unsigned int mtu, struct err *e)
 
 	if (!p)
 		return err_set(e, -ENOMEM, "passt: out of memory");
+	p->fd = -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
 		free(p);
 		return err_sys(e, "socketpair");
@@ -184,17 +199,37 @@ int passt_start(struct passt **out, int *fd, unsigned int mtu, struct err *e)
 	return 0;
 }
 
-/* seccomp control: wait4 kill[1=SIGKILL] -- passt ends with us */
+/*
+ * Where root started us it is another user's process, and by now we may not signal it: then the closed
+ * socket ends it, if anything does.
+ *
+ * seccomp control: poll@x86 ppoll@arm64 -- until it is gone
+ */
+static bool has_ended(const struct passt *p)
+{
+	struct pollfd ended = { .fd = p->fd, .events = POLLIN };
+	int r;
+
+	if (p->fd < 0)
+		return false;
+	do
+		r = poll(&ended, 1, END_MS);
+	while (r < 0 && errno == EINTR);
+	return r == 1;
+}
+
+/* seccomp control: pidfd_send_signal[1=SIGKILL] wait4 -- passt ends with us */
 void passt_free(struct passt *p)
 {
 	if (!p)
 		return;
-	/* Not if it is no child any more, and its number perhaps another's: SIGCHLD was ignored. */
-	if (p->pid > 0 && !waitpid(p->pid, NULL, WNOHANG)) {
-		/* It holds nothing that would have to be saved. */
-		kill(p->pid, SIGKILL);
-		while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
-	}
+	/* It holds nothing that would have to be saved. */
+	if (p->fd >= 0)
+		pidfd_send_signal(p->fd, SIGKILL, NULL, 0);
+	if (has_ended(p))
+		waitpid(p->pid, NULL, 0);
+	else if (p->fd >= 0)
+		log_warn("passt, process %d, does not end", (int)p->pid);
+	fd_close(&p->fd);
 	free(p);
 }

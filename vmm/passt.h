@@ -20,7 +20,7 @@ struct passt;
  * standard error; then it ends, and the socket with it.
  */
 int passt_start(struct passt **out, int *fd, unsigned int mtu, struct err *e);
-/* Ends it, and waits for that. Accepts NULL. */
+/* Ends it, and waits for that, for half a second. The socket must be closed. Accepts NULL. */
 void passt_free(struct passt *p);
 
 #endif

@@ -4,13 +4,14 @@
 # with STATIC=1 so that they run in the emulated hosts too.
 
 BENCH     := $(BUILD)/tests/bench
-BENCH_BIN := $(BENCH)/timer $(BENCH)/floor $(BENCH)/floor_convert $(BENCH)/disk $(BENCH)/api $(BENCH)/tags
+BENCH_BIN := $(BENCH)/timer $(BENCH)/floor $(BENCH)/floor_convert $(BENCH)/disk $(BENCH)/api $(BENCH)/tags \
+             $(BENCH)/nacre-no-walls
 FLOOR_x86_64 := arch/x86/tables.c
 FLOOR_arm64  := arch/arm64/smccc.c
 FLOOR_SRC := tests/bench/floor.c tests/bench/bare_$(ADIR).c $(FLOOR_$(ARCH))
 # All of Nacre but the part that makes a VMM of it.
 BENCH_SRC := $(FLOOR_SRC) tests/bench/timer.c tests/bench/floor_convert.c tests/bench/disk.c \
-             tests/bench/api.c tests/bench/tags.c \
+             tests/bench/api.c tests/bench/tags.c tests/bench/no_walls.c \
              tests/unit/fake_driver.c tests/unit/fake_slots.c
 NO_MAIN   := $(filter-out $(BUILD)/vmm/main.o,$(VMM_OBJ))
 DISK_OBJ  := $(patsubst %,$(BUILD)/tests/%.o,bench/disk unit/fake_driver unit/fake_slots)
@@ -40,6 +41,9 @@ $(BENCH)/disk: $(NO_MAIN) $(DISK_OBJ)
 
 $(BENCH)/tags: $(NO_MAIN) $(BENCH)/tags.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SYSLIB) $(LIBS)
+
+$(BENCH)/nacre-no-walls: $(VMM_OBJ) $(BENCH)/no_walls.o
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=sandbox_begin,--wrap=seccomp_prepare -o $@ $^ $(SYSLIB) $(LIBS)
 
 -include $(BENCH_SRC:%.c=$(BUILD)/%.d)
 

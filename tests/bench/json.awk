@@ -17,6 +17,10 @@ $1 == "startup" {
 $1 == "sandbox" {
 	row("sandbox", place() "\"mode\": " quoted($3) ", \"program\": " quoted($4) ", \"median\": " $5)
 }
+$1 == "walls" {
+	row("walls", place() "\"mode\": " quoted($3) ", \"all\": " $4 ", \"none\": " $5 \
+		", \"cpu_all\": " $6 ", \"cpu_none\": " $7)
+}
 $1 == "memory" {
 	row("memory", place() "\"mode\": " quoted($3) ", \"program\": " quoted($4) ", \"anonymous\": " $5 \
 		", \"resident\": " $6)
@@ -59,6 +63,7 @@ END {
 	printf "{\n  \"startup\": [\n%s\n  ],\n  \"memory\": [\n%s\n  ],\n", rows["startup"], rows["memory"]
 	printf "  \"boot\": [\n%s\n  ],\n  \"guest-disk\": [\n%s\n  ],\n", rows["boot"], rows["guest-disk"]
 	printf "  \"guest-net\": [\n%s\n  ],\n", rows["guest-net"]
+	printf "  \"sandbox\": [\n%s\n  ],\n  \"walls\": [\n%s\n  ],\n", rows["sandbox"], rows["walls"]
 	printf "  \"tags\": [\n%s\n  ],\n", rows["tags"]
 	printf "  \"disk\": [\n%s\n  ],\n", rows["disk"]
 	printf "  \"busy-api\": [\n%s\n  ],\n", rows["busy-api"]

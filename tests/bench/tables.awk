@@ -53,6 +53,15 @@ END {
 		if (f[1] == "sandbox")
 			printf "%-22s %-8s %-13s %8.3f\n", f[2], f[3], f[4], f[5] / 1000
 	}
+	print "\nWalls: such a start with all of them and with none, and the processor time of all its threads; milliseconds"
+	printf "%-22s %-8s %8s %8s %8s %8s %8s %8s\n", "where", "mode", "all", "none", "more", "CPU",
+		"none", "more"
+	for (i = 1; i <= NR; i++) {
+		n = split(line[i], f)
+		if (f[1] == "walls")
+			printf "%-22s %-8s %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f\n", f[2], f[3], f[4] / 1000,
+				f[5] / 1000, (f[4] - f[5]) / 1000, f[6] / 1000, f[7] / 1000, (f[6] - f[7]) / 1000
+	}
 	print "\nMemory beside the guest's own, while it spins, 1 vCPU, 128 MiB; KiB"
 	printf "%-22s %-8s %-13s %14s %10s %10s\n", "where", "mode", "program", "anonymous",
 		"resident", "of QEMU's"

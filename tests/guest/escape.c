@@ -30,7 +30,9 @@ enum {
 	EXECVE = 59,
 	EXIT_GROUP = 231,
 	PTRACE = 101,
-	IOCTL = 16
+	IOCTL = 16,
+	KILL = 62,
+	IO_URING_SETUP = 425
 };
 
 static long call(long nr, long a, long b, long c, long d, long e, long f)
@@ -56,7 +58,9 @@ enum {
 	EXECVE = 221,
 	EXIT_GROUP = 94,
 	PTRACE = 117,
-	IOCTL = 29
+	IOCTL = 29,
+	KILL = 129,
+	IO_URING_SETUP = 425
 };
 
 static long call(long nr, long a, long b, long c, long d, long e, long f)
@@ -120,9 +124,11 @@ static long run_program(void)
 /* Runs in nacre's process. */
 static long attempt(uint32_t what)
 {
-	uint64_t regs[32];
+	uint64_t zeroes[32];
 	unsigned int i;
 
+	for (i = 0; i < 32; i++)
+		zeroes[i] = 0;
 	switch (what) {
 	case 'o':
 		return call(OPENAT, -100, (long)"/etc/hostname", 0, 0, 0, 0);
@@ -138,10 +144,12 @@ static long attempt(uint32_t what)
 		return ioctl_on_all(0xae01, 0);
 	case 'm': /* readable, executable; private, anonymous */
 		return call(MMAP, 0, 4096, 5, 0x22, -1, 0) < 0 ? -1 : 0;
+	case 's': /* none, but to know whether it may */
+		return call(KILL, 1, 0, 0, 0, 0, 0);
+	case 'u':
+		return call(IO_URING_SETUP, 1, (long)zeroes, 0, 0, 0, 0);
 	default: /* KVM_SET_REGS, of x86 */
-		for (i = 0; i < 32; i++)
-			regs[i] = 0;
-		return ioctl_on_all(0x4090ae82, (long)regs);
+		return ioctl_on_all(0x4090ae82, (long)zeroes);
 	}
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,6 +15,7 @@
 #include "tests/unit/suites.h"
 #include "vmm/sandbox/caps.h"
 #include "vmm/sandbox/sandbox.h"
+#include "vmm/sandbox/seccomp.h"
 #include "vmm/util/thread.h"
 
 /* ---- what is left ---- */
@@ -256,6 +258,43 @@ START_TEST(walls_are_for_those_who_begin_them)
 }
 END_TEST
 
+/* ---- what is told ---- */
+
+static enum seccomp_mode mode;
+
+static int told(void)
+{
+	static const char *const words[SECCOMP_MODES] = {
+		[SECCOMP_ON] = "system calls by thread, ",
+		[SECCOMP_AUDIT] = "all system calls (audit: ",
+		[SECCOMP_OFF] = "all system calls (seccomp is off), ",
+	};
+	const struct seccomp_plan calls = { .mode = mode, .kernel_logs = true };
+	const struct sandbox_plan plan = { .is_protected = true };
+	char text[SANDBOX_TEXT];
+	struct err e;
+
+	/* A kernel without is told of, too; that of this one is. */
+	if (seccomp_check(&e))
+		return 0;
+	sandbox_begin();
+	if (strcmp(sandbox_describe(text, sizeof(text)), "none") != 0)
+		return 1;
+	if (seccomp_prepare(&calls, &e) || sandbox_raise(&plan, &e))
+		return 2;
+	if (!strstr(sandbox_describe(text, sizeof(text)), words[mode]))
+		return 3;
+	return strncmp(text, "no capabilities, no new privileges, ", 36) != 0 ||
+	       !strstr(text, "Landlock") || !strstr(text, ", no core files, not to be debugged");
+}
+
+START_TEST(which_walls_stand_is_told)
+{
+	mode = (enum seccomp_mode)_i;
+	in_child(told);
+}
+END_TEST
+
 Suite *sandbox_suite(void)
 {
 	Suite *s = suite_create("sandbox");
@@ -268,6 +307,7 @@ Suite *sandbox_suite(void)
 	tcase_add_test(t, protected_guests_leave_no_core);
 	tcase_add_test(t, others_may_be_debugged);
 	tcase_add_test(t, walls_are_for_those_who_begin_them);
+	tcase_add_loop_test(t, which_walls_stand_is_told, 0, SECCOMP_MODES);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -27,7 +27,6 @@ static int set_kept(cap_t want, cap_t have)
 	return cap_set_flag(want, CAP_EFFECTIVE, 1, &cap, CAP_SET);
 }
 
-/* seccomp control+files: capget prctl[0=PR_SET_NO_NEW_PRIVS] -- the thread of a disk's new file looks, too */
 static int drop(cap_t have, cap_t want, bool keep_ipc_lock, struct err *e)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
@@ -42,7 +41,6 @@ static int drop(cap_t have, cap_t want, bool keep_ipc_lock, struct err *e)
 	return 0;
 }
 
-/* seccomp control+files: capget -- a thread that is started later looks what it has: nothing */
 int caps_drop(bool keep_ipc_lock, struct err *e)
 {
 	cap_t have = cap_get_proc(), want = cap_init(); /* none */

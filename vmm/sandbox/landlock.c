@@ -108,7 +108,6 @@ static int add_path(int ruleset, const struct sandbox_path *p, uint64_t handled_
 	return 1;
 }
 
-/* seccomp control+files: landlock_create_ruleset landlock_restrict_self -- a late disk thread's */
 int landlock_restrict(
 	const struct sandbox_path *paths, unsigned int count, bool signals_children, struct err *e)
 {

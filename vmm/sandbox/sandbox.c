@@ -168,8 +168,7 @@ const char *sandbox_describe(char *buf, size_t size)
 		snprintf(files, sizeof(files), "Landlock %d (%d path%s)", walls.abi, walls.paths,
 			walls.paths == 1 ? "" : "s");
 	snprintf(buf, size, "no capabilities%s, no new privileges, %s, %s%s",
-		walls.keeps_ipc_lock ? " but CAP_IPC_LOCK of vCPUs" : "",
-		seccomp_is_on() ? "system calls by thread" : "all system calls", files,
+		walls.keeps_ipc_lock ? " but CAP_IPC_LOCK of vCPUs" : "", seccomp_describe(), files,
 		walls.is_hidden ? ", no core files, not to be debugged" : "");
 	return buf;
 }

@@ -23,11 +23,11 @@
  * seccomp disk log fill: brk~ mremap~ -- the same, where they share what others have
  * seccomp control console io vcpu: mmap[2&PROT_EXEC=0] mprotect[2&PROT_EXEC=0] -- malloc
  * seccomp disk log fill: mmap[2&PROT_EXEC=0]~ mprotect[2&PROT_EXEC=0]~ -- malloc
- * seccomp control: rt_sigaction -- signals are no longer caught, at the end
  */
 
 /* Written by the first thread while it is alone, or before it starts those that read it. */
 static struct seccomp_plan plan = { .mode = SECCOMP_OFF };
+static bool kernel_lacks;
 
 unsigned int seccomp_rights(void)
 {
@@ -61,9 +61,15 @@ static struct sock_filter *copy_for_process(struct filter f)
 	return code;
 }
 
-bool seccomp_is_on(void)
+const char *seccomp_describe(void)
 {
-	return plan.mode == SECCOMP_ON;
+	static const char *const texts[SECCOMP_MODES] = {
+		[SECCOMP_ON] = "system calls by thread",
+		[SECCOMP_AUDIT] = "all system calls (audit: what a thread does not need is told)",
+		[SECCOMP_OFF] = "all system calls (seccomp is off)",
+	};
+
+	return kernel_lacks ? "all system calls (this kernel has no seccomp)" : texts[plan.mode];
 }
 
 /* For an audit that is the kernel's. */
@@ -106,7 +112,6 @@ static int enter(enum thread_role role)
 
 int seccomp_prepare(const struct seccomp_plan *p, struct err *e)
 {
-	static bool told;
 	bool is_first = plan.mode == SECCOMP_OFF;
 	int r = 0;
 
@@ -118,9 +123,9 @@ int seccomp_prepare(const struct seccomp_plan *p, struct err *e)
 		r = seccomp_check(e);
 	/* As with Landlock: what the kernel lacks is told, and is no reason against a guest. */
 	if (r && p->mode == SECCOMP_ON) {
-		if (!told)
+		if (!kernel_lacks)
 			log_warn("sandbox: system calls are not filtered: %s", e->msg);
-		told = true;
+		kernel_lacks = true;
 		return 0;
 	}
 	if (!r && is_first && p->mode == SECCOMP_ON)

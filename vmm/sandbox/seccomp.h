@@ -18,8 +18,7 @@
  * Order. Filters are inherited, they only add up, and none can be taken off. So each thread that
  * starts after seccomp_prepare enters its own before it does anything else, and the first one, which
  * starts the others, gets its own last: seccomp_seal. All stand before the guest's first
- * instruction. What is started later, the I/O of a disk's new file, lives with the filter of control
- * and its own.
+ * instruction, and no thread is started later.
  */
 enum seccomp_mode { SECCOMP_ON, SECCOMP_AUDIT, SECCOMP_OFF, SECCOMP_MODES };
 
@@ -74,8 +73,8 @@ void seccomp_enter(enum thread_role role);
 /* Control's own, once all other threads run. 0, or -errno with a sentence. */
 int seccomp_seal(struct err *e);
 
-/* Whether calls are refused, for who is told of the walls. Any thread, after seccomp_prepare. */
-bool seccomp_is_on(void);
+/* Which system calls are left, for who is told of the walls. Any thread, after seccomp_prepare. */
+const char *seccomp_describe(void);
 
 /* Called before a refused call ends the process; async-signal-safe. NULL: nothing. */
 void seccomp_set_crash_hook(void (*hook)(void));

@@ -3,6 +3,22 @@
 /*
  * The end after a refused call. The kernel sends SIGSYS to the thread that made it, and what runs
  * here may do only what that thread's filter allows: write, what the crash hook does, and exit.
+ *
+ * All of this runs in a process that somebody may have broken into, and so it is no wall: that one is the
+ * kernel's, which has left the call out before it sends the signal (SECCOMP_RET_TRAP). What may happen:
+ *
+ *   the handler returns, since its stack or its hook was overwritten
+ *		the thread goes on behind the call, which was not made; if it is made again, so is the signal
+ *   SIGSYS is blocked
+ *		the signal is a forced one: then the kernel takes the default action, and the process ends
+ *   another handler is installed
+ *		no rule lets a thread do that (rt_sigaction[0=...]): the call is refused like any other
+ *   the signal is sent by kill or tgkill, with or without a call
+ *		no call is left out, and none is let through: the handler returns
+ *
+ * So whoever controls our memory may keep the report from being written, and the process from its end,
+ * but gains no call. SECCOMP_RET_KILL_PROCESS would end it for sure, without a word about why; most
+ * who meet this have found a call that we forgot.
  */
 #include <signal.h>
 #include <stdatomic.h>

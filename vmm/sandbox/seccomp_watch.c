@@ -38,8 +38,7 @@
 #endif
 
 struct watched {
-	int fd; /* -1: it has the descriptor of the thread that started it */
-	pid_t tid;
+	int fd;
 	enum thread_role role;
 	char name[16];
 	atomic_bool ready;
@@ -53,23 +52,11 @@ struct seen {
 
 static struct watched watched[THREADS_MAX];
 static atomic_uint watched_count;
-static atomic_bool control_entered;
 /* Of the watching thread alone. */
 static struct pollfd polled[THREADS_MAX];
 static struct seen seen[SEEN_MAX];
 static unsigned int seen_count;
 static int record_fd = -1;
-
-static const struct watched *find(pid_t tid, const struct watched *owner)
-{
-	unsigned int i = atomic_load(&watched_count);
-
-	/* The newest first: numbers of threads come again. */
-	while (i-- > 0)
-		if (atomic_load(&watched[i].ready) && watched[i].tid == tid)
-			return &watched[i];
-	return owner;
-}
 
 static bool is_new(const struct watched *w, const struct seccomp_data *d)
 {
@@ -154,21 +141,19 @@ static bool record(const struct watched *w, const struct seccomp_data *d, int *e
 }
 #endif
 
-static void answer(const struct watched *owner)
+static void answer(const struct watched *w)
 {
 	struct seccomp_notif ask = { 0 };
 	struct seccomp_notif_resp say = { 0 };
-	const struct watched *w;
 	bool known;
 
 	/* ENOENT: it was interrupted or killed meanwhile. */
-	if (ioctl(owner->fd, SECCOMP_IOCTL_NOTIF_RECV, &ask))
+	if (ioctl(w->fd, SECCOMP_IOCTL_NOTIF_RECV, &ask))
 		return;
-	w = find((pid_t)ask.pid, owner);
 	known = record(w, &ask.data, &say.error);
 	say.id = ask.id;
 	say.flags = say.error ? 0 : (uint32_t)SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-	if (ioctl(owner->fd, SECCOMP_IOCTL_NOTIF_SEND, &say))
+	if (ioctl(w->fd, SECCOMP_IOCTL_NOTIF_SEND, &say))
 		return;
 	if (!known)
 		tell(w, &ask.data);
@@ -263,17 +248,12 @@ int seccomp_watch_enter(enum thread_role role, struct sock_filter *code, unsigne
 		return -ENOMEM;
 	}
 	make_ask(code, len);
-	w->tid = (pid_t)syscall(SYS_gettid);
 	w->role = role;
 	memcpy(w->name, thread_name(), sizeof(w->name));
 	w->fd = install(code, len);
 	/* `code` stays: giving it back could be a system call, and nobody is there to answer yet. */
-	if (w->fd < 0 && !(w->fd == -EBUSY && atomic_load(&control_entered)))
-		return w->fd;
-	if (w->fd < 0)
-		w->fd = -1; /* has what it was started with, which is control's */
-	if (role == THREAD_CONTROL)
-		atomic_store(&control_entered, true);
-	atomic_store(&w->ready, true);
-	return 0;
+	if (w->fd >= 0)
+		atomic_store(&w->ready, true);
+	/* Started by one that is watched, which is told of: the same descriptor tells of both. */
+	return w->fd < 0 && w->fd != -EBUSY ? w->fd : 0;
 }

@@ -48,6 +48,7 @@ static void ignore_libevent(int severity, const char *text)
 
 /*
  * seccomp control console io: epoll_wait@x86 epoll_pwait@arm64 epoll_ctl -- libevent, waiting
+ * seccomp control console io: epoll_pwait2~ -- as of libevent 2.2
  * seccomp vcpu disk: epoll_ctl -- libevent, events that others add and remove
  * seccomp control console io: read write -- libevent, being woken by its eventfd
  */
@@ -261,6 +262,14 @@ int loop_add_fd(struct loop *l, int fd, short events, loop_fd_fn fn, void *arg,
 	return add(l, fd, what, (struct loop_event){ .fd_fn = fn, .arg = arg }, out, e);
 }
 
+/*
+ * At the end they are no longer caught. One by one: SIGSYS is nobody's to touch (seccomp_report.c).
+ *
+ * seccomp control: rt_sigaction[0=SIGTERM] rt_sigaction[0=SIGINT] -- who uses loop_add_signal
+ * seccomp control: rt_sigaction[0=SIGHUP] rt_sigaction[0=SIGQUIT] -- who uses loop_add_signal
+ * seccomp control: rt_sigaction[0=SIGUSR1] rt_sigaction[0=SIGUSR2] -- who uses loop_add_signal
+ * seccomp control: rt_sigaction[0=SIGCONT] rt_sigaction[0=SIGWINCH] -- who uses loop_add_signal
+ */
 int loop_add_signal(
 	struct loop *l, int signo, loop_fd_fn fn, void *arg, struct loop_event **out, struct err *e)
 {

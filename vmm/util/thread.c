@@ -79,11 +79,6 @@ static void block_signals(sigset_t *old)
 	pthread_sigmask(SIG_SETMASK, &set, old);
 }
 
-/*
- * seccomp control+files: clone[0&CLONE_THREAD=CLONE_THREAD] clone3!ENOSYS -- a disk's new file
- * seccomp control+files: rseq set_robust_list prctl[0=PR_SET_NAME] -- its thread begins
- * seccomp control+files: prctl[0=PR_SET_NO_NEW_PRIVS] seccomp -- and its own filter
- */
 int thread_start(pthread_t *out, enum thread_role role, const char *name, void *(*fn)(void *),
 	void *arg, struct err *e)
 {
