@@ -359,7 +359,7 @@ START_TEST(who_takes_too_little_is_hung_up)
 	st.total = 1000000000;
 	start();
 	fd = open_stalled();
-	for (taken = 0; !take_some(fd, 300000) && taken < st.total; taken += 300000)
+	for (taken = 0; !take_some(fd, 300000) && taken < 100000000; taken += 300000)
 		pass(900);
 	ck_assert_uint_gt(taken, 3000000);
 	ck_assert_uint_lt(taken, 100000000);
