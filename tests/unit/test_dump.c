@@ -381,7 +381,7 @@ static const struct forged {
 	{ HEAD(1, 1, MIB(1)), { { DUMP_REGION, 0, BIT(52) + PAGE_SIZE, PAGE_SIZE } },
 		"no range of pages" },
 	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_MEMORY, 4096, BASE - PAGE_SIZE, 4096 } }, "in none" },
-	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_MEMORY, 4096, BASE + MIB(1), 4096 } }, "in none" },
+	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_MEMORY, 4096, BASE + MIB(2), 4096 } }, "in none" },
 	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_TAGS, 65 * 128, BASE, 65 * PAGE_SIZE } },
 		"8320 bytes for" },
 	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_MEMORY, 8192, BASE + MIB(1) - PAGE_SIZE, 8192 } },
