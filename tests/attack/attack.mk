@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What tests/e2e/attack needs, for $(ARCH): nacre with an attacker inside, and attacks from outside.
+# What tests/e2e/attack needs, for $(ARCH): nacre with an attacker inside, and attacks from outside. And
+# other builds of nacre that do what it must not, so that tests are seen to find it.
 
 ATTACK      := $(BUILD)/tests/attack
 ATTACK_LIB  := $(ATTACK)/battery.o $(ATTACK)/search.o
-ATTACK_BIN  := $(ATTACK)/nacre-attack $(ATTACK)/attack $(ATTACK)/nacre-escape
+ATTACK_BIN  := $(ATTACK)/nacre-attack $(ATTACK)/attack $(ATTACK)/nacre-escape \
+               $(ATTACK)/nacre-tagged
 
 .PHONY: attack-programs
 attack-programs: $(ATTACK_BIN)
@@ -18,8 +20,13 @@ $(ATTACK)/nacre-escape: $(VMM_OBJ) $(ATTACK)/escape.o
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=mem_new,--wrap=bus_write,--wrap=loop_start_thread -o $@ $^ $(SYSLIB) $(LIBS)
 
+# One that maps guest memory with PROT_MTE: tests/e2e/mte.
+$(ATTACK)/nacre-tagged: $(VMM_OBJ) $(ATTACK)/tagged.o
+	@echo "  LD      $@"
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=mem_add_ram -o $@ $^ $(SYSLIB) $(LIBS)
+
 $(ATTACK)/attack: $(ATTACK)/outside.o $(ATTACK_LIB) $(BUILD)/mem/guard.o $(BUILD)/vmm/util/err.o
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SYSLIB) $(LIBS)
 
--include $(ATTACK)/inside.d $(ATTACK)/escape.d $(ATTACK)/outside.d $(ATTACK_LIB:.o=.d)
+-include $(ATTACK)/inside.d $(ATTACK)/escape.d $(ATTACK)/tagged.d $(ATTACK)/outside.d $(ATTACK_LIB:.o=.d)

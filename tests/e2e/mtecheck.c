@@ -6,6 +6,9 @@
  * mtecheck dump FILE SEED FULL BASE LEN TAGS - is that memory in the dump, with these words and tags? Its last
  *                                             page has TAGS, over and over. A reader of its own, made after
  *                                             nacre-dump(5)
+ * mtecheck userdump FILE SEED FULL MIB      - is all that mtecheck user tagged in the dump, with its tags?
+ *                                             Its pages lie anywhere; each says which one it is
+ * mtecheck keeps                            - whether this processor keeps all tags: full, or pairs
  * mtecheck map                              - maps a page with PROT_MTE, says so, and waits for the end of
  *                                             its input: what a search for such mappings must find
  * mtecheck user MIB                         - in a guest's user space: tags so much memory, checks it, is told
@@ -33,6 +36,9 @@
 #define GRANULE	 16u
 #define TAGS	 (PAGE / GRANULE)
 #define TEXT_MAX (4u << 20)
+/* Of the guest that a dump is of. */
+#define MAX_PAGES (GUEST_MAX / PAGE)
+#define GUEST_MAX (1u << 30)
 
 /* Which older headers lack (Documentation/arch/arm64/memory-tagging-extension.rst). */
 #define PROT_TAGS	 0x20
@@ -148,6 +154,81 @@ static int check_dump(char **a)
 	return 0;
 }
 
+/* ---- dumps of a guest whose user space tagged memory ---- */
+
+/* The first words of its i-th page: no others look so. */
+static void page_mark(uint64_t seed, uint64_t i, uint64_t *mark)
+{
+	mark[0] = tags_word(seed, i);
+	mark[1] = i;
+}
+
+struct pages {
+	uint64_t seed, base, count;
+	bool full;
+	uint32_t of[MAX_PAGES]; /* which one is there: its number + 1, or 0 */
+	bool right[MAX_PAGES];	/* a page with this number and all its tags was found */
+};
+
+static void find_marks(struct pages *p, uint64_t at, const uint8_t *bytes, uint64_t len)
+{
+	uint64_t mark[2], i, n;
+
+	for (i = 0; i < len; i += PAGE) {
+		n = le(bytes + i + 8, 8);
+		page_mark(p->seed, n, mark);
+		if (n < p->count && le(bytes + i, 8) == mark[0])
+			p->of[(at + i - p->base) / PAGE % MAX_PAGES] = (uint32_t)n + 1;
+	}
+}
+
+static void check_marked(struct pages *p, uint64_t at, const uint8_t *packed, uint64_t len)
+{
+	uint64_t i, j, n;
+	bool right;
+
+	for (i = 0; i < len * 2; i += TAGS) {
+		n = p->of[(at + i * GRANULE - p->base) / PAGE % MAX_PAGES];
+		for (j = 0, right = n; right && j < TAGS; j++)
+			right = (packed[(i + j) / 2] >> j % 2 * 4 & 15) ==
+				tag_of(p->seed, (n - 1) * TAGS + j, p->full);
+		if (right)
+			p->right[n - 1] = true;
+	}
+}
+
+static int check_user_dump(char **a)
+{
+	static struct pages p;
+	FILE *f = fopen(a[0], "rb");
+	uint64_t i, kind, payload, at, wrong = 0;
+
+	p.seed = number(a[1]);
+	p.full = number(a[2]);
+	p.count = (number(a[3]) << 20) / PAGE;
+	if (!f || fread(part, 1, 64, f) != 64 || p.count > MAX_PAGES)
+		die(a[0]);
+	while (fread(part, 1, 32, f) == 32) {
+		kind = le(part, 4);
+		payload = le(part + 4, 4);
+		at = le(part + 8, 8);
+		if (payload > sizeof(part) - 32 || fread(part + 32, 1, payload, f) != payload)
+			die("a part");
+		if (kind == 1)
+			p.base = at;
+		if (kind == 2)
+			find_marks(&p, at, part + 32, payload);
+		if (kind == 3)
+			check_marked(&p, at, part + 32, payload);
+	}
+	fclose(f);
+	for (i = 0; i < p.count; i++)
+		wrong += !p.right[i];
+	printf("%s%llu pages, %llu without their tags\n", wrong ? "FAIL: " : "",
+		(unsigned long long)p.count, (unsigned long long)wrong);
+	return wrong ? 1 : 0;
+}
+
 /* ---- tagged memory of our own ---- */
 
 static void allow_tags(void)
@@ -213,7 +294,7 @@ static int fault_of(uint8_t *p, unsigned int tag)
 {
 	fault_code = 0;
 	if (!sigsetjmp(back, 1))
-		*(volatile uint8_t *)with_tag(p, tag) += 1;
+		*(volatile uint8_t *)with_tag(p, tag) |= 0;
 	return fault_code;
 }
 
@@ -250,6 +331,21 @@ static void check_tags(uint8_t *p, uint64_t count, bool full)
 		}
 }
 
+/* Of a page without tags. */
+static bool keeps_all(uint8_t *p)
+{
+	set_tag(p, 1);
+	set_tag(p + 2 * GRANULE, 2);
+	return get_tag(p) == 1;
+}
+
+static int keeps(void)
+{
+	allow_tags();
+	printf("%s\n", keeps_all(map_tagged(PAGE)) ? "full" : "pairs");
+	return 0;
+}
+
 static int user(size_t len)
 {
 	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
@@ -261,10 +357,9 @@ static int user(size_t len)
 	sigaction(SIGSEGV, &sa, NULL);
 	p = map_tagged(len);
 	page = p + len - PAGE;
-	memset(p, 1, len);
-	set_tag(p, 1);
-	set_tag(p + 2 * GRANULE, 2);
-	full = get_tag(p) == 1;
+	for (i = 0; i < len / PAGE; i++)
+		page_mark(7, i, (uint64_t *)(void *)(p + i * PAGE));
+	full = keeps_all(p);
 	for (i = 0; i < count; i++)
 		set_tag(p + i * GRANULE, tag_of(7, i, full));
 	check_tags(p, count, full);
@@ -290,6 +385,11 @@ static int user(size_t len)
 	printf("FAIL: no arm64\n");
 	return 1;
 }
+
+static int keeps(void)
+{
+	return user(0);
+}
 #endif
 
 int main(int argc, char **argv)
@@ -299,10 +399,14 @@ int main(int argc, char **argv)
 		return check_api(argv + 2);
 	if (argc == 8 && !strcmp(argv[1], "dump"))
 		return check_dump(argv + 2);
+	if (argc == 6 && !strcmp(argv[1], "userdump"))
+		return check_user_dump(argv + 2);
+	if (argc == 2 && !strcmp(argv[1], "keeps"))
+		return keeps();
 	if (argc == 2 && !strcmp(argv[1], "map"))
 		return map();
 	if (argc == 3 && !strcmp(argv[1], "user"))
 		return user(number(argv[2]) << 20);
-	fprintf(stderr, "usage: mtecheck api|dump|map|user ...\n");
+	fprintf(stderr, "usage: mtecheck api|dump|userdump|keeps|map|user ...\n");
 	return 2;
 }

@@ -14,7 +14,7 @@ struct served served;
 
 void served_setup(void)
 {
-	memset(&served, 0, sizeof(served));
+	served = (struct served){ .make = server_new, .unmake = server_free };
 	scratch_dir(served.dir);
 	snprintf(served.path, sizeof(served.path), "%s/sock", served.dir);
 	log_set_level(LOG_ERROR);
@@ -30,7 +30,7 @@ void served_start(void (*handle)(void *ctx, struct server_request *rq))
 
 	ck_assert_int_eq(loop_new(&served.loop, NULL, &e), 0);
 	cfg.loop = served.loop;
-	ck_assert_msg(server_new(&served.server, &cfg, &e) == 0, "%s", e.msg);
+	ck_assert_msg(served.make(&served.server, &cfg, &e) == 0, "%s", e.msg);
 	ck_assert_int_eq(loop_start_thread(served.loop, THREAD_IO, "server", &e), 0);
 }
 
@@ -39,7 +39,7 @@ void served_end(void)
 	if (!served.server)
 		return;
 	loop_finish(served.loop);
-	server_free(served.server);
+	served.unmake(served.server);
 	loop_free(served.loop);
 	served.server = NULL;
 	ck_assert_int_eq(access(served.path, F_OK), -1);

@@ -11,6 +11,9 @@ struct served {
 	struct loop *loop;
 	struct server *server; /* NULL: not started, or ended */
 	unsigned int request_ms;
+	/* server_new and server_free; or a test's own. */
+	int (*make)(struct server **out, const struct server_config *cfg, struct err *e);
+	void (*unmake)(struct server *s);
 };
 extern struct served served;
 

@@ -20,7 +20,7 @@ void fake_reply(
 
 static struct {
 	struct mem *mem;
-	bool has_tags;
+	bool has_tags, kvm_fails;
 	struct server_stream stream;
 	bool no_stream;
 } ram;
@@ -33,7 +33,8 @@ static int64_t fake_copy_tags(
 	uint8_t *own = tags_of_guest + (a.v - GIB(1)) / MTE_GRANULE;
 
 	(void)ctx;
-	(void)e;
+	if (ram.kvm_fails)
+		return err_set(e, -EIO, "injected");
 	memcpy(to_guest ? own : tags, to_guest ? tags : own, len / MTE_GRANULE);
 	return (int64_t)len;
 }
@@ -134,6 +135,7 @@ static const struct {
 	{ "?gpa=-16&len=16", "gpa: expected a number" },
 	{ "?gpa=0x10000000000000000&len=16", "gpa: expected a number" },
 	{ "?gpa=0&gpa=0&len=16", "gpa is given twice" },
+	{ "?gpa=0&len=16&len=16", "len is given twice" },
 	{ "?gpa=0&len=16&x=1", "unknown parameter `x=1`" },
 	{ "?gpa=8&len=16", "multiples of 16" },
 	{ "?gpa=0&len=8", "multiples of 16" },
@@ -182,6 +184,7 @@ static const struct {
 	{ "{\"gpa\":1073741824,\"tags\":\"\"}", "multiples of 16" },
 	{ "{\"gpa\":1073741824,\"tags\":\"0x1\"}", "hexadecimal digits" },
 	{ "{\"gpa\":1073741824,\"tags\":\"12\",\"len\":16}", "2 digits, expected 1 to 1" },
+	{ "{\"gpa\":1073741824,\"tags\":\"\",\"len\":16}", "0 digits, expected 1 to 1" },
 	{ "{\"gpa\":1073741824,\"tags\":\"12\",\"len\":20}", "multiples of 16" },
 	{ "{\"gpa\":1073741824,\"tags\":\"12\",\"len\":1048592}", "too much" },
 	{ "{\"gpa\":-16,\"tags\":\"12\"}", "gpa: expected a number" },
@@ -210,15 +213,18 @@ START_TEST(guests_without_tags)
 }
 END_TEST
 
-/* Runs the stream to its end; the bytes of it. */
-static size_t take_stream(void)
+/* Runs the stream to its end; the bytes of it, and the first piece. */
+static size_t take_stream(uint8_t *first)
 {
 	static uint8_t buf[DUMP_PART_MAX];
 	size_t all = 0;
 	ssize_t n;
 
+	ck_assert_uint_eq(ram.stream.piece, sizeof(buf));
 	while ((n = ram.stream.next(ram.stream.ctx, buf)) != 0) {
 		ck_assert(n > 0 || n == -EAGAIN);
+		if (!all)
+			memcpy(first, buf, DUMP_HEADER);
 		all += n > 0 ? (size_t)n : 0;
 	}
 	return all;
@@ -226,6 +232,8 @@ static size_t take_stream(void)
 
 START_TEST(a_dump_has_the_guest_stand_still)
 {
+	uint8_t head[DUMP_HEADER];
+
 	tags_of_guest[0] = 1;
 	*(uint8_t *)mem_host(ram.mem, gpa(GIB(1)), 1) = 1;
 	ck_assert_int_eq(api_ask("GET", "/memory/dump", NULL), 200);
@@ -239,7 +247,9 @@ START_TEST(a_dump_has_the_guest_stand_still)
 	ck_assert_int_eq(api_ask("GET", "/mte/tags?gpa=1073741824&len=16", NULL), 200);
 	ck_assert_uint_eq(fake_api.resumes, 0);
 	/* Header; a region, a page, its tags, the end. */
-	ck_assert_uint_eq(take_stream(), 64 + 4 * 32 + 4096 + 128);
+	ck_assert_uint_eq(take_stream(head), 64 + 4 * 32 + 4096 + 128);
+	ck_assert_uint_eq(head[16], DUMP_ARM64);
+	ck_assert_str_eq(ram.stream.type, "application/octet-stream");
 	ram.stream.done(ram.stream.ctx);
 	ck_assert_uint_eq(fake_api.resumes, 1);
 	api_done("PATCH", "/vm", PAUSED);
@@ -250,9 +260,26 @@ START_TEST(a_paused_guest_stays_paused)
 {
 	api_done("PATCH", "/vm", PAUSED);
 	ck_assert_int_eq(api_ask("GET", "/memory/dump", NULL), 200);
+	api_refused("PUT", "/mte/tags", "{\"gpa\":1073741824,\"tags\":\"1\"}", "no dump of it");
 	ram.stream.done(ram.stream.ctx);
 	ck_assert_uint_eq(fake_api.resumes, 0);
+	api_done("PUT", "/mte/tags", "{\"gpa\":1073741824,\"tags\":\"1\"}");
 	api_done("PATCH", "/vm", RESUMED);
+	ck_assert_uint_eq(fake_api.resumes, 1);
+}
+END_TEST
+
+START_TEST(a_dump_that_fails_ends_with_an_error)
+{
+	static uint8_t buf[DUMP_PART_MAX];
+	ssize_t n;
+
+	ram.kvm_fails = true;
+	ck_assert_int_eq(api_ask("GET", "/memory/dump", NULL), 200);
+	while ((n = ram.stream.next(ram.stream.ctx, buf)) > 0 || n == -EAGAIN)
+		;
+	ck_assert_int_eq(n, -EIO);
+	ram.stream.done(ram.stream.ctx);
 	ck_assert_uint_eq(fake_api.resumes, 1);
 }
 END_TEST
@@ -279,6 +306,7 @@ TCase *api_memory_case(void)
 	tcase_add_test(t, guests_without_tags);
 	tcase_add_test(t, a_dump_has_the_guest_stand_still);
 	tcase_add_test(t, a_paused_guest_stays_paused);
+	tcase_add_test(t, a_dump_that_fails_ends_with_an_error);
 	tcase_add_test(t, a_dump_that_cannot_be_sent_leaves_no_trace);
 	return t;
 }

@@ -1,10 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Answers that are made while they are sent: the server's side, and nacre ctl's. */
+/*
+ * Answers that are made while they are sent: the server's side, and nacre ctl's. The server is one of our
+ * own, whose time passes only when a test has it pass, and which looks at deadlines all the time.
+ */
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "vmm/util/clock.h"
+#include "vmm/util/loop.h"
+
+static atomic_ullong fake_ms;
+
+static uint64_t fake_clock_ms(void)
+{
+	return atomic_load(&fake_ms);
+}
+
+static void fake_timer_set(struct loop_event *ev, uint64_t usec)
+{
+	loop_timer_set(ev, usec / 100);
+}
+
+#define clock_ms	   fake_clock_ms
+#define loop_timer_set	   fake_timer_set
+#define server_new	   stream_server_new
+#define server_free	   stream_server_free
+#define server_reply	   stream_server_reply
+#define server_send_stream stream_server_send_stream
+#define server_fault	   stream_server_fault
+#include "vmm/api/server.c"
+
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -12,16 +43,22 @@
 
 #include "tests/unit/served.h"
 #include "tests/unit/suites.h"
+#include "vmm/api/server.h"
 #include "vmm/ctl_http.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/fd.h"
+#include "vmm/util/log.h"
 
 #define PIECE 100000u
 
 static struct {
+	/* The largest piece, and what each call for one takes. */
+	unsigned int piece, making_ms;
 	/* The stream: so many bytes, of which the first have been given, and a failure behind them. */
 	size_t total, given;
 	unsigned int turn;
 	int fails;
+	bool never;
 	atomic_uint running, done;
 } st;
 
@@ -34,10 +71,13 @@ static uint8_t byte_at(size_t i)
 static ssize_t on_next(void *ctx, void *buf)
 {
 	uint8_t *to = buf;
-	size_t n = min_u64(st.total - st.given, 1 + st.turn * 7919 % PIECE), i;
+	size_t n = min_u64(st.total - st.given, 1 + st.turn * 7919 % st.piece), i;
 
 	(void)ctx;
-	if (++st.turn % 3 == 0)
+	atomic_fetch_add(&fake_ms, st.making_ms);
+	if (st.making_ms)
+		usleep(SWEEP_US / 1000);
+	if (++st.turn % 3 == 0 || st.never)
 		return -EAGAIN;
 	if (!n)
 		return st.fails;
@@ -82,7 +122,11 @@ static void start(void)
 static void setup(void)
 {
 	memset(&st, 0, sizeof(st));
+	atomic_store(&fake_ms, 1);
+	st.piece = PIECE;
 	served_setup();
+	served.make = server_new;
+	served.unmake = server_free;
 }
 
 static void end(void)
@@ -189,12 +233,34 @@ START_TEST(clients_may_go)
 }
 END_TEST
 
+/* So much time passes, and the server has looked at its deadlines since. */
+static void pass(unsigned int ms)
+{
+	atomic_fetch_add(&fake_ms, ms);
+	usleep(5 * SWEEP_US / 100);
+}
+
+/* Time that passes while the server is still at work is not the client's; but it will have to wait soon. */
+static void pass_until_done(void)
+{
+	unsigned int tries;
+
+	for (tries = 0; !atomic_load(&st.done) && tries < 20; tries++)
+		pass(2000);
+	ck_assert_uint_eq(st.done, 1);
+}
+
 static int open_stalled(void)
 {
 	static const char request[] = "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n";
 	int fd = served_dial(), tries;
 
-	ck_assert_int_eq(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
+	/* The time of the request is not that of its answer. */
+	ck_assert_int_eq(send(fd, request, 10, MSG_NOSIGNAL), 10);
+	pass(0);
+	pass(SERVER_REQUEST_MS - 1000);
+	ck_assert_int_eq(
+		send(fd, request + 10, sizeof(request) - 11, MSG_NOSIGNAL), sizeof(request) - 11);
 	for (tries = 0; !atomic_load(&st.running) && tries < 6000; tries++)
 		usleep(10000);
 	ck_assert_uint_eq(st.running, 1);
@@ -231,16 +297,142 @@ START_TEST(others_are_answered_meanwhile)
 }
 END_TEST
 
+/* Reads so much and no more: 0, or the server has hung up. */
+static int take_some(int fd, size_t len)
+{
+	static char bytes[65536];
+	ssize_t n;
+
+	for (; len; len -= (size_t)n) {
+		n = recv(fd, bytes, min_u64(len, sizeof(bytes)), 0);
+		if (n <= 0)
+			return -1;
+	}
+	return 0;
+}
+
 START_TEST(who_takes_nothing_is_hung_up)
 {
 	int fd;
 
 	st.total = 50000000;
-	served.request_ms = 300;
 	start();
 	fd = open_stalled();
+	pass(SERVER_REQUEST_MS - 1000);
+	ck_assert_uint_eq(st.done, 0);
+	pass_until_done();
+	close(fd);
+	end();
+}
+END_TEST
+
+/* At a third of what is asked for; the pauses are short. */
+START_TEST(who_takes_too_little_is_hung_up)
+{
+	size_t taken;
+	int fd;
+
+	st.total = 1000000000;
+	start();
+	fd = open_stalled();
+	for (taken = 0; !take_some(fd, 300000) && taken < 100000000; taken += 300000)
+		pass(900);
+	ck_assert_uint_gt(taken, 3000000);
+	ck_assert_uint_lt(taken, 100000000);
 	await_done(1);
 	close(fd);
+	end();
+}
+END_TEST
+
+/* For longer than one may pause; in large pieces, or in such as give no time each. */
+START_TEST(who_takes_enough_may_take_long)
+{
+	unsigned int i;
+	int fd;
+
+	st.total = 50000000;
+	st.piece = _i ? SERVER_STREAM_RATE - 1 : PIECE;
+	start();
+	fd = open_stalled();
+	for (i = 0; i < 2 * SERVER_REQUEST_MS / 5; i++) {
+		ck_assert_int_eq(take_some(fd, 6000), 0);
+		atomic_fetch_add(&fake_ms, 5);
+	}
+	ck_assert_uint_eq(st.done, 0);
+	close(fd);
+	await_done(1);
+	end();
+}
+END_TEST
+
+START_TEST(who_was_quick_may_pause_no_longer)
+{
+	int fd;
+
+	st.total = 100000000;
+	start();
+	fd = open_stalled();
+	ck_assert_int_eq(take_some(fd, 50000000), 0);
+	pass(SERVER_REQUEST_MS - 1000);
+	ck_assert_uint_eq(st.done, 0);
+	pass_until_done();
+	close(fd);
+	end();
+}
+END_TEST
+
+/* Each piece takes us as long as a client may pause, and so does finding that there is none yet. */
+START_TEST(our_own_slowness_is_nobodys_fault)
+{
+	struct taken t = { .limit = SIZE_MAX };
+	struct err e = { "" };
+
+	st.total = 2000000;
+	st.making_ms = SERVER_REQUEST_MS;
+	start();
+	ck_assert_msg(download(&t, &e) == 0, "%s", e.msg);
+	ck_assert_uint_eq(t.bytes, st.total);
+	await_done(1);
+	end();
+}
+END_TEST
+
+START_TEST(who_goes_while_we_search_is_noticed)
+{
+	int fd;
+
+	st.total = 50000000;
+	st.never = true;
+	start();
+	fd = open_stalled();
+	ck_assert_uint_eq(st.done, 0);
+	close(fd);
+	await_done(1);
+	end();
+}
+END_TEST
+
+START_TEST(its_type_is_told)
+{
+	char head[4096] = "";
+	size_t n = 0;
+	ssize_t got;
+	int fd;
+
+	st.total = 50000000;
+	start();
+	fd = open_stalled();
+	while (!strstr(head, "\r\n\r\n") && n < sizeof(head) - 1) {
+		got = recv(fd, head + n, sizeof(head) - 1 - n, 0);
+		ck_assert_int_gt(got, 0);
+		n += (size_t)got;
+		head[n] = '\0';
+	}
+	ck_assert_ptr_nonnull(strstr(head, "\r\nServer: Nacre API\r\n"));
+	ck_assert_ptr_nonnull(strstr(head, "\r\nContent-Type: application/octet-stream\r\n"));
+	close(fd);
+	await_done(1);
 	end();
 }
 END_TEST
@@ -271,6 +463,11 @@ static const struct {
 	{ HEAD "3\r\nab", -EPROTO, "cut short" },
 	{ HEAD "3\r\nabcd\r\n0\r\n\r\n", -EPROTO, "not HTTP" },
 	{ HEAD "x\r\n", -EPROTO, "not HTTP" },
+	{ HEAD "\r\n", -EPROTO, "not HTTP" },
+	{ HEAD "3x\r\nabc\r\n0\r\n\r\n", -EPROTO, "not HTTP" },
+	{ HEAD "+3\r\nabc\r\n0\r\n\r\n", -EPROTO, "not HTTP" },
+	{ HEAD "31\nabc\r\n0\r\n\r\n", -EPROTO, "not HTTP" },
+	{ "HTTP/1.1 200 OK\r\ntransfer-encoding: CHUNKED\r\n\r\n0\r\n\r\n", 0, "" },
 	{ HEAD "-1\r\nabc\r\n", -EPROTO, "not HTTP" },
 	{ HEAD "ffffffffffffffffff\r\nabc", -EPROTO, "cut short" },
 	{ HEAD "3\nabc\n0\n\n", -EPROTO, "not HTTP" },
@@ -324,6 +521,7 @@ START_TEST(strange_answers_end)
 	ctl_answer_free(&a);
 	pthread_join(thread, NULL);
 	close(fd);
+	unlink(served.path);
 }
 END_TEST
 
@@ -339,6 +537,12 @@ Suite *api_stream_suite(void)
 	tcase_add_test(t, clients_may_go);
 	tcase_add_test(t, others_are_answered_meanwhile);
 	tcase_add_test(t, who_takes_nothing_is_hung_up);
+	tcase_add_test(t, who_takes_too_little_is_hung_up);
+	tcase_add_loop_test(t, who_takes_enough_may_take_long, 0, 2);
+	tcase_add_test(t, who_was_quick_may_pause_no_longer);
+	tcase_add_test(t, our_own_slowness_is_nobodys_fault);
+	tcase_add_test(t, who_goes_while_we_search_is_noticed);
+	tcase_add_test(t, its_type_is_told);
 	tcase_add_test(t, the_server_may_end_first);
 	tcase_add_loop_test(t, strange_answers_end, 0, ARRAY_SIZE(strange));
 	suite_add_tcase(s, t);

@@ -20,6 +20,7 @@
 
 static uint8_t tags[PAGES + PAGES2][MTE_PAGE_TAGS];
 static bool kvm_fails;
+static unsigned int kvm_calls;
 static struct fake_kvm slots;
 static struct slot_table *table;
 static struct mem *mem;
@@ -36,6 +37,7 @@ static int64_t fake_copy(
 	void *ctx, gpa_t a, uint64_t len, uint8_t *to, bool to_guest, struct err *e)
 {
 	(void)ctx;
+	kvm_calls++;
 	if (kvm_fails || to_guest)
 		return err_set(e, -EFAULT, "injected");
 	memcpy(to, tags_of(a.v), len / MTE_GRANULE);
@@ -90,6 +92,8 @@ static void fill(void)
 		}
 	/* Of these one has bytes only, the other tags only: at the edges of a page. */
 	bytes[300 * PAGE_SIZE + PAGE_SIZE - 1] = 1;
+	/* All alike, but no zeros. */
+	memset(bytes + 302 * PAGE_SIZE, 7, PAGE_SIZE);
 	tags[301][MTE_PAGE_TAGS - 1] = 15;
 	*(uint8_t *)mem_host(mem, gpa(OTHER), 1) = 9;
 	tags[PAGES][0] = 9;
@@ -102,7 +106,8 @@ static void write_dump(const struct mte *with)
 	struct dump *d;
 	ssize_t n = 0;
 
-	ck_assert_msg(dump_new(&d, mem, with, DUMP_ARM64, &e) == 0, "%s", e.msg);
+	ck_assert_msg(
+		dump_new(&d, mem, with, with ? DUMP_ARM64 : DUMP_X86_64, &e) == 0, "%s", e.msg);
 	while (n >= 0 && !dump_done(d)) {
 		ck_assert_uint_le(file_len, FILE_MAX - DUMP_PART_MAX);
 		n = dump_next(d, file + file_len, DUMP_PART_MAX, &e);
@@ -188,11 +193,13 @@ START_TEST(what_is_written_is_read)
 	ck_assert_uint_eq(s.ram_bytes, len);
 	/* Staging memory is no RAM. */
 	ck_assert_uint_eq(s.region_count, 2);
-	ck_assert_uint_eq(s.memory_pages, 1 + 130 + 64 + 1 + 1 + 1 + 1);
+	ck_assert_uint_eq(s.memory_pages, 1 + 130 + 64 + 1 + 1 + 1 + 1 + 1);
 	ck_assert_uint_eq(s.tagged_pages, 1 + 130 + 64 + 1 + 1 + 1 + 2);
 	ck_assert_uint_eq(s.bytes, file_len);
-	/* Nothing of what is zero. */
-	ck_assert_uint_lt(file_len, (s.memory_pages + 2) * (PAGE_SIZE + MTE_PAGE_PACKED) + KIB(4));
+	/* Nothing of what is zero, and parts as large as they may be: ten of each kind. */
+	ck_assert_uint_eq(file_len, DUMP_HEADER + 2 * DUMP_PART_HEADER + 20 * DUMP_PART_HEADER +
+					    s.memory_pages * PAGE_SIZE +
+					    s.tagged_pages * MTE_PAGE_PACKED + DUMP_PART_HEADER);
 	free(r.bytes);
 	free(r.tags);
 }
@@ -219,7 +226,22 @@ START_TEST(without_tags)
 	write_dump(NULL);
 	ck_assert_msg(read_dump(&s, SIZE_MAX, &e) == 0, "%s", e.msg);
 	ck_assert(!s.has_tags);
+	ck_assert_int_eq(s.arch, DUMP_X86_64);
 	ck_assert_uint_eq(s.tagged_pages, 0);
+}
+END_TEST
+
+START_TEST(nobody_need_look)
+{
+	struct reading r = { .step = SIZE_MAX };
+	struct dump_visitor v = { NULL, NULL, &r };
+	struct dump_summary s;
+	struct err e = { "" };
+
+	fill();
+	write_dump(&mte);
+	ck_assert_msg(dump_read(&(struct dump_source){ take, &r }, &v, &s, &e) == 0, "%s", e.msg);
+	ck_assert_uint_gt(s.tagged_pages, 0);
 }
 END_TEST
 
@@ -234,6 +256,14 @@ START_TEST(a_call_looks_at_little)
 	while (!dump_done(d))
 		empty += !dump_next(d, file, DUMP_PART_MAX, &e);
 	ck_assert_uint_ge(empty, PAGES / 1024 + 1);
+	dump_free(d);
+	/* Nor does it ask KVM often. */
+	ck_assert_int_eq(dump_new(&d, mem, &mte, DUMP_ARM64, &e), 0);
+	while (!dump_done(d)) {
+		kvm_calls = 0;
+		ck_assert_int_ge(dump_next(d, file, DUMP_PART_MAX, &e), 0);
+		ck_assert_uint_le(kvm_calls, 1024 / MTE_WALK_PAGES);
+	}
 	dump_free(d);
 }
 END_TEST
@@ -337,8 +367,8 @@ static const struct forged {
 	{                                    \
 		DUMP_REGION, 0, BASE, MIB(1) \
 	}
-	{ HEAD(1, 0, 0), { { DUMP_END, 0, 0, 0 } }, "0 regions" },
-	{ HEAD(1, 65, 0), { { DUMP_END, 0, 0, 0 } }, "65 regions" },
+	{ HEAD(1, 0, 0), { { DUMP_END, 0, 0, 0 } }, ": 0 regions of memory" },
+	{ HEAD(1, 65, 0), { { DUMP_END, 0, 0, 0 } }, ": 65 regions of memory" },
 	{ HEAD(1, 1, MIB(1)), { { DUMP_END, 0, 0, 0 } }, "tells of 1 regions" },
 	{ HEAD(1, 1, MIB(2)), { RAM, { DUMP_END, 0, 0, 0 } }, "tells of 1 regions, 2097152 bytes" },
 	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_REGION, 0, GIB(2), MIB(1) } }, "a region more" },
@@ -348,7 +378,12 @@ static const struct forged {
 	{ HEAD(1, 1, MIB(1)), { { DUMP_REGION, 0, BASE, 0 } }, "no range of pages" },
 	{ HEAD(1, 1, MIB(1)), { { DUMP_REGION, 0, UINT64_MAX - 4095, 8192 } },
 		"no range of pages" },
+	{ HEAD(1, 1, MIB(1)), { { DUMP_REGION, 0, BIT(52) + PAGE_SIZE, PAGE_SIZE } },
+		"no range of pages" },
 	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_MEMORY, 4096, BASE - PAGE_SIZE, 4096 } }, "in none" },
+	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_MEMORY, 4096, BASE + MIB(2), 4096 } }, "in none" },
+	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_TAGS, 65 * 128, BASE, 65 * PAGE_SIZE } },
+		"8320 bytes for" },
 	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_MEMORY, 8192, BASE + MIB(1) - PAGE_SIZE, 8192 } },
 		"in none" },
 	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_MEMORY, 4096, BASE, 8192 } }, "4096 bytes for 0x2000" },
@@ -360,10 +395,12 @@ static const struct forged {
 		{ RAM, { DUMP_TAGS, 128, BASE, 4096 }, { DUMP_MEMORY, 4096, BASE, 4096 } },
 		"kind memory behind one of kind tags" },
 	{ HEAD(0, 1, MIB(1)), { RAM, { DUMP_TAGS, 128, BASE, 4096 } }, "a guest that has none" },
-	{ HEAD(1, 1, MIB(1)), { RAM, { 5, 0, 0, 0 } }, "unknown kind 5" },
+	{ HEAD(1, 1, MIB(1)), { RAM, { 5, 0, 0, 0 } }, "at byte 96: a part of unknown kind 5" },
 	{ HEAD(1, 1, MIB(1)), { { 0, 0, 0, 0 } }, "unknown kind 0" },
 	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_END, 0, 1, 0 } }, "the end tells of 1 pages" },
 	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_END, 0, 0, 1 } }, "tags of 1" },
+	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_MEMORY, 4096, BASE, 4096 }, { DUMP_END, 0, 0, 0 } },
+		"at byte 4224: the end tells" },
 	{ HEAD(1, 1, MIB(1)), { RAM, { DUMP_END, 4096, 0, 0 } }, "the end tells of" },
 };
 
@@ -383,6 +420,41 @@ START_TEST(what_cannot_be_is_refused)
 	}
 	ck_assert_int_eq(read_dump(&s, SIZE_MAX, &e), -EBADMSG);
 	ck_assert_msg(strstr(e.msg, f->says) != NULL, "\"%s\", not \"%s\"", e.msg, f->says);
+}
+END_TEST
+
+static const struct {
+	unsigned int at;
+	uint32_t value;
+	const char *says;
+} heads[] = {
+	{ 8, 2, "version 2; this program knows version 1" },
+	{ 12, 65, "header of 65 bytes" },
+	{ 24, 8192, "pages of 8192" },
+	{ 16, 0, "does not know" },
+	{ 16, 3, "does not know" },
+	{ 20, 3, "does not know" },
+	{ 40, 1, "does not know" },
+	{ 56, 1 << 24, "does not know" },
+	/* The part behind it. */
+	{ 64 + 24, 1, "unknown kind 1" },
+};
+
+/* Fields of another version of the format: all else is right. */
+START_TEST(no_field_is_passed_over)
+{
+	struct dump_summary s;
+	struct err e;
+	uint32_t sum;
+
+	write_dump(&mte);
+	memcpy(file + heads[_i].at, &heads[_i].value, 4);
+	sum = dump_checksum(0, file, DUMP_HEADER - 4);
+	memcpy(file + DUMP_HEADER - 4, &sum, 4);
+	sum = dump_checksum(0, file + DUMP_HEADER, DUMP_PART_HEADER - 4);
+	memcpy(file + DUMP_HEADER + DUMP_PART_HEADER - 4, &sum, 4);
+	ck_assert_int_eq(read_dump(&s, SIZE_MAX, &e), -EBADMSG);
+	ck_assert_msg(strstr(e.msg, heads[_i].says) != NULL, "%s", e.msg);
 }
 END_TEST
 
@@ -416,6 +488,7 @@ Suite *dump_suite(void)
 	tcase_add_loop_test(t, what_is_written_is_read, 0, ARRAY_SIZE(steps));
 	tcase_add_test(t, empty_memory_is_a_small_file);
 	tcase_add_test(t, without_tags);
+	tcase_add_test(t, nobody_need_look);
 	tcase_add_test(t, a_call_looks_at_little);
 	tcase_add_test(t, kvms_errors_end_it);
 	tcase_add_test(t, protected_memory_is_refused);
@@ -423,6 +496,7 @@ Suite *dump_suite(void)
 	tcase_add_test(t, no_bit_flips_unseen);
 	tcase_add_test(t, errors_of_the_source_come_back);
 	tcase_add_loop_test(t, what_cannot_be_is_refused, 0, ARRAY_SIZE(forged));
+	tcase_add_loop_test(t, no_field_is_passed_over, 0, ARRAY_SIZE(heads));
 	tcase_add_test(t, no_part_is_too_large);
 	suite_add_tcase(s, t);
 	return s;

@@ -10,7 +10,9 @@
  *
  * A stream is evhttp's chunked answer. Its next piece is asked for when the last one has left, or, where
  * there was none, in another turn of the loop. evhttp tells when the connection ends before it; the
- * request is then its to free, or ours if evhttp has let go of it.
+ * request is then its to free, or ours if evhttp has let go of it. A client's time runs only while we wait
+ * for it, and what it takes gives it more, never beyond what it had in the beginning: so it may pause,
+ * but not be slow for long. For that, the moment that its time is counted from moves.
  */
 #include "vmm/api/server.h"
 
@@ -32,6 +34,7 @@
 #include <sys/socket.h>
 
 #include "vmm/api/sock.h"
+#include "vmm/util/bits.h"
 #include "vmm/util/clock.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
@@ -47,7 +50,7 @@ struct conn {
 	struct server *server;
 	struct conn *prev, *next;
 	struct bufferevent *bev; /* has a reference of ours */
-	bool leaving;
+	bool leaving, streams;
 	uint64_t since_ms; /* when the request began that is not answered yet, or 0 */
 	size_t bytes;	   /* of it */
 };
@@ -57,6 +60,8 @@ struct stream {
 	struct server_stream what;
 	struct evhttp_request *ev; /* NULL: there is none */
 	void *buf;
+	uint64_t seen_ms; /* up to then it is known who was waited for */
+	size_t sent;	  /* bytes, which no time has been given for yet */
 };
 
 struct server {
@@ -115,6 +120,7 @@ static void end_request(struct conn *c)
 		c->bytes = request_max(c->server);
 	c->server->buffered += c->bytes;
 	c->since_ms = c->bytes ? clock_ms() : 0;
+	c->streams = false;
 }
 
 static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *ctx);
@@ -227,6 +233,14 @@ static void on_accept_error(struct evconnlistener *listener, void *ctx)
 	start_sweep(s, PAUSE_US);
 }
 
+static void hang_up_slow(struct conn *c)
+{
+	if (c->streams && !c->leaving)
+		log_warn("the API hangs up on a client that takes less than %u kB a second",
+			SERVER_STREAM_RATE);
+	hang_up(c);
+}
+
 static void on_sweep(void *arg)
 {
 	struct server *s = arg;
@@ -240,7 +254,7 @@ static void on_sweep(void *arg)
 	s->paused = false;
 	for (c = s->first; c; c = c->next)
 		if (c->since_ms && now >= c->since_ms + s->cfg.request_ms)
-			hang_up(c);
+			hang_up_slow(c);
 	if (s->first)
 		start_sweep(s, SWEEP_US);
 }
@@ -302,12 +316,31 @@ static void on_stream_closed(struct evhttp_connection *evcon, void *ctx)
 	stream_end(s);
 }
 
-static void stream_step(struct server *s);
+/* It is we who were slow. */
+static void excuse(struct stream *st, struct conn *c)
+{
+	uint64_t now = clock_ms();
+
+	c->since_ms += now - st->seen_ms;
+	st->seen_ms = now;
+}
+
+/* The client was waited for, and has taken all that there was. */
+static void credit(struct stream *st, struct conn *c)
+{
+	uint64_t now = clock_ms();
+
+	c->since_ms = min_u64(now, c->since_ms + st->sent / SERVER_STREAM_RATE);
+	st->sent %= SERVER_STREAM_RATE;
+	st->seen_ms = now;
+}
+
+static void stream_step(struct server *s, void (*account)(struct stream *st, struct conn *c));
 
 static void on_taken(struct evhttp_connection *evcon, void *ctx)
 {
 	(void)evcon;
-	stream_step(ctx);
+	stream_step(ctx, credit);
 }
 
 static void on_again(void *ctx)
@@ -315,7 +348,7 @@ static void on_again(void *ctx)
 	struct server *s = ctx;
 
 	if (s->stream.ev)
-		stream_step(s);
+		stream_step(s, excuse);
 }
 
 static void stream_finish(struct server *s)
@@ -332,6 +365,7 @@ static void stream_send(struct server *s, size_t len)
 	struct evbuffer *piece = evbuffer_new();
 	bool copied = piece && !evbuffer_add(piece, s->stream.buf, len);
 
+	s->stream.sent += len;
 	if (copied)
 		evhttp_send_reply_chunk_with_cb(s->stream.ev, piece, on_taken, s);
 	else
@@ -340,7 +374,7 @@ static void stream_send(struct server *s, size_t len)
 		evbuffer_free(piece);
 }
 
-static void stream_step(struct server *s)
+static void stream_step(struct server *s, void (*account)(struct stream *st, struct conn *c))
 {
 	struct conn *c = find_conn(s, s->stream.ev);
 	ssize_t n;
@@ -350,9 +384,9 @@ static void stream_step(struct server *s)
 		stream_finish(s);
 		return;
 	}
-	/* The client has taken something, or it is we who are slow. */
-	c->since_ms = clock_ms();
+	account(&s->stream, c);
 	n = s->stream.what.next(s->stream.what.ctx, s->stream.buf);
+	excuse(&s->stream, c);
 	if (n > 0)
 		stream_send(s, (size_t)n);
 	else if (n == -EAGAIN)
@@ -368,13 +402,19 @@ int server_send_stream(struct server_request *rq, const struct server_stream *wh
 	struct evhttp_request *ev = ((struct request *)rq)->ev;
 	struct server *s = ((struct request *)rq)->server;
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(ev);
+	struct conn *c = find_conn(s, ev);
 
 	if (s->stream.ev)
 		return err_set(e, -EBUSY, "Another long answer is on its way: wait for its end.");
-	s->stream = (struct stream){ .what = *what, .buf = malloc(what->piece) };
+	s->stream =
+		(struct stream){ .what = *what, .buf = malloc(what->piece), .seen_ms = clock_ms() };
 	if (!s->stream.buf)
 		return err_set(e, -ENOMEM, "Out of memory.");
 	s->stream.ev = ev;
+	if (c) {
+		c->streams = true;
+		c->since_ms = s->stream.seen_ms;
+	}
 	evhttp_add_header(headers, "Server", "Nacre API");
 	evhttp_add_header(headers, "Content-Type", what->type);
 	evhttp_connection_set_closecb(evhttp_request_get_connection(ev), on_stream_closed, s);

@@ -14,9 +14,10 @@
  * bounded here.
  *
  * What a client can cost. Of what it sends in advance no more is read than the longest request; the
- * requests of all clients together have SERVER_BUFFERED_MAX. A request must have come and its answer been taken within SERVER_REQUEST_MS. Connections that wait
- * for nothing may stay for SERVER_IDLE_S; beyond SERVER_CONNECTIONS, the one of which nothing was
- * heard for longest makes room for the next.
+ * requests of all clients together have SERVER_BUFFERED_MAX. A request must have come and its answer been
+ * taken within SERVER_REQUEST_MS; of an answer that is made while it is sent, SERVER_STREAM_RATE on the
+ * average, with pauses of that time at most. Connections that wait for nothing may stay for SERVER_IDLE_S;
+ * beyond SERVER_CONNECTIONS, the one of which nothing was heard for longest makes room for the next.
  *
  * A body that is too long is answered with {"fault_message": "..."} like other mistakes, up to twice
  * the limit. What is longer, or no HTTP at all, gets evhttp's own page, of the right 4xx status.
@@ -24,6 +25,7 @@
 #define SERVER_CONNECTIONS  1100u
 #define SERVER_REQUEST_MS   10000u
 #define SERVER_IDLE_S	    600
+#define SERVER_STREAM_RATE  1000u /* bytes a millisecond */
 #define SERVER_BUFFERED_MAX ((size_t)8 << 20)
 #define SERVER_HEAD_MAX	    8192u
 #define SERVER_BODY_MAX	    51200u /* unless told otherwise */
@@ -72,7 +74,8 @@ struct server_stream {
 	/*
 	 * Puts up to `piece` bytes into buf and returns how many; 0: that was all; -EAGAIN: nothing yet,
 	 * call again; another -errno: it cannot be finished, and the connection is cut, so that the
-	 * client sees it. Others' requests are answered in between.
+	 * client sees it. Others' requests are answered in between. The client's time does not run
+	 * meanwhile.
 	 */
 	ssize_t (*next)(void *ctx, void *buf);
 	/* Once, however it ended: all was sent, or the client is gone, or server_free was called. */
