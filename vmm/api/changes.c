@@ -43,7 +43,7 @@ static int read_limit(
 	const json_t *v = given(call->body, name);
 	int r = v ? resource_limit(l, v, e) : 0;
 
-	return r ? err_prefix(e, r, "\"%s\"", name) : 0;
+	return r ? err_key(e, r, name) : 0;
 }
 
 /* ---- drives ---- */
@@ -67,7 +67,7 @@ static int set_path(struct disk_config *d, struct virtio_blk *blk, const json_t 
 				"or the sandbox keeps it out: since the start only files in the "
 				"folders of the drives' files can be opened, and what --allow-path "
 				"of nacre api names");
-		return err_prefix(e, r, "\"path_on_host\"");
+		return err_key(e, r, "path_on_host");
 	}
 	free(d->path);
 	d->path = copy;

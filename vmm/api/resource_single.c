@@ -50,7 +50,7 @@ static int check_vsock(const struct config *c, struct err *e)
 {
 	int r = config_check_vsock(c->vsock.items, PROTECTION_NONE, e);
 
-	return r ? err_prefix(e, r, "\"uds_path\"") : 0;
+	return r ? err_key(e, r, "uds_path") : 0;
 }
 
 static json_t *get_vsock(const struct config *c)
