@@ -8,6 +8,7 @@
  * Scripts stay root, to set up what a user finds. NACRE_AS has the user by numbers, UID:GID:GROUP, the last
  * that of /dev/kvm; empty or not there, it is whoever we are.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/if_tun.h>
@@ -48,8 +49,10 @@ int main(int argc, char **argv)
 	const char *as = getenv("NACRE_AS");
 	unsigned int uid = getuid(), gid = getgid(), kvm = gid;
 
-	if (as && *as && sscanf(as, "%u:%u:%u", &uid, &gid, &kvm) != 3)
+	if (as && *as && sscanf(as, "%u:%u:%u", &uid, &gid, &kvm) != 3) {
+		errno = EINVAL;
 		return fail("NACRE_AS");
+	}
 	if (argc == 3 && strcmp(argv[0], "asuser") == 0 && strcmp(argv[1], "tap") == 0)
 		return make_tap(argv[2], uid);
 	if (as && *as && getuid() != uid && become(uid, gid, kvm))

@@ -266,19 +266,6 @@ START_TEST(a_kvm_without_attributes)
 }
 END_TEST
 
-START_TEST(a_forgotten_slot_is_not_deleted)
-{
-	unsigned int calls = sides.kvm.calls;
-
-	slot_table_forget(sides.table);
-	mem_free(sides.mem);
-	sides.mem = NULL;
-	ck_assert_uint_eq(sides.kvm.calls, calls);
-	ck_assert_uint_eq(slot_table_live(sides.table), 0);
-	memset(sides.kvm.live, 0, sizeof(sides.kvm.live));
-}
-END_TEST
-
 Suite *attributes_suite(void)
 {
 	Suite *s = suite_create("attributes");
@@ -295,7 +282,6 @@ Suite *attributes_suite(void)
 	tcase_add_test(t, a_start_that_fails_leaves_nothing);
 	tcase_add_test(t, a_region_can_be_removed);
 	tcase_add_test(t, a_kvm_without_attributes);
-	tcase_add_test(t, a_forgotten_slot_is_not_deleted);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -231,23 +231,6 @@ START_TEST(failing_undo_stops_the_vm)
 }
 END_TEST
 
-/* When the VM is gone its slots are, too: nothing is asked of a KVM that is not there. */
-START_TEST(forgotten_slots_are_not_deleted)
-{
-	struct err e = { "" };
-	unsigned int calls;
-
-	ck_assert_int_eq(convert_apply(sides.mem, gpa(RAM_BASE), 3 * PAGE_SIZE, false, &e), 0);
-	calls = sides.kvm.calls;
-	slot_table_forget(sides.table);
-	mem_free(sides.mem);
-	sides.mem = NULL;
-	ck_assert_uint_eq(sides.kvm.calls, calls);
-	ck_assert_uint_eq(slot_table_live(sides.table), 0);
-	memset(sides.kvm.live, 0, sizeof(sides.kvm.live));
-}
-END_TEST
-
 START_TEST(slots_run_short)
 {
 	struct err e = { "" };
@@ -292,7 +275,6 @@ Suite *convert_suite(void)
 	tcase_add_test(t, across_two_regions);
 	tcase_add_test(t, failing_undo_stops_the_vm);
 	tcase_add_test(t, slots_run_short);
-	tcase_add_test(t, forgotten_slots_are_not_deleted);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "mem/convert.h"
 
@@ -127,6 +128,22 @@ START_TEST(injected_failures_leave_the_old_state)
 }
 END_TEST
 
+/* When the VM is gone its slots are, too: nothing is asked of a KVM that is not there. */
+START_TEST(forgotten_slots_are_not_deleted)
+{
+	unsigned int calls;
+
+	ck_assert_int_eq(sides_convert(0, 3, false), 0);
+	calls = sides.kvm.calls;
+	slot_table_forget(sides.table);
+	mem_free(sides.mem);
+	sides.mem = NULL;
+	ck_assert_uint_eq(sides.kvm.calls, calls);
+	ck_assert_uint_eq(slot_table_live(sides.table), 0);
+	memset(sides.kvm.live, 0, sizeof(sides.kvm.live));
+}
+END_TEST
+
 void sides_add_tests(TCase *t)
 {
 	tcase_add_test(t, one_page_and_back);
@@ -134,4 +151,5 @@ void sides_add_tests(TCase *t)
 	tcase_add_test(t, same_state_changes_nothing);
 	tcase_add_loop_test(t, random_conversions_match_the_model, 0, 6);
 	tcase_add_loop_test(t, injected_failures_leave_the_old_state, 0, 6);
+	tcase_add_test(t, forgotten_slots_are_not_deleted);
 }

@@ -118,7 +118,8 @@ START_TEST(requests_under_way_end_where_they_began)
 	ck_assert_int_eq(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
 	close(fd);
 	blk_is_all(bytes, 0x5a, sizeof(bytes));
-	blk_pump(50);
+	for (int i = 0; i < BLK_PATIENCE_MS && is_locked(bt.path); i++)
+		blk_pump(1);
 	ck_assert(!is_locked(bt.path));
 }
 END_TEST
