@@ -58,7 +58,7 @@ static double said_at(FILE *out, const char *until)
 	char line[1024];
 
 	while (fgets(line, sizeof(line), out))
-		if (!when && strstr(line, until))
+		if (when == 0 && strstr(line, until))
 			when = now_us();
 	return when;
 }
