@@ -11,9 +11,10 @@
 
 const struct bare_place bare_place = { .ram = 0, .staging = X86_STAGING };
 
-static struct {
+/* A head, and room for entries behind it. */
+static union {
 	struct kvm_cpuid2 head;
-	struct kvm_cpuid_entry2 room[CPUID_ROOM];
+	uint8_t room[sizeof(struct kvm_cpuid2) + CPUID_ROOM * sizeof(struct kvm_cpuid_entry2)];
 } cpuid = { .head.nent = CPUID_ROOM };
 
 uint64_t bare_vm_type(const struct bare *b)
