@@ -441,13 +441,14 @@ static int raise_walls(const struct machine *m, struct err *e)
 		.is_protected = m->vm->config.protection != PROTECTION_NONE,
 		.keeps_ipc_lock = pinned && memlock_falls_short(pinned),
 		.traces_itself = SECCOMP_SANITIZED,
-		.signals_children = walls_has_children(m->config),
 		.paths = walls.paths,
 		.path_count = walls.count,
 	};
 
 	if (r)
 		return r;
+	/* What files may be named by is not left open for a guest that breaks out. */
+	fd_close_given();
 	/* Who reads the first plan has read it by then. */
 	thread_wait_entered();
 	r = seccomp_prepare(&calls, e);

@@ -128,8 +128,7 @@ static int serve(struct cli *cli)
 }
 
 /*
- * A closed standard descriptor would be given to the next file we open, /dev/kvm for one. What else
- * we were given is for nobody that we start.
+ * A closed standard descriptor would be given to the next file we open, /dev/kvm for one.
  */
 static void settle_fds(void)
 {
@@ -140,7 +139,7 @@ static void settle_fds(void)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
-	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	fd_remember_given();
 }
 
 /* An answer that nobody got is none, whatever the status would have been. */

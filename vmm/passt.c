@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "vmm/nofile.h"
+#include "vmm/sandbox/sandbox.h"
 #include "vmm/util/bits.h"
 #include "vmm/util/fd.h"
 #include "vmm/util/log.h"
@@ -218,13 +219,19 @@ static bool has_ended(const struct passt *p)
 	return r == 1;
 }
 
-/* seccomp control: pidfd_send_signal[1=SIGKILL] wait4 -- passt ends with us */
+/*
+ * Its socket has ended, and so does it. Only before the walls stand it is killed as well: a control
+ * thread that could signal it could signal other processes, too. One that does not listen ends when the
+ * thread does that started it.
+ *
+ * seccomp control: wait4 -- passt ends with us
+ */
 void passt_free(struct passt *p)
 {
 	if (!p)
 		return;
 	/* It holds nothing that would have to be saved. */
-	if (p->fd >= 0)
+	if (p->fd >= 0 && !sandbox_is_raised())
 		pidfd_send_signal(p->fd, SIGKILL, NULL, 0);
 	if (has_ended(p))
 		waitpid(p->pid, NULL, 0);

@@ -120,14 +120,3 @@ struct seccomp_plan walls_calls(const struct config *c, const char *api_sock)
 		.kernel_logs = SECCOMP_SANITIZED,
 	};
 }
-
-bool walls_has_children(const struct config *c)
-{
-	const struct net_config *nets = c->nets.items;
-	uint32_t i;
-
-	for (i = 0; i < c->nets.count; i++)
-		if (!net_tap(&nets[i]))
-			return true; /* passt */
-	return false;
-}

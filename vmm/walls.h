@@ -35,7 +35,4 @@ void walls_free(struct walls *w);
 
 struct seccomp_plan walls_calls(const struct config *c, const char *api_sock);
 
-/* Whether it runs programs beside the guest, which are ended with it. */
-bool walls_has_children(const struct config *c);
-
 #endif

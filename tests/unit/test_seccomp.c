@@ -185,6 +185,12 @@ static void find_a_process(void)
 	syscall(SYS_pidfd_open, 1, 0);
 }
 
+/* A folder of /proc is as good as one that was asked for. */
+static void end_a_process(void)
+{
+	syscall(SYS_pidfd_send_signal, 0, SIGKILL, NULL, 0);
+}
+
 static void catch_refusals(void)
 {
 	syscall(SYS_rt_sigaction, SIGSYS, NULL, NULL, _NSIG / 8);
@@ -230,6 +236,7 @@ static const struct {
 	{ "tgkill", kill_another, false, false },
 	{ "kill", kill_by_number, false, false },
 	{ "pidfd_open", find_a_process, false, false },
+	{ "pidfd_send_signal", end_a_process, false, false },
 	{ "rt_sigaction", catch_refusals, false, false },
 	{ "prctl", load_a_filter, false, false },
 	{ "io_uring_setup", make_a_ring, false, false },

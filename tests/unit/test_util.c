@@ -3,6 +3,7 @@
 /* Errors, files and the event loop. */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/scratch.h"
@@ -160,6 +162,36 @@ static void stop(void *arg)
 	loop_stop(arg);
 }
 
+static int close_given(void)
+{
+	int early = fcntl(0, F_DUPFD, 200), later;
+
+	fd_remember_given();
+	later = fcntl(0, F_DUPFD_CLOEXEC, 300);
+	if (early < 0 || later < 0 || fcntl(early, F_GETFD) != FD_CLOEXEC)
+		return 1;
+	fd_close_given();
+	if (fcntl(early, F_GETFD) != -1 || fcntl(later, F_GETFD) == -1 || fcntl(0, F_GETFD) == -1)
+		return 2;
+	/* Whoever has these numbers now is somebody else. */
+	if (fcntl(0, F_DUPFD, early) != early)
+		return 3;
+	fd_close_given();
+	return fcntl(early, F_GETFD) == -1 ? 4 : 0;
+}
+
+START_TEST(what_was_given_is_closed)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(close_given());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 START_TEST(loop_posts_in_order)
 {
 	struct err e = { "" };
@@ -296,6 +328,7 @@ Suite *util_suite(void)
 	tcase_add_loop_test(t, files_are_read_whole, 0, (int)(sizeof(files) / sizeof(files[0])));
 	tcase_add_test(t, odd_files);
 	tcase_add_test(t, slow_pipe_is_read_whole);
+	tcase_add_test(t, what_was_given_is_closed);
 	tcase_add_test(t, loop_posts_in_order);
 	tcase_add_test(t, loop_tells_of_what_it_cannot_watch);
 	tcase_add_test(t, loop_stop_before_run_is_kept);

@@ -41,7 +41,7 @@ int landlock_abi(void)
 }
 
 /* Whatever is handled is refused, unless a rule allows it. */
-static struct ruleset_attr handled(int abi, bool signals_children)
+static struct ruleset_attr handled(int abi, bool may_signal)
 {
 	static const struct {
 		int abi;
@@ -64,7 +64,7 @@ static struct ruleset_attr handled(int abi, bool signals_children)
 		all.net |= versions[i].has.net;
 		all.scoped |= versions[i].has.scoped;
 	}
-	if (signals_children)
+	if (may_signal)
 		all.scoped &= ~SCOPE_SIGNAL;
 	return all;
 }
@@ -103,16 +103,21 @@ static int add_path(int ruleset, const struct sandbox_path *p, uint64_t handled_
 		rule.allowed_access &= FS_FILE | FS_IOCTL_DEV;
 	if (!rule.allowed_access)
 		return 0;
-	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
-		return err_sys(e, "Landlock: %s", text_show_end(shown, sizeof(shown), p->path));
-	return 1;
+	if (!syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
+		return 1;
+	text_show_end(shown, sizeof(shown), p->path);
+	return errno == EBADFD ? err_set(e, -EBADFD,
+					 "%s is in no file system, but a pipe or memory: no path "
+					 "can be allowed there (leave it out)",
+					 shown)
+			       : err_sys(e, "Landlock: %s", shown);
 }
 
 int landlock_restrict(
-	const struct sandbox_path *paths, unsigned int count, bool signals_children, struct err *e)
+	const struct sandbox_path *paths, unsigned int count, bool may_signal, struct err *e)
 {
 	int abi = landlock_abi(), used = 0, r;
-	struct ruleset_attr attr = handled(abi, signals_children);
+	struct ruleset_attr attr = handled(abi, may_signal);
 	size_t size = abi < 4	? offsetof(struct ruleset_attr, net)
 		      : abi < 6 ? offsetof(struct ruleset_attr, scoped)
 				: sizeof(attr);
@@ -131,6 +136,10 @@ int landlock_restrict(
 		used += r;
 	}
 	if (syscall(SYS_landlock_restrict_self, fd, 0))
-		return err_sys(e, "Landlock");
+		return errno == E2BIG
+			       ? err_set(e, -E2BIG,
+					 "Landlock: this process is within too many layers of it "
+					 "already (Linux has 16, start it within 14 at most)")
+			       : err_sys(e, "Landlock");
 	return used;
 }

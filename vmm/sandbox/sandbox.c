@@ -14,6 +14,7 @@
 #include "vmm/sandbox/caps.h"
 #include "vmm/sandbox/landlock.h"
 #include "vmm/sandbox/seccomp.h"
+#include "vmm/sandbox/seccomp_impl.h"
 #include "vmm/util/clock.h"
 #include "vmm/util/log.h"
 #include "vmm/util/text.h"
@@ -32,9 +33,13 @@ static struct {
 /* A thread that cannot give up what it has must not run: it may be the guest's own. */
 static _Noreturn void die(const struct err *e)
 {
-	log_error("%s", e->msg);
-	log_finish();
-	abort();
+	struct line l = { .n = 0 };
+
+	line_put(&l, "nacre: a thread cannot be confined: ");
+	line_put(&l, e->msg);
+	line_put(&l, "\n");
+	line_write(&l, STDERR_FILENO);
+	_exit(REFUSED_STATUS);
 }
 
 /*
@@ -46,10 +51,12 @@ static void enter(enum thread_role role)
 	const struct sandbox_path sockets = { walls.sockets, SANDBOX_CONNECT };
 	bool connects = role == THREAD_IO && walls.sockets;
 	struct err e = { "" };
+	int r;
 
 	if (caps_drop(role == THREAD_VCPU && walls.keeps_ipc_lock, &e))
 		die(&e);
-	if (landlock_restrict(&sockets, connects ? 1 : 0, true, &e) < 0 && walls.abi)
+	r = landlock_restrict(&sockets, connects ? 1 : 0, true, &e);
+	if (r < 0 && r != -ENOSYS)
 		die(&e);
 	seccomp_enter(role);
 }
@@ -85,21 +92,24 @@ static void look_at_paths(const struct sandbox_plan *plan)
 				text_show_end(shown, sizeof(shown), plan->paths[i].path));
 }
 
-/* Any paths at all are better than no guest; but it is said. */
-static void limit_paths(const struct sandbox_plan *plan)
+/* A kernel without Landlock is no reason against a guest; one that has it and fails is. */
+static int limit_paths(const struct sandbox_plan *plan, struct err *e)
 {
-	struct err e = { "" };
-	int r = landlock_restrict(plan->paths, plan->path_count, plan->signals_children, &e);
+	int r = landlock_restrict(plan->paths, plan->path_count, false, e);
 	unsigned int i;
 
+	if (r == -ENOSYS) {
+		log_info("sandbox: files are not out of reach: %s", e->msg);
+		return 0;
+	}
+	if (r < 0)
+		return r;
 	for (i = 0; i < plan->path_count && !walls.sockets; i++)
 		if (plan->paths[i].access & SANDBOX_CONNECT)
 			walls.sockets = strdup(plan->paths[i].path);
-	walls.abi = r < 0 ? 0 : landlock_abi();
-	walls.paths = r < 0 ? 0 : r;
-	if (r < 0)
-		log_write(r == -ENOSYS ? LOG_INFO : LOG_WARN,
-			"sandbox: files are not out of reach: %s", e.msg);
+	walls.abi = landlock_abi();
+	walls.paths = r;
+	return 0;
 }
 
 int sandbox_raise(const struct sandbox_plan *plan, struct err *e)
@@ -118,7 +128,7 @@ int sandbox_raise(const struct sandbox_plan *plan, struct err *e)
 	if (!r) {
 		look_at_paths(plan);
 		if (!plan->traces_itself)
-			limit_paths(plan);
+			r = limit_paths(plan, e);
 	}
 	atomic_store(&walls.raised, true);
 	walls.took_ns = clock_ns() - begin;

@@ -37,7 +37,6 @@ struct sandbox_plan {
 	bool is_protected;   /* nothing of this process is for the host's other programs */
 	bool traces_itself;  /* LeakSanitizer does at the end: neither hidden nor kept from /proc */
 	bool keeps_ipc_lock; /* vCPU threads pin memory, more than the memlock limit lets them */
-	bool signals_children;		  /* there is one to be ended */
 	const struct sandbox_path *paths; /* all that are used after the start */
 	unsigned int path_count;
 };

@@ -298,6 +298,5 @@ int seccomp_watch_enter(enum thread_role role, struct sock_filter *code, unsigne
 	/* `code` stays: giving it back could be a system call, and nobody is there to answer yet. */
 	if (w->fd >= 0)
 		atomic_store(&w->ready, true);
-	/* Started by one that is watched, which is told of: the same descriptor tells of both. */
-	return w->fd < 0 && w->fd != -EBUSY ? w->fd : 0;
+	return w->fd < 0 ? w->fd : 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/util/fd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -118,4 +119,38 @@ int fd_reopen_nonblock(int fd, int accmode)
 	if (copy < 0)
 		copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	return copy < 0 ? -errno : copy;
+}
+
+static struct {
+	int *fds;
+	size_t count;
+} given;
+
+void fd_remember_given(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *d;
+
+	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	while (dir && (d = readdir(dir))) {
+		int fd = atoi(d->d_name), *more;
+
+		if (fd <= STDERR_FILENO || fd == dirfd(dir))
+			continue;
+		more = realloc(given.fds, (given.count + 1) * sizeof(*more));
+		if (!more)
+			break;
+		given.fds = more;
+		given.fds[given.count++] = fd;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+void fd_close_given(void)
+{
+	while (given.count)
+		close(given.fds[--given.count]);
+	ptr_free(&given.fds);
+	given.fds = NULL;
 }

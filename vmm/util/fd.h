@@ -31,6 +31,14 @@ static inline void ptr_free(void *p)
 	free(*(void **)p);
 }
 
+/*
+ * What the process was started with beyond standard input, output and error: marked to be closed on
+ * execve, and remembered. Options may name such a file (/dev/fd/N) until all are open; then
+ * fd_close_given closes what is remembered. First thread only.
+ */
+void fd_remember_given(void);
+void fd_close_given(void);
+
 #define _close __attribute__((cleanup(fd_close)))
 #define _free  __attribute__((cleanup(ptr_free)))
 
