@@ -25,7 +25,8 @@ $(ATTACK)/nacre-tagged: $(VMM_OBJ) $(ATTACK)/tagged.o
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=mem_add_ram -o $@ $^ $(SYSLIB) $(LIBS)
 
-$(ATTACK)/attack: $(ATTACK)/outside.o $(ATTACK_LIB) $(BUILD)/mem/guard.o $(BUILD)/vmm/util/err.o
+$(ATTACK)/attack: $(ATTACK)/outside.o $(ATTACK_LIB) $(BUILD)/mem/guard.o $(BUILD)/vmm/util/err.o \
+		$(BUILD)/vmm/util/text.o
 	@echo "  LD      $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SYSLIB) $(LIBS)
 

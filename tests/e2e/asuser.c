@@ -3,7 +3,8 @@
 /*
  * asuser tap NAME    - makes an interface for the user that nacre runs as
  * asuser run COMMAND - runs a command as that user
- * nacre ...          - a copy in the place of nacre, on an emulated host: runs nacre as that user
+ * NAME ...           - a copy in the place of nacre or nacre-attack, on an emulated host (user.sh): runs
+ *                      it as that user
  *
  * Scripts stay root, to set up what a user finds. NACRE_AS has the user by numbers, UID:GID:GROUP, the last
  * that of /dev/kvm; empty or not there, it is whoever we are.
@@ -19,7 +20,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define NACRE "/usr/local/libexec/nacre"
+#define PROGRAMS "/usr/local/libexec"
 
 static int fail(const char *what)
 {
@@ -48,6 +49,7 @@ int main(int argc, char **argv)
 {
 	const char *as = getenv("NACRE_AS");
 	unsigned int uid = getuid(), gid = getgid(), kvm = gid;
+	char program[64];
 
 	if (as && *as && sscanf(as, "%u:%u:%u", &uid, &gid, &kvm) != 3) {
 		errno = EINVAL;
@@ -57,9 +59,11 @@ int main(int argc, char **argv)
 		return make_tap(argv[2], uid);
 	if (as && *as && getuid() != uid && become(uid, gid, kvm))
 		return fail("become another user");
-	if (argc > 2 && strcmp(argv[0], "asuser") == 0)
+	if (argc > 2 && strcmp(argv[0], "asuser") == 0) {
 		execvp(argv[2], argv + 2);
-	else
-		execv(NACRE, argv);
+	} else {
+		snprintf(program, sizeof(program), PROGRAMS "/%s", basename(argv[0]));
+		execv(program, argv);
+	}
 	return fail(argv[0]);
 }
