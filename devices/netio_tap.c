@@ -93,7 +93,7 @@ static unsigned int tun_flags(uint64_t features)
 	return flags;
 }
 
-/* seccomp control io vcpu: ioctl:TUNSETOFFLOAD -- what the driver takes, and a reset */
+/* seccomp control vcpu: ioctl:TUNSETOFFLOAD -- what the driver takes, and a reset */
 static void tap_offload(struct netio *io, uint64_t features)
 {
 	/* It was possible when the features were offered. Frames that do not fit are not passed on. */

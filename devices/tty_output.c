@@ -203,7 +203,7 @@ struct tty_dropped tty_read_dropped(struct tty *t)
 	return d;
 }
 
-/* seccomp control console: ioctl:TIOCGWINSZ -- the size of the terminal, when it changes */
+/* seccomp control: ioctl:TIOCGWINSZ -- the size of the terminal, when it changes */
 bool tty_size(const struct tty *t, uint16_t *cols, uint16_t *rows)
 {
 	struct winsize w = { 0 };

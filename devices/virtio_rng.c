@@ -25,7 +25,7 @@ static const struct virtio_counter counters[] = {
 	{ NULL, 0 },
 };
 
-/* seccomp io vcpu: getrandom -- random numbers for the guest */
+/* seccomp io: getrandom -- random numbers for the guest */
 /* Fills the first len bytes of the chain, or fails the device. */
 static void fill(struct virtio_dev *d, unsigned int q, const struct virtq_chain *c, uint32_t len)
 {

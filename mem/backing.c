@@ -204,6 +204,7 @@ void backing_free(struct backing *b)
 	*b = (struct backing){ .fd = -1 };
 }
 
+/* seccomp vcpu: mmap[2&PROT_EXEC=0] -- the staging area's memory goes, its addresses stay */
 int backing_retire(struct backing *b, struct err *e)
 {
 	void *p;
@@ -223,8 +224,8 @@ int backing_retire(struct backing *b, struct err *e)
 }
 
 /*
- * seccomp io vcpu control: fallocate[1=FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE] -- pages given back
- * seccomp io vcpu control: madvise -- the same
+ * seccomp vcpu: fallocate[1=FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE] -- pages given back
+ * seccomp io vcpu: madvise -- the same; by the balloon, too, which is for anonymous memory
  */
 int backing_discard(const struct backing *b, uint64_t off, uint64_t len)
 {

@@ -106,7 +106,7 @@ static int slot_failed(const struct kvm_slot *s, const char *name, struct err *e
 }
 
 /*
- * seccomp control vcpu: ioctl:KVM_SET_USER_MEMORY_REGION -- slots: the staging area, and the end
+ * seccomp vcpu: ioctl:KVM_SET_USER_MEMORY_REGION -- slots: the staging area goes, pages are shared
  * seccomp vcpu: ioctl:ABI_SET_USER_MEMORY_REGION2 -- conversions in mode private
  */
 int kvm_set_slot(int vm, const struct kvm_slot *s, struct err *e)

@@ -36,7 +36,7 @@ static int complain(struct err *e, enum exit_status status)
 	return (int)status;
 }
 
-/* seccomp control: rt_sigprocmask tgkill[0=OWN_PID] -- ending by a signal (rt_sigaction: loop.c) */
+/* seccomp control: rt_sigprocmask tgkill[0=OWN_PID] getpid gettid -- ending by a signal */
 /* After cleaning up, die of the signal that asked for it, as a shell expects. */
 static int die_of(int signo)
 {

@@ -20,13 +20,13 @@ static _Thread_local struct vcpu *current;
 
 static void on_kick(int signo)
 {
-	/* Empty: its arrival ends KVM_RUN. */
+	/* Empty: its arrival ends KVM_RUN. Other calls begin anew, as SECCOMP_RET_USER_NOTIF needs it. */
 	(void)signo;
 }
 
 int vcpu_init_signal(struct err *e)
 {
-	struct sigaction sa = { .sa_handler = on_kick };
+	struct sigaction sa = { .sa_handler = on_kick, .sa_flags = SA_RESTART };
 
 	sigemptyset(&sa.sa_mask);
 	return sigaction(KICK_SIGNAL, &sa, NULL) ? err_sys(e, "install the kick signal") : 0;
@@ -67,7 +67,8 @@ void vcpu_free(struct vcpu *v)
 	v->run = NULL;
 }
 
-/* seccomp control console io vcpu: tgkill[0=OWN_PID] getpid gettid -- pthread_kill */
+/* seccomp control console vcpu: tgkill[0=OWN_PID] getpid -- pthread_kill, and gettid for the own thread
+ * seccomp vcpu: gettid -- the same, when a vCPU ends the run */
 void vcpu_kick(struct vcpu *v)
 {
 	if (!atomic_load(&v->listens))

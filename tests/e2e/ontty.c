@@ -5,7 +5,7 @@
  * sends it the signal after that time, and reports how it ended and whether the terminal's settings
  * are what they were. SIGNAL is TERM, INT, HUP, QUIT, ABRT, KILL, or KEYS=text, which types the
  * text instead (^A stands for Ctrl-A), or SIZE=ROWSxCOLS, which resizes the terminal. It has 24 rows
- * of 80 to begin with.
+ * of 80 to begin with. CONT+KEYS=text types after that signal.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -126,6 +126,10 @@ static int watch(int master, pid_t pid, const char *what, long delay)
 			return status;
 		if (!acted && now_ms() - begin >= delay) {
 			acted = 1;
+			if (!strncmp(what, "CONT+", 5)) {
+				kill(pid, SIGCONT);
+				what += 5;
+			}
 			if (!strncmp(what, "KEYS=", 5))
 				type(master, what + 5);
 			else if (!strncmp(what, "SIZE=", 5))

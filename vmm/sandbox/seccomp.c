@@ -14,15 +14,18 @@
 #include "vmm/util/log.h"
 
 /*
- * What threads need whatever they are there for; the C library makes these calls by itself.
+ * What threads need whatever they are there for; the C library makes these calls by itself. Heaps are
+ * few (ARENAS in vmm/main.c), so any thread may be the one that makes a heap of others grow or shrink.
  *
- * seccomp all: futex -- locks and conditions, and joining a thread
- * seccomp all: exit exit_group -- the end, of a thread and of all
- * seccomp all: rt_sigprocmask madvise munmap -- the end of a thread, whose stack is given back
- * seccomp control console io vcpu: brk mremap -- malloc
- * seccomp disk log fill: brk~ mremap~ -- the same, where they share what others have
- * seccomp control console io vcpu: mmap[2&PROT_EXEC=0] mprotect[2&PROT_EXEC=0] -- malloc
- * seccomp disk log fill: mmap[2&PROT_EXEC=0]~ mprotect[2&PROT_EXEC=0]~ -- malloc
+ * seccomp control console io vcpu disk log: futex -- locks and conditions, and joining a thread
+ * seccomp fill: futex~ -- the same, if another thread starts just then
+ * seccomp console io vcpu disk log fill: exit rt_sigprocmask madvise -- the end of a thread
+ * seccomp control: exit_group munmap -- the end of all, and the stacks of threads that have ended
+ * seccomp control: brk mmap[2&PROT_EXEC=0] mprotect[2&PROT_EXEC=0] -- malloc
+ * seccomp control: mremap~ madvise~ -- malloc, of what is large, and heaps of threads
+ * seccomp vcpu: getrandom~ -- malloc, of some C libraries
+ * seccomp console io vcpu disk log fill: brk~ mremap~ munmap~ -- malloc, of who grows a heap by chance
+ * seccomp console io vcpu disk log fill: mmap[2&PROT_EXEC=0]~ mprotect[2&PROT_EXEC=0]~ -- the same
  */
 
 /* Written by the first thread while it is alone, or before it starts those that read it. */

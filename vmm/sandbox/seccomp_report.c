@@ -27,8 +27,9 @@
 #include "vmm/sandbox/seccomp_impl.h"
 
 /*
- * seccomp all: write -- the report
- * seccomp all: rt_sigreturn -- signals that are no end: a vCPU's kick, a guarded access
+ * seccomp all: write~ exit_group~ -- the report, and the end: where calls are recorded none is refused
+ * seccomp control vcpu: rt_sigreturn -- signals that are no end: to us all, and a vCPU's kick
+ * seccomp console io disk log fill: rt_sigreturn~ -- those that somebody else sends, and a crash
  */
 
 const char *const seccomp_role_names[THREAD_ROLES] = {

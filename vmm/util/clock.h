@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* seccomp all: clock_gettime gettimeofday~ -- where the host's clock is not for user space to read */
+/* seccomp all: clock_gettime~ gettimeofday~ -- where the host's clock is not for user space to read: few */
 /* Time that never goes back and that nobody sets, from any start: for deadlines. Any thread. */
 static inline uint64_t clock_ns(void)
 {

@@ -9,7 +9,7 @@
 
 #include "vmm/util/err.h"
 
-/* seccomp control console io vcpu: close -- descriptors, also of what a guest resets */
+/* seccomp control io vcpu: close -- descriptors, also of what a guest resets */
 /* Cleanup by attribute for locals: `_close int fd = -1;`, handed over with fd_steal(&fd). */
 static inline void fd_close(int *fd)
 {

@@ -152,7 +152,7 @@ static bool write_stderr(const char *text, size_t len)
 {
 	struct pollfd p = { STDERR_FILENO, POLLOUT, 0 };
 
-	/* seccomp all: poll@x86 ppoll@arm64 -- whether a log line has room */
+	/* seccomp control console io vcpu: poll@x86 ppoll@arm64 write -- a log line that has room */
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) &&
 	       write(STDERR_FILENO, text, len) == (ssize_t)len;
 }
