@@ -19,6 +19,7 @@
  *
  * seccomp control console io vcpu disk log: futex -- locks and conditions, and joining a thread
  * seccomp fill: futex~ -- the same, if another thread starts just then
+ * seccomp all: restart_syscall~ -- a wait with a limit of time that was stopped, and goes on
  * seccomp console io vcpu disk log fill: exit rt_sigprocmask madvise -- the end of a thread
  * seccomp control: exit_group munmap -- the end of all, and the stacks of threads that have ended
  * seccomp control: brk mmap[2&PROT_EXEC=0] mprotect[2&PROT_EXEC=0] -- malloc
