@@ -92,6 +92,14 @@ static int look_at(struct blkfile *f, struct err *e)
 	return 0;
 }
 
+/* seccomp control+files: fstat~ -- a disk's new file has a name */
+bool blkfile_has_name(const struct blkfile *f)
+{
+	struct stat st;
+
+	return !fstat(f->fd, &st) && (!S_ISREG(st.st_mode) || st.st_nlink > 0);
+}
+
 /* seccomp control+files: newfstatat -- is it the file that the disk has? */
 bool blkfile_is(const struct blkfile *f, const char *path)
 {

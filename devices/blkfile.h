@@ -42,6 +42,11 @@ void blkfile_unlock(const struct blkfile *f);
 /* Accepts a zeroed-by-error one: descriptors of -1. */
 void blkfile_close(struct blkfile *f);
 
+/*
+ * Has it a name in a file system? A regular file without one can be what no rule about paths knows of: a
+ * memfd by way of /proc, be it the guest's memory.
+ */
+bool blkfile_has_name(const struct blkfile *f);
 /* Is this the file at that path? */
 bool blkfile_is(const struct blkfile *f, const char *path);
 /* Its size by now, in whole sectors; f->size stays. */

@@ -335,6 +335,23 @@ static int resize(struct virtio_blk *b, struct err *e)
 	return 0;
 }
 
+/* What may not take the place of the disk's file. */
+static int check_other(const struct virtio_blk *b, const struct blkfile *f, struct err *e)
+{
+	/* Landlock does not cover memfds, which /proc/self/fd opens: guest memory would be a disk. */
+	if (!blkfile_has_name(f))
+		return err_set(e, -EINVAL,
+			"disk %s: a file that has no name any more cannot replace another (copy it "
+			"to one that has, and give that)",
+			f->path);
+	/* The driver has read this once, and counts on it. */
+	if (f->block_size > b->space.blk_size)
+		return err_set(e, -EINVAL,
+			"disk %s has blocks of %u bytes, and the guest was told %u", f->path,
+			f->block_size, b->space.blk_size);
+	return 0;
+}
+
 int virtio_blk_set_path(struct virtio_blk *b, const char *path, struct err *e)
 {
 	struct blk_medium *m, *old = b->medium;
@@ -351,10 +368,8 @@ int virtio_blk_set_path(struct virtio_blk *b, const char *path, struct err *e)
 	r = open_medium(&m, b, path, old->file.read_only, e);
 	if (r)
 		return r;
-	/* The driver has read this once, and counts on it. */
-	if (m->file.block_size > b->space.blk_size) {
-		r = err_set(e, -EINVAL, "disk %s has blocks of %u bytes, and the guest was told %u",
-			path, m->file.block_size, b->space.blk_size);
+	r = check_other(b, &m->file, e);
+	if (r) {
 		free_medium(m);
 		return r;
 	}

@@ -136,6 +136,8 @@ static int target_failed(const struct target *t, struct err *e)
 	char shown[TEXT_SHOWN];
 	int r = err_sys(e, "%s", text_show_end(shown, sizeof(shown), t->path));
 
+	if (r == -EISDIR)
+		return err_hint(e, r, "expected the name of a new file");
 	return r == -EEXIST ? err_hint(e, r, "remove it, or name another one") : r;
 }
 
@@ -155,26 +157,45 @@ static int take(void *ctx, const void *bytes, size_t len, struct err *e)
 	return 0;
 }
 
+static void link_of(int fd, char text[40])
+{
+	snprintf(text, 40, "/proc/self/fd/%d", fd);
+}
+
+/* A file in the folder of that path which can get its name later, or -1. */
+static int open_nameless(const char *path)
+{
+	_free char *copy = strdup(path);
+	_close int fd = -1;
+	char link[40];
+
+	if (copy)
+		fd = open(dirname(copy), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	link_of(fd, link);
+	return fd < 0 || access(link, F_OK) ? -1 : fd_steal(&fd);
+}
+
 /*
  * Half a dump is none: the file gets its name when it is whole, so that none is left behind whatever
- * ends us. Where that cannot be, it has its name at once. It is only for its owner: all that the guest
- * knows is in it.
+ * ends us. Where that cannot be, it has its name at once. That it can have it is tried in any case,
+ * before much is asked for. It is only for its owner: all that the guest knows is in it.
  */
 static int open_target(struct target *t, struct err *e)
 {
-	_free char *copy = strdup(t->path);
+	int nameless;
 
-	if (!copy)
-		return err_set(e, -ENOMEM, "out of memory");
-	if (!faccessat(AT_FDCWD, t->path, F_OK, AT_SYMLINK_NOFOLLOW)) {
-		errno = EEXIST;
+	t->fd = open(t->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (t->fd < 0)
 		return target_failed(t, e);
+	nameless = open_nameless(t->path);
+	t->named = nameless < 0 || unlink(t->path);
+	if (t->named) {
+		fd_close(&nameless);
+	} else {
+		close(t->fd);
+		t->fd = nameless;
 	}
-	t->fd = open(dirname(copy), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
-	t->named = t->fd < 0;
-	if (t->named)
-		t->fd = open(t->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	return t->fd < 0 ? target_failed(t, e) : 0;
+	return 0;
 }
 
 static int name_target(const struct target *t, struct err *e)
@@ -183,7 +204,7 @@ static int name_target(const struct target *t, struct err *e)
 
 	if (fsync(t->fd) && errno != EINVAL)
 		return target_failed(t, e);
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", t->fd);
+	link_of(t->fd, link);
 	if (!t->named && linkat(AT_FDCWD, link, AT_FDCWD, t->path, AT_SYMLINK_FOLLOW))
 		return target_failed(t, e);
 	return 0;

@@ -158,7 +158,7 @@ static void look_at_walls(struct findings *f)
 			  : "root's, of which a running guest's process keeps none; it needs no "
 			    "more than a user in group kvm has");
 	finding_add(f, "seccomp", r ? FINDING_WARN : FINDING_OK, "%s",
-		r ? e.msg : "each thread is held to those that it needs");
+		r ? e.msg : "each thread is held to the system calls that it needs");
 	look_at_landlock(f);
 }
 

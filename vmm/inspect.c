@@ -225,36 +225,44 @@ static json_t *hex_json(const uint8_t *bytes, uint64_t n, unsigned int digits)
 	return json_string(text);
 }
 
-static void add_view(json_t *o, const struct dump_summary *s, const struct view *v)
+/* 0, or -1: what is missing must not look as if it were not there. */
+static int add_view(json_t *o, const struct dump_summary *s, const struct view *v)
 {
 	uint64_t granules =
 		(align_up(v->gpa + v->len, MTE_GRANULE) - align_down(v->gpa, MTE_GRANULE)) /
 		MTE_GRANULE;
 
-	json_object_set_new(o, "gpa", json_integer((json_int_t)v->gpa));
-	json_object_set_new(o, "len", json_integer((json_int_t)v->len));
-	json_object_set_new(o, "bytes", hex_json(v->bytes, v->len, 2));
-	if (s->has_tags)
-		json_object_set_new(o, "tags", hex_json(v->tags, granules, 1));
+	if (json_object_set_new(o, "gpa", json_integer((json_int_t)v->gpa)) ||
+		json_object_set_new(o, "len", json_integer((json_int_t)v->len)) ||
+		json_object_set_new(o, "bytes", hex_json(v->bytes, v->len, 2)))
+		return -1;
+	return s->has_tags ? json_object_set_new(o, "tags", hex_json(v->tags, granules, 1)) : 0;
+}
+
+static json_t *regions_json(const struct dump_summary *s)
+{
+	_json json_t *all = json_array();
+	unsigned int i;
+
+	for (i = 0; i < s->region_count; i++)
+		if (json_array_append_new(
+			    all, json_pack("{s:I, s:I}", "gpa", (json_int_t)s->regions[i].gpa,
+					 "len", (json_int_t)s->regions[i].len)))
+			return NULL;
+	return json_incref(all);
 }
 
 static int print_json(const struct dump_summary *s, const struct view *v, FILE *out, struct err *e)
 {
-	json_t *regions = json_array();
-	_json json_t *o = NULL;
-	unsigned int i;
+	_json json_t *regions = regions_json(s);
+	_json json_t *o = json_pack("{s:I, s:s, s:I, s:O, s:I, s:b, s:I}", "file_bytes",
+		(json_int_t)s->bytes, "arch", arch_of(s), "ram_bytes", (json_int_t)s->ram_bytes,
+		"regions", regions, "memory_pages", (json_int_t)s->memory_pages, "memory_tags",
+		(int)s->has_tags, "tagged_pages", (json_int_t)s->tagged_pages);
 
-	for (i = 0; i < s->region_count; i++)
-		json_array_append_new(
-			regions, json_pack("{s:I, s:I}", "gpa", (json_int_t)s->regions[i].gpa,
-					 "len", (json_int_t)s->regions[i].len));
-	o = json_pack("{s:I, s:s, s:I, s:o, s:I, s:b, s:I}", "file_bytes", (json_int_t)s->bytes,
-		"arch", arch_of(s), "ram_bytes", (json_int_t)s->ram_bytes, "regions", regions,
-		"memory_pages", (json_int_t)s->memory_pages, "memory_tags", (int)s->has_tags,
-		"tagged_pages", (json_int_t)s->tagged_pages);
-	if (o && v->wanted)
-		add_view(o, s, v);
-	if (json_dumpf(o, out, JSON_INDENT(2)))
+	/* That it could not be written `out` knows, as after text. */
+	if (!o || (v->wanted && add_view(o, s, v)) ||
+		(json_dumpf(o, out, JSON_INDENT(2)) && !ferror(out)))
 		return err_set(e, -ENOMEM, "out of memory");
 	fputc('\n', out);
 	return 0;

@@ -24,7 +24,7 @@ int inspect_check(const struct inspect_options *o, const char *const *operands, 
 
 /*
  * Prints what the file holds. 0, or -errno and a sentence: it cannot be read, is none, or is damaged, and
- * then nothing has been printed.
+ * then nothing has been printed. Whether all was written `out` says: ferror(3).
  */
 int inspect_run(const struct inspect_options *o, const char *path, FILE *out, struct err *e);
 

@@ -144,6 +144,7 @@ static int start(struct passt *p, int sock, unsigned int mtu, struct err *e)
 	if (p->fd < 0 && errno != ESRCH) {
 		r = err_sys(e, "pidfd_open");
 		kill(p->pid, SIGKILL);
+		waitpid(p->pid, NULL, 0);
 		return r;
 	}
 	r = wait_for_exec(from);

@@ -35,6 +35,7 @@ static const struct {
 	{ "doctor", doctor_suite },
 	{ "dump", dump_suite },
 	{ "hold", hold_suite },
+	{ "inspect", inspect_suite },
 	{ "landlock", landlock_suite },
 	{ "log", log_suite },
 	{ "machine", machine_suite },

@@ -23,6 +23,7 @@ Suite *convert_cost_suite(void);
 Suite *ctl_suite(void);
 Suite *doctor_suite(void);
 Suite *hold_suite(void);
+Suite *inspect_suite(void);
 Suite *landlock_suite(void);
 Suite *log_suite(void);
 Suite *machine_suite(void);

@@ -417,6 +417,23 @@ START_TEST(dumps_are_put_together)
 }
 END_TEST
 
+/* Which must not be found out when all of it has come: nobody is asked. */
+START_TEST(a_name_that_cannot_be_is_refused_first)
+{
+	static char longer[301];
+	const struct {
+		const char *name;
+		int code;
+	} names[] = { { "none/", -EISDIR }, { "none/dump", -ENOENT }, { longer, -ENAMETOOLONG } };
+	char text[400];
+
+	memset(longer, 'x', sizeof(longer) - 1);
+	snprintf(text, sizeof(text), "%s/%s", dir, names[_i].name);
+	close(listener);
+	ck_assert_int_eq(run(NULL, "dump-memory", text, NULL), names[_i].code);
+}
+END_TEST
+
 static const struct {
 	const char *answer, *why;
 } broken[] = {
@@ -483,6 +500,7 @@ Suite *ctl_suite(void)
 	tcase_add_loop_test(t, answers_that_are_none, 0, (int)ARRAY_SIZE(nonsense));
 	tcase_add_test(t, nobody_there);
 	tcase_add_test(t, dumps_are_put_together);
+	tcase_add_loop_test(t, a_name_that_cannot_be_is_refused_first, 0, 3);
 	tcase_add_loop_test(t, half_a_dump_is_none, 0, (int)ARRAY_SIZE(broken));
 	tcase_add_test(t, a_dump_that_is_ended_leaves_no_file);
 	tcase_add_loop_test(t, command_lines, 0, (int)ARRAY_SIZE(lines));

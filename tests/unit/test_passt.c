@@ -49,6 +49,17 @@ int pidfd_send_signal(int fd, int signo, siginfo_t *info, unsigned int flags)
 	return (int)syscall(SYS_pidfd_send_signal, fd, signo, info, flags);
 }
 
+static bool no_pidfd;
+
+int pidfd_open(pid_t pid, unsigned int flags)
+{
+	if (no_pidfd) {
+		errno = EMFILE;
+		return -1;
+	}
+	return (int)syscall(SYS_pidfd_open, pid, flags);
+}
+
 static void setup(void)
 {
 	char path[256];
@@ -248,6 +259,19 @@ START_TEST(what_cannot_start_is_a_sentence)
 }
 END_TEST
 
+START_TEST(no_child_is_left_without_a_descriptor)
+{
+	struct err e = { "" };
+
+	no_pidfd = true;
+	write_script("exec sleep 60", 0700);
+	ck_assert_int_eq(passt_start(&passt, &sock, 0, &e), -EMFILE);
+	no_pidfd = false;
+	ck_assert_int_eq(waitpid(-1, NULL, 0), -1);
+	ck_assert_int_eq(errno, ECHILD);
+}
+END_TEST
+
 /* Where SIGCHLD is ignored a number is free again as soon as its process ends. */
 START_TEST(others_are_not_killed)
 {
@@ -373,6 +397,7 @@ Suite *passt_suite(void)
 	tcase_add_loop_test(t, failure_writes_to_no_file_of_ours, 8, 11);
 	tcase_add_loop_test(t, others_are_not_killed, 0, 2);
 	tcase_add_loop_test(t, what_cannot_start_is_a_sentence, 0, 2);
+	tcase_add_test(t, no_child_is_left_without_a_descriptor);
 	tcase_add_test(t, ends_with_us);
 	tcase_add_test(t, one_that_stays_is_not_waited_for);
 	tcase_add_loop_test(t, ends_when_we_are_killed, 0, 2);

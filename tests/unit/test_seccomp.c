@@ -30,6 +30,7 @@
 #include "tests/unit/suites.h"
 #include "vmm/sandbox/seccomp.h"
 #include "vmm/util/bits.h"
+#include "vmm/util/log.h"
 
 #define PASSED 42
 
@@ -424,6 +425,28 @@ START_TEST(threads_start_with_a_filter)
 }
 END_TEST
 
+/* A date is made of a time: the host's time zone, a file, must have been read by then. */
+static void say_the_first_line(void)
+{
+	const struct log_config c = { .level = LOG_WARN, .format = LOG_JSON };
+	struct err e = { "" };
+
+	unsetenv("TZ");
+	if (log_setup(&c, &e))
+		_exit(1);
+	seccomp_enter(THREAD_IO);
+	log_warn("a line");
+}
+
+START_TEST(the_first_log_line_may_be_behind_a_filter)
+{
+	const struct seccomp_plan plan = { .mode = SECCOMP_ON };
+
+	ck_assert_msg(status_of(NONE, plan, say_the_first_line) == PASSED, "%s", said);
+	ck_assert_msg(strstr(said, "\"message\":\"a line\""), "%s", said);
+}
+END_TEST
+
 /* ---- whoever controls a thread has its handlers, too ---- */
 
 static void on_refused_by_nobody(int signo)
@@ -542,6 +565,7 @@ Suite *seccomp_suite(void)
 		tcase_add_test(t, a_hook_is_called_before_the_end);
 		tcase_add_test(t, threads_may_signal_their_own_process);
 		tcase_add_test(t, the_c_library_may_do_what_it_does);
+		tcase_add_test(t, the_first_log_line_may_be_behind_a_filter);
 		tcase_add_test(t, threads_start_with_a_filter);
 		tcase_add_test(t, what_is_refused_is_not_done_whoever_handles_it);
 		tcase_add_test(t, blocking_the_signal_does_not_help);

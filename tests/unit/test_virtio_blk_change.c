@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tests/unit/test_virtio_blk.h"
@@ -219,6 +220,29 @@ START_TEST(what_is_no_disk_changes_nothing)
 }
 END_TEST
 
+/* Of which one could be the guest's own memory, by the way that no wall of paths covers. */
+START_TEST(files_without_a_name_stay_out)
+{
+	int fd = _i ? memfd_create("guest", MFD_CLOEXEC) : -1;
+	struct err e = { "" };
+	char way[40];
+
+	ck_assert(blk_start(&blk_modes[0]));
+	if (!_i) {
+		make_other(1, DISK_SIZE);
+		fd = open(other, O_RDWR | O_CLOEXEC);
+		unlink(other);
+	}
+	ck_assert_int_eq(ftruncate(fd, DISK_SIZE), 0);
+	snprintf(way, sizeof(way), "/proc/self/fd/%d", fd);
+	ck_assert_int_eq(virtio_blk_set_path(bt.disk, way, &e), -EINVAL);
+	ck_assert_msg(strstr(e.msg, "has no name any more") != NULL, "%s", e.msg);
+	ck_assert_uint_eq(blk_do(VIRTIO_BLK_T_IN, 8, GUEST_DATA, 4096), 0);
+	blk_is_disk(blk_data(0), 8, 4096);
+	close(fd);
+}
+END_TEST
+
 /* A disk that is to come, and one that was taken away again. */
 START_TEST(place_may_be_empty)
 {
@@ -272,6 +296,7 @@ void blk_add_change_tests(Suite *s)
 	tcase_add_loop_test(t, files_that_wait_are_few, 0, BLK_MODES);
 	tcase_add_test(t, same_file_has_another_size);
 	tcase_add_test(t, what_is_no_disk_changes_nothing);
+	tcase_add_loop_test(t, files_without_a_name_stay_out, 0, 2);
 	tcase_add_test(t, place_may_be_empty);
 	tcase_add_test(t, limit_may_be_raised);
 	suite_add_tcase(s, t);

@@ -205,7 +205,9 @@ static void *watch(void *arg)
 
 	(void)arg;
 	for (;;) {
+		/* It counts those, too, that found no room. */
 		n = atomic_load(&watched_count);
+		n = n < THREADS_MAX ? n : THREADS_MAX;
 		for (i = 0; i < n; i++) {
 			bool gone = polled[i].revents & (POLLHUP | POLLERR | POLLNVAL);
 
