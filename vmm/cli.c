@@ -113,9 +113,17 @@ static int unknown_option(const struct args *a, const char *given, struct err *e
 	text_nearest_try(&nearest, help_def.name);
 	r = err_set(e, -EINVAL, "%s: unknown option %s", a->command->name,
 		text_show(shown, sizeof(shown), given));
+	/* The nearest one is not what whoever knows nacre run means. */
+	if (a->command == &cli_commands[CMD_API] && !strcmp(nearest.given, "seccomp"))
+		return err_hint(e, r, "take --no-seccomp, or \"seccomp\" in the config file");
 	if (nearest.best)
 		return err_hint(e, r, "did you mean --%s?", nearest.best);
 	return err_hint(e, r, "nacre help %s lists the options", a->command->name);
+}
+
+static bool is_help(const char *arg)
+{
+	return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
 /* Stores the value of an option; NULL when none was attached and the next argument is it. */
@@ -134,8 +142,10 @@ static int apply_value(
 	}
 	if (!value && a->next == a->end) {
 		option_expected(def, expected, sizeof(expected));
-		return err_set(
-			e, -EINVAL, "--%s: argument missing, expected %s", def->name, expected);
+		r = err_set(e, -EINVAL, "--%s: argument missing, expected %s", def->name, expected);
+		if (def->type == OPTION_LIST && def->item->count > 1)
+			return err_hint(e, r, "nacre help run has its form");
+		return r;
 	}
 	r = option_set_text(def, base, value ? value : *a->next++, e);
 	return r ? err_prefix(e, r, "--%s", def->name) : 0;
@@ -214,7 +224,7 @@ static int apply_options(struct args a, struct cli *c, bool *help, struct err *e
 	while (!r && a.next < a.end) {
 		const char *arg = *a.next++;
 
-		*help = strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+		*help = is_help(arg);
 		if (*help)
 			return 0;
 		if (strcmp(arg, "--") == 0 && a.next < a.end)
@@ -314,9 +324,14 @@ static int unknown_command(const char *name, struct err *e)
 	return err_hint(e, r, "nacre help lists the commands");
 }
 
-/* What follows help and --version: at most the name of a command, or nothing. */
+/* What follows commands without options of their own: at most one word, or a wish for help. */
 static int parse_operand(struct args a, struct cli *c, struct err *e)
 {
+	if (a.next < a.end && is_help(*a.next)) {
+		c->command = CMD_HELP;
+		c->topic = a.command->name;
+		return 0;
+	}
 	if (c->command == CMD_HELP && a.next < a.end) {
 		c->topic = *a.next++;
 		if (!find_command(c->topic))
@@ -355,11 +370,11 @@ int cli_parse(int argc, char **argv, struct cli *out, struct err *e)
 	api_options_init(&out->api);
 	if (argc < 2)
 		return err_set(e, -EINVAL,
-			"expected a command: run, measure, api, ctl, inspect, doctor or help (try: "
-			"nacre help)");
+			"expected a command: run, measure, api, ctl, inspect, doctor, completion "
+			"or help (try: nacre help)");
 	name = argv[1];
 	a.next = argv + 2;
-	if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0)
+	if (is_help(name))
 		name = cli_commands[CMD_HELP].name;
 	command = find_command(name);
 	if (!command && is_api_option(name)) {

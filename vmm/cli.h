@@ -50,8 +50,9 @@ enum exit_status {
 
 /*
  * Parses the whole command line and the config file it names; the result has passed config_check, but
- * for that of api without a config file. Returns 0, or -errno with a sentence for the user, which means EXIT_USAGE; then out
- * holds nothing. Changes neither argv nor any global, and may be called any number of times.
+ * for that of api without a config file. Returns 0, or -errno with a sentence for the user, which means
+ * EXIT_USAGE, but for -ENOTSUP EXIT_NO_START; then out holds nothing. Changes neither argv nor any
+ * global, and may be called any number of times.
  */
 int cli_parse(int argc, char **argv, struct cli *out, struct err *e);
 

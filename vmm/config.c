@@ -2,6 +2,7 @@
 #include "vmm/config.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "arch/features.h"
 #include "vmm/config_impl.h"
@@ -337,15 +338,16 @@ void config_free(struct config *c)
 int config_hidden(const struct config *c, uint64_t *hidden, struct err *e)
 {
 	char *const *names = c->hide_cpu_features.items;
+	char at[16];
 	uint32_t i;
-	int r;
 
 	*hidden = 0;
-	for (i = 0; i < c->hide_cpu_features.count; i++) {
-		r = arch_feature_hide(names[i], hidden, e);
-		if (r)
-			return err_prefix(e, -EINVAL, "hide-cpu-features");
-	}
+	for (i = 0; i < c->hide_cpu_features.count; i++)
+		if (arch_feature_hide(names[i], hidden, e)) {
+			snprintf(at, sizeof(at), "%u", i);
+			err_at(e, at);
+			return -EINVAL;
+		}
 	return 0;
 }
 
@@ -448,7 +450,7 @@ static int check_mte(const struct config *c, struct err *e)
 	if (!c->mte)
 		return 0;
 	if (!arch_has_mte())
-		return err_set(e, -EINVAL,
+		return err_set(e, -ENOTSUP,
 			"mte is for arm64 guests: no x86-64 CPU has memory tags (leave it out)");
 	if (c->protection != PROTECTION_NONE)
 		return err_set(e, -EINVAL,
@@ -514,5 +516,8 @@ int config_check(const struct config *c, struct err *e)
 		r = check_shares(c, e);
 	if (!r)
 		r = config_check_devices(c, e);
-	return r ? r : config_hidden(c, &ignored, e);
+	if (r)
+		return r;
+	r = config_hidden(c, &ignored, e);
+	return r ? err_prefix(e, r, "hide-cpu-features") : 0;
 }

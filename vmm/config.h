@@ -161,10 +161,16 @@ int config_check_cpus(const struct config *c, struct err *e);
 int config_check_memory(const struct config *c, struct err *e);
 int config_check_balloon(const struct config *c, struct err *e);
 
-/* Checks what no single setting shows: 0, or -EINVAL with what is missing or does not fit. */
+/*
+ * Checks what no single setting shows: 0, or -EINVAL with what is missing or does not fit, -ENOTSUP
+ * with what exists on hosts of the other architecture alone.
+ */
 int config_check(const struct config *c, struct err *e);
 
-/* The features to hide as the set that arch_config wants; *hidden counts only when 0 is returned. */
+/*
+ * The features to hide as the set that arch_config wants; *hidden counts only when 0 is returned. An
+ * error says which name is wrong, and to err_field its place in the list.
+ */
 int config_hidden(const struct config *c, uint64_t *hidden, struct err *e);
 
 /* The tap interface's name, or NULL for another backend. */

@@ -251,6 +251,7 @@ static int set_key(
 	struct config *c, const struct source *s, const char *key, json_t *v, struct err *e)
 {
 	const struct option_def *def = option_find(&config_table, key);
+	uint64_t ignored;
 	int r;
 
 	if (!def)
@@ -259,6 +260,9 @@ static int set_key(
 		r = err_set(e, -EINVAL, "has no place in a config file (use --%s)", def->name);
 	else
 		r = set_value(def, c, s, v, e);
+	/* config_check would see wrong names too, but knows of no file. */
+	if (!r && def->offset == offsetof(struct config, hide_cpu_features))
+		r = config_hidden(c, &ignored, e);
 	return r ? bad_key(s, key, r, e) : 0;
 }
 

@@ -131,7 +131,7 @@ static int check_backend(const struct net_config *n, struct err *e)
 	char shown[TEXT_SHOWN];
 
 	if (!tap && strcmp(n->backend, "user"))
-		return err_set(e, -EINVAL, "\"%s\" is neither tap=NAME nor user",
+		return err_set(e, -EINVAL, "\"%s\" is neither tap=NAME nor user (as in tap=tap0)",
 			text_show(shown, sizeof(shown), n->backend));
 	if (tap && !net_is_interface(tap))
 		return err_set(e, -EINVAL,

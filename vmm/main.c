@@ -248,8 +248,9 @@ int main(int argc, char **argv)
 	mallopt(M_ARENA_MAX, ARENAS);
 	/* A file that may not grow further, a disk or a log, is a failed write: EFBIG. */
 	signal(SIGXFSZ, SIG_IGN);
-	if (cli_parse(argc, argv, &cli, &e))
-		return complain(&e, EXIT_USAGE);
+	status = cli_parse(argc, argv, &cli, &e);
+	if (status)
+		return complain(&e, status == -ENOTSUP ? EXIT_NO_START : EXIT_USAGE);
 	status = execute(&cli, argv[0]);
 	cli_free(&cli);
 	return status;

@@ -103,11 +103,8 @@ void option_expected(const struct option_def *def, char *buf, size_t size)
 			def->unit ? ", in " : "", def->unit ? def->unit : "");
 		break;
 	case OPTION_LIST:
-		if (def->max == 1)
-			snprintf(buf, size, "an object, or %s", def->arg);
-		else
-			snprintf(buf, size, "a list of %s, or %s",
-				def->item->count == 1 ? "strings" : "objects", def->arg);
+		/* A config file's form is told by config_json.c. */
+		snprintf(buf, size, "%s", def->arg);
 		break;
 	case OPTION_TYPES:
 		buf[0] = '\0';

@@ -215,4 +215,9 @@ void protect_warn(const struct arch_config *c, const struct boot_files *files)
 		log_warn("KVM on this CPU reads guest instructions through this process, which "
 			 "private memory forbids: a kernel may fail (--private-memory open runs it "
 			 "without protection)");
+	/* Other CPUs run a program that keeps to what nacre-firmware(7) says. */
+	else if (kvm_is_pvm())
+		log_warn("KVM here is kvm_pvm, which reads guest instructions through this "
+			 "process, and private memory forbids that: the guest may fail "
+			 "(--private-memory open runs it without protection)");
 }

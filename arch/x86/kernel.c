@@ -75,7 +75,10 @@ int x86_kernel_parse(const struct blob *f, const char *path, struct x86_kernel *
 		return parse_bzimage(f, path, out, e);
 	if (f->len >= 60 && !memcmp(f->data + 56, "ARMd", 4))
 		return err_set(e, -ENOEXEC, "kernel %s is an arm64 kernel, expected x86-64", path);
-	return err_set(e, -ENOEXEC, "kernel %s is neither a bzImage nor a 64-bit ELF file", path);
+	return err_set(e, -ENOEXEC,
+		"kernel %s is neither a bzImage nor a 64-bit ELF file (a program of your own is "
+		"given with --firmware)",
+		path);
 }
 
 int x86_kernel_unpack(const struct blob *f, const char *path, uint64_t max, struct x86_kernel *out,

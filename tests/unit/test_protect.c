@@ -17,12 +17,17 @@
 #define arch_has_attributes fake_arch_has_attributes
 #define arch_private_mmio   fake_arch_private_mmio
 #define memlock_check	    fake_memlock_check
+#define kvm_is_pvm	    fake_kvm_is_pvm
+#include "vmm/util/log.h"
+#undef log_warn
+#define log_warn(...) snprintf(warned, sizeof(warned), __VA_ARGS__)
+static char warned[256];
 #include "vmm/protect.c"
 
 #include "tests/unit/suites.h"
 
 static struct {
-	bool no_kvm, no_pkvm, no_gmem, no_calls, no_memlock, emulates, attributes, no_mmio;
+	bool no_kvm, no_pkvm, no_gmem, no_calls, no_memlock, emulates, attributes, no_mmio, pvm;
 	int gmem_flags;
 	uint64_t pinned; /* the last that memlock_check was asked about */
 } host;
@@ -95,8 +100,14 @@ int fake_memlock_check(uint64_t guest_bytes, struct err *e)
 	return host.no_memlock ? err_set(e, -EPERM, "memlock limit") : 0;
 }
 
+bool fake_kvm_is_pvm(void)
+{
+	return host.pvm;
+}
+
 static void setup(void)
 {
+	warned[0] = '\0';
 	memset(&host, 0, sizeof(host));
 	host.gmem_flags = 3;
 }
@@ -301,6 +312,30 @@ START_TEST(no_kvm_at_all)
 }
 END_TEST
 
+START_TEST(warns_of_kvm_that_reads_guests)
+{
+	static uint8_t image[1];
+	struct boot_files kernel = { .kernel = { image, 1 } },
+			  firmware = { .firmware = { image, 1 } };
+	struct arch_config c = { .protection = PROTECTION_PRIVATE };
+
+	protect_warn(&c, &kernel);
+	ck_assert_str_eq(warned, "");
+	host.emulates = true;
+	protect_warn(&c, &firmware);
+	ck_assert_str_eq(warned, "");
+	protect_warn(&c, &kernel);
+	ck_assert_ptr_nonnull(strstr(warned, "a kernel may fail"));
+	host.pvm = true;
+	protect_warn(&c, &firmware);
+	ck_assert_ptr_nonnull(strstr(warned, "kvm_pvm"));
+	warned[0] = '\0';
+	c.protection = PROTECTION_NONE;
+	protect_warn(&c, &firmware);
+	ck_assert_str_eq(warned, "");
+}
+END_TEST
+
 Suite *protect_suite(void)
 {
 	Suite *s = suite_create("protect");
@@ -318,6 +353,7 @@ Suite *protect_suite(void)
 	tcase_add_test(t, auto_counts_what_is_staged);
 	tcase_add_test(t, soft_sev_needs_no_emulation);
 	tcase_add_test(t, no_kvm_at_all);
+	tcase_add_test(t, warns_of_kvm_that_reads_guests);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -25,7 +25,7 @@ static const struct option_def defs[] = {
 		FIELD(sock),
 		PATH,
 		.arg = "SOCKET",
-		.help = "Unix socket to make and listen on" },
+		.help = "Unix socket to make and listen on, by default " API_DEFAULT_SOCK },
 	{ .name = "config-file",
 		FIELD(config_file),
 		PATH,
