@@ -152,8 +152,8 @@ static int set_up(struct vhost *v, struct err *e)
 }
 
 /*
- * seccomp vcpu: ioctl:VHOST_SET_VRING_KICK ioctl:VHOST_SET_VRING_CALL -- a reset
- * seccomp vcpu: ioctl:VHOST_SET_VRING_ERR ioctl:VHOST_GET_VRING_BASE -- a reset
+ * seccomp io vcpu: ioctl:VHOST_SET_VRING_KICK ioctl:VHOST_SET_VRING_CALL -- a reset
+ * seccomp io vcpu: ioctl:VHOST_SET_VRING_ERR ioctl:VHOST_GET_VRING_BASE -- a reset
  */
 /* Without eventfds, the kernel's threads are done with the queues when the calls return. */
 static void take_back(struct vhost *v)

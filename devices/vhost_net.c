@@ -21,7 +21,7 @@ struct vhost_net {
 	int tap;
 };
 
-/* seccomp vcpu: ioctl:VHOST_NET_SET_BACKEND -- on, and off */
+/* seccomp io vcpu: ioctl:VHOST_NET_SET_BACKEND -- on, and off */
 /* A queue is served as long as it has a tap. */
 static int run(struct vhost *v, bool on, struct err *e)
 {

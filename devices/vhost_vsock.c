@@ -30,7 +30,7 @@ struct vhost_vsock {
 	uint64_t cid;
 };
 
-/* seccomp vcpu: ioctl:VHOST_VSOCK_SET_RUNNING -- on, and off */
+/* seccomp io vcpu: ioctl:VHOST_VSOCK_SET_RUNNING -- on, and off */
 static int run(struct vhost *v, bool on, struct err *e)
 {
 	const struct virtio_dev *d = v->dev;
