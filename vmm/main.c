@@ -127,9 +127,7 @@ static int serve(struct cli *cli)
 	return report_end(end, copy, signo);
 }
 
-/*
- * A closed standard descriptor would be given to the next file we open, /dev/kvm for one.
- */
+/* A closed standard descriptor would be given to the next file we open, /dev/kvm for one. */
 static void settle_fds(void)
 {
 	int fd;
