@@ -25,21 +25,27 @@ static inline void x86_put(uint8_t *p, uint32_t at, uint64_t v, unsigned int n)
 	memcpy(p + at, &v, n);
 }
 
+/* What builds write into the header: one sector of set-up, and a kernel of that length. */
+static inline void x86_header(uint8_t *setup, uint64_t body)
+{
+	x86_put(setup, 0x1f1, 4, 1);
+	x86_put(setup, 0x1f4, body / 16, 4);
+	x86_put(setup, 0x201, 0x6a, 1);
+	memcpy(setup + 0x202, "HdrS", 4);
+	x86_put(setup, 0x206, 0x20f, 2);
+	x86_put(setup, 0x22c, 0x7fffffff, 4);
+	x86_put(setup, 0x236, 1, 2);
+	x86_put(setup, 0x238, 2047, 4);
+	x86_put(setup, 0x258, MIB(16), 8);
+}
+
 /* Both to be freed by blob_free. */
 static inline struct blob x86_bzimage(void)
 {
 	struct blob b = { calloc(1, X86_SETUP_BYTES + X86_BODY_BYTES),
 		X86_SETUP_BYTES + X86_BODY_BYTES };
 
-	x86_put(b.data, 0x1f1, 4, 1);
-	x86_put(b.data, 0x1f4, X86_BODY_BYTES / 16, 4);
-	x86_put(b.data, 0x201, 0x6a, 1);
-	memcpy(b.data + 0x202, "HdrS", 4);
-	x86_put(b.data, 0x206, 0x20f, 2);
-	x86_put(b.data, 0x22c, 0x7fffffff, 4);
-	x86_put(b.data, 0x236, 1, 2);
-	x86_put(b.data, 0x238, 2047, 4);
-	x86_put(b.data, 0x258, MIB(16), 8);
+	x86_header(b.data, X86_BODY_BYTES);
 	x86_put(b.data, 0x260, MIB(8), 4);
 	return b;
 }

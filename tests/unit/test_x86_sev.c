@@ -226,18 +226,10 @@ static struct blob bzimage(enum packing how, const void *in, size_t len)
 	memset(b.data, 0xee, b.len);
 	memset(b.data, 0, SETUP_BYTES);
 	packed = pack(how, b.data + SETUP_BYTES + PAYLOAD, BODY_BYTES - PAYLOAD, in, len);
-	x86_put(b.data, 0x1f1, 4, 1);
-	x86_put(b.data, 0x1f4, BODY_BYTES / 16, 4);
-	x86_put(b.data, 0x201, 0x6a, 1);
-	memcpy(b.data + 0x202, "HdrS", 4);
-	x86_put(b.data, 0x206, 0x20f, 2);
-	x86_put(b.data, 0x22c, 0x7fffffff, 4);
-	x86_put(b.data, 0x236, 1, 2);
-	x86_put(b.data, 0x238, 2047, 4);
+	x86_header(b.data, BODY_BYTES);
 	x86_put(b.data, 0x248, PAYLOAD, 4);
 	/* The builds put the unpacked size behind it. */
 	x86_put(b.data, 0x24c, packed + 4, 4);
-	x86_put(b.data, 0x258, MIB(16), 8);
 	x86_put(b.data, 0x260, MIB(8), 4);
 	return b;
 }
