@@ -2,7 +2,6 @@
 #include "vmm/machine_impl.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,6 @@
 #include "mem/guard.h"
 #include "vmm/bootfiles.h"
 #include "vmm/memlock.h"
-#include "vmm/metrics.h"
 #include "vmm/protect.h"
 #include "vmm/sandbox/sandbox.h"
 #include "vmm/util/bits.h"
@@ -78,99 +76,6 @@ void machine_quit(void *ctx)
 
 /* ---- building ---- */
 
-static void on_signal(void *arg, int signo, short events)
-{
-	struct machine *m = arg;
-
-	(void)events;
-	/* The second one means it; so does the first when only the console's reader is waited for. */
-	if (atomic_exchange(&m->signo, signo) || vm_ended(m->vm))
-		atomic_store(&m->cancel, true);
-	vm_end(m->vm, VM_STOPPED, "stopped by %s", strsignal(signo));
-}
-
-static void on_resumed(void *arg, int signo, short events)
-{
-	struct machine *m = arg;
-
-	(void)signo;
-	(void)events;
-	tty_resume(m->tty);
-}
-
-static void read_parts(const struct machine *m, struct stats_report *out)
-{
-	struct serial_counts uart = { 0 };
-	struct tty_dropped dropped = { 0 };
-	uint32_t i;
-
-	for (i = 0; i < m->vm->vcpu_count; i++)
-		stats_add_vcpu(out, &m->vm->vcpus[i].stats);
-	if (m->serial)
-		serial_read_counts(m->serial, &uart);
-	if (m->tty)
-		dropped = tty_read_dropped(m->tty);
-	out->uart.reads = uart.reads;
-	out->uart.writes = uart.writes;
-	out->uart.dropped = uart.dropped + dropped.late;
-	out->uart.limited = dropped.limited;
-	out->protection = m->vm->config.protection;
-}
-
-void machine_stats(struct machine *m, struct stats_report *out)
-{
-	*out = (struct stats_report){
-		.uptime_ms = clock_ms() - m->started_ms,
-		.is_split = protection_has_gmem(m->vm->config.protection),
-		.ram_bytes = m->vm->config.ram_bytes,
-	};
-	stats_read(&m->vm->stats, out);
-	read_parts(m, out);
-	if (m->virtio)
-		virtio_set_stats(m->virtio, out);
-}
-
-static void read_stats(void *machine, struct stats_report *out)
-{
-	machine_stats(machine, out);
-}
-
-int machine_write_metrics(struct machine *m, const char *path, struct err *e)
-{
-	int r = metrics_new(&m->metrics, m->control, NULL, e);
-
-	if (r)
-		return r;
-	metrics_set_source(m->metrics, read_stats, m);
-	return metrics_open(m->metrics, path, e);
-}
-
-/* Who sends the signal wants to see it, whatever the log level. */
-static void on_stats(void *arg, int signo, short events)
-{
-	struct stats_report report;
-	_free char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-
-	(void)signo;
-	(void)events;
-	if (!out)
-		return;
-	machine_stats(arg, &report);
-	stats_print(&report, out);
-	if (!fclose(out))
-		log_raw(text, len);
-}
-
-static void on_press(void *arg, int signo, short events)
-{
-	(void)signo;
-	(void)events;
-	if (!machine_press_button(arg))
-		log_warn("this machine has no power button (only those of x86-64 have one)");
-}
-
 /* True when all is written. What virtio devices still have of the output follows as there is room. */
 static bool output_is_out(struct machine *m)
 {
@@ -209,43 +114,6 @@ static int make_loops(struct machine *m, struct err *e)
 	 * a slow disk, whose write() would hold up every conversion.
 	 */
 	return r ? r : loop_new(&m->console, NULL, e);
-}
-
-/* A failed check of a library's, or a supervisor that wants a core: the terminal comes first. */
-static void on_abort(int signo)
-{
-	tty_crash_restore();
-	/* Pending until we return, and then with the default action (SA_RESETHAND). */
-	raise(signo);
-}
-
-static int catch_abort(struct err *e)
-{
-	struct sigaction sa = { .sa_handler = on_abort, .sa_flags = (int)SA_RESETHAND };
-
-	sigemptyset(&sa.sa_mask);
-	return sigaction(SIGABRT, &sa, NULL) ? err_sys(e, "catch SIGABRT") : 0;
-}
-
-/* From here on these signals come to the control loop; before, they simply end the process. */
-static int catch_signals(struct machine *m, struct err *e)
-{
-	sigset_t set;
-	int r = catch_abort(e);
-
-	/* Whoever starts us may have blocked them. */
-	sigemptyset(&set);
-	sigaddset(&set, SIGABRT);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGUSR2);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	if (!r)
-		r = loop_add_end_signals(m->control, on_signal, m, m->signals, e);
-	if (!r)
-		r = loop_add_signal(m->control, SIGUSR1, on_stats, m, &m->asked, e);
-	if (!r)
-		r = loop_add_signal(m->control, SIGUSR2, on_press, m, &m->pressed, e);
-	return r ? r : loop_add_signal(m->control, SIGCONT, on_resumed, m, &m->resumed, e);
 }
 
 /* pKVM pins the staging area too, and only the boot files tell how large that is. 0 in other modes. */
@@ -326,7 +194,7 @@ static int build(struct machine *m, struct boot_files *files, struct err *e)
 		r = allow_staging(m, e);
 	/* Before the terminal becomes raw: whatever ends us from here on restores it. */
 	if (!r)
-		r = catch_signals(m, e);
+		r = machine_catch_signals(m, e);
 	return r ? r : machine_add_devices(m, e);
 }
 
@@ -362,21 +230,12 @@ int machine_build(struct machine **out, const struct config *c, struct loop *con
 
 void machine_free(struct machine *m)
 {
-	unsigned int i;
-
 	if (!m)
 		return;
-	/* The last line says what all of them have done. */
-	if (m->metrics)
-		metrics_set_source(m->metrics, NULL, NULL);
-	metrics_free(m->metrics);
+	machine_free_metrics(m);
 	machine_free_devices(m);
 	loop_free(m->io);
-	for (i = 0; i < ARRAY_SIZE(m->signals); i++)
-		loop_event_free(m->signals[i]);
-	loop_event_free(m->asked);
-	loop_event_free(m->pressed);
-	loop_event_free(m->resumed);
+	machine_forget_signals(m);
 	loop_event_free(m->resized);
 	loop_event_free(m->drain_tick);
 	loop_free(m->console);

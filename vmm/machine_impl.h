@@ -12,7 +12,7 @@
 #include "vmm/util/loop.h"
 #include "vmm/util/sha256.h"
 
-/* What machine.c (life) and machine_devices.c share. */
+/* What machine.c (life), machine_devices.c, machine_signals.c and machine_stats.c share. */
 
 struct machine {
 	const struct config *config;
@@ -53,6 +53,18 @@ struct machine {
 
 /* Ctrl-A x: tty_config.quit. */
 void machine_quit(void *machine);
+
+/* ---- machine_signals.c ---- */
+
+/* From here on these signals come to the control loop; before, they simply end the process. */
+int machine_catch_signals(struct machine *m, struct err *e);
+/* While the loop is still there. */
+void machine_forget_signals(struct machine *m);
+
+/* ---- machine_stats.c ---- */
+
+/* Writes the last line, if there is a file, for which all devices must still be there. */
+void machine_free_metrics(struct machine *m);
 
 /* ---- machine_devices.c ---- */
 

@@ -40,6 +40,8 @@
 #define arch_set_measurement fake_arch_set_measurement
 #include "vmm/machine.c"
 #include "vmm/machine_devices.c"
+#include "vmm/machine_signals.c"
+#include "vmm/machine_stats.c"
 
 #include "tests/unit/test_machine.h"
 
