@@ -38,9 +38,9 @@ static void ask(struct virtio *v, uint32_t type, uint64_t sector, uint32_t len)
 	desc(r, 2, status, 1, DESC_WRITE, 0);
 	ring_offer(r, 0);
 	virtio_kick(v, 0);
+	/* No interrupts: an emulated SVM loses its way in some of them (tests/e2e/inside). */
 	while (!ring_take(r, &head, &used))
-		irq_wait();
-	reg_write(v, REG_ACK, reg_read(v, REG_ISR));
+		reg_write(v, REG_ACK, reg_read(v, REG_ISR));
 	CHECK((*words(status) & 0xff) == 0, "request %u fails: %lu", type, *words(status) & 0xff);
 }
 
@@ -84,7 +84,6 @@ void guest_main(void)
 	uint64_t i;
 
 	CHECK(virtio_find(slots) && v->id == VIRTIO_BLK, "the first device is no disk");
-	irq_virtio(0);
 	virtio_start(v);
 	for (i = 0;; i++) {
 		uint64_t sector = i % BLOCKS * BLOCK;
