@@ -2,12 +2,10 @@
 #include "devices/probe.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "mem/probe.h"
 #include "vmm/util/fd.h"

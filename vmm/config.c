@@ -340,14 +340,17 @@ int config_hidden(const struct config *c, uint64_t *hidden, struct err *e)
 	char *const *names = c->hide_cpu_features.items;
 	char at[16];
 	uint32_t i;
+	int r;
 
 	*hidden = 0;
-	for (i = 0; i < c->hide_cpu_features.count; i++)
-		if (arch_feature_hide(names[i], hidden, e)) {
+	for (i = 0; i < c->hide_cpu_features.count; i++) {
+		r = arch_feature_hide(names[i], hidden, e);
+		if (r) {
 			snprintf(at, sizeof(at), "%u", i);
 			err_at(e, at);
-			return -EINVAL;
+			return r;
 		}
+	}
 	return 0;
 }
 
@@ -467,7 +470,7 @@ static int check_mte(const struct config *c, struct err *e)
 int config_check_cpus(const struct config *c, struct err *e)
 {
 	if (c->smt && !arch_has_threads())
-		return err_set(e, -EINVAL,
+		return err_set(e, -ENOTSUP,
 			"smt is for x86-64 guests: here CPUs have one thread each (leave it out)");
 	if (c->smt && c->cpus > 1 && c->cpus % 2)
 		return err_set(e, -EINVAL,

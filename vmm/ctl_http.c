@@ -71,7 +71,9 @@ static int send_all(int fd, const char *text, size_t len, struct err *e)
 	ssize_t n;
 
 	for (; len; text += n, len -= (size_t)n) {
-		n = send(fd, text, len, MSG_NOSIGNAL);
+		do
+			n = send(fd, text, len, MSG_NOSIGNAL);
+		while (n < 0 && errno == EINTR);
 		/* It may have answered already, that it will not have so much. */
 		if (n < 0 && errno == EPIPE)
 			return 0;
@@ -108,11 +110,17 @@ static int no_http(struct err *e)
 		e, -EPROTO, "the answer is not HTTP (is this the socket of a machine's API?)");
 }
 
-/* What there is, up to size bytes; 0: the peer has closed. */
+/*
+ * What there is, up to size bytes; 0: the peer has closed. With a time to wait, as connect_to sets it,
+ * being stopped (Ctrl-Z) and continued ends the call, also without any handler: signal(7).
+ */
 static ssize_t receive(int fd, void *buf, size_t size, struct err *e)
 {
-	ssize_t n = recv(fd, buf, size, 0);
+	ssize_t n;
 
+	do
+		n = recv(fd, buf, size, 0);
+	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return err_set(e, -ETIMEDOUT, "no answer within %d s", PATIENCE_S);
 	return n < 0 ? err_sys(e, "read the answer") : n;

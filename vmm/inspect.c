@@ -77,9 +77,13 @@ static int parse_view(const struct inspect_options *o, struct view *v, struct er
 		r = parse_number("len", o->len, &v->len, e);
 	if (r)
 		return r;
-	if (!v->len || v->len > LEN_MAX || v->gpa + v->len < v->gpa)
+	if (!v->len || v->len > LEN_MAX)
 		return err_set(e, -EINVAL, "inspect: --len: expected 1 to %llu bytes",
 			(unsigned long long)LEN_MAX);
+	if (v->gpa + v->len < v->gpa)
+		return err_set(e, -EINVAL,
+			"inspect: --gpa: 0x%" PRIx64 ", %" PRIu64 " bytes: no range of addresses",
+			v->gpa, v->len);
 	return 0;
 }
 

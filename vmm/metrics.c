@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "vmm/metrics_set.h"
 #include "vmm/util/bits.h"

@@ -5,7 +5,9 @@
  * own, whose time passes only when a test has it pass, and which looks at deadlines all the time.
  */
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "vmm/util/clock.h"
 #include "vmm/util/loop.h"
@@ -22,6 +24,15 @@ static void fake_timer_set(struct loop_event *ev, uint64_t usec)
 	loop_timer_set(ev, usec / 100);
 }
 
+/* No room for what is known of a connection; of the server's own it has been made by then. */
+static atomic_bool no_room;
+
+static void *fake_calloc(size_t n, size_t size)
+{
+	return atomic_load(&no_room) ? NULL : (calloc)(n, size);
+}
+
+#define calloc(n, size)	   fake_calloc(n, size)
 #define clock_ms	   fake_clock_ms
 #define loop_timer_set	   fake_timer_set
 #define server_new	   stream_server_new
@@ -207,6 +218,28 @@ START_TEST(what_breaks_off_is_seen)
 	ck_assert_int_eq(download(&t, &e), -EPROTO);
 	ck_assert_str_eq(e.msg, "the answer was cut short");
 	ck_assert(!t.wrong);
+	await_done(1);
+	end();
+}
+END_TEST
+
+/* Not as an answer of nothing, which would look whole. */
+START_TEST(who_cannot_be_looked_after_gets_none)
+{
+	struct taken t = { .limit = SIZE_MAX };
+	struct ctl_answer a;
+	struct err e = { "" };
+
+	st.total = 1000;
+	start();
+	atomic_store(&no_room, true);
+	ck_assert_msg(!ctl_download(served.path, "/stream", take, &t, &a, &e), "%s", e.msg);
+	atomic_store(&no_room, false);
+	ck_assert_int_eq(a.status, 400);
+	ck_assert_str_eq(a.body, "{\"fault_message\":\"Out of memory.\"}");
+	ctl_answer_free(&a);
+	ck_assert_msg(!download(&t, &e), "%s", e.msg);
+	ck_assert_uint_eq(t.bytes, st.total);
 	await_done(1);
 	end();
 }
@@ -534,6 +567,7 @@ Suite *api_stream_suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, all_of_it_comes, 0, ARRAY_SIZE(totals));
 	tcase_add_test(t, what_breaks_off_is_seen);
+	tcase_add_test(t, who_cannot_be_looked_after_gets_none);
 	tcase_add_test(t, clients_may_go);
 	tcase_add_test(t, others_are_answered_meanwhile);
 	tcase_add_test(t, who_takes_nothing_is_hung_up);

@@ -483,6 +483,51 @@ START_TEST(a_dump_that_is_ended_leaves_no_file)
 }
 END_TEST
 
+/* Until the process sleeps: in the call that it has nothing else to do than to wait in. */
+static void await_sleep(pid_t pid)
+{
+	char name[40], state = 0;
+	unsigned int tries;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%d/stat", (int)pid);
+	for (tries = 0; state != 'S' && tries < 6000; tries++) {
+		f = fopen(name, "r");
+		ck_assert_ptr_nonnull(f);
+		ck_assert_int_eq(fscanf(f, "%*d %*[^)]) %c", &state), 1);
+		fclose(f);
+		usleep(10000);
+	}
+	ck_assert_int_eq(state, 'S');
+}
+
+/* By Ctrl-Z and fg. */
+START_TEST(who_was_stopped_waits_on)
+{
+	const char *const words[] = { "dump-memory", in_dir("dump") };
+	static const char begin[] = PIECES "5\r\nwhole\r\n", rest[] = "0\r\n\r\n";
+	char request[500];
+	int status, fd;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(ctl_run(&options, words, 2, stdout, &error) ? 1 : 0);
+	fd = accept(listener, NULL, NULL);
+	ck_assert_int_gt(recv(fd, request, sizeof(request), 0), 0);
+	ck_assert_int_gt(send(fd, begin, sizeof(begin) - 1, MSG_NOSIGNAL), 0);
+	await_sleep(pid);
+	ck_assert(!kill(pid, SIGSTOP));
+	ck_assert_int_eq(waitpid(pid, &status, WUNTRACED), pid);
+	ck_assert(WIFSTOPPED(status));
+	ck_assert(!kill(pid, SIGCONT));
+	send(fd, rest, sizeof(rest) - 1, MSG_NOSIGNAL);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+	ck_assert_str_eq(written(), "whole");
+	close(fd);
+}
+END_TEST
+
 Suite *ctl_suite(void)
 {
 	Suite *s = suite_create("ctl");
@@ -503,6 +548,7 @@ Suite *ctl_suite(void)
 	tcase_add_loop_test(t, a_name_that_cannot_be_is_refused_first, 0, 3);
 	tcase_add_loop_test(t, half_a_dump_is_none, 0, (int)ARRAY_SIZE(broken));
 	tcase_add_test(t, a_dump_that_is_ended_leaves_no_file);
+	tcase_add_test(t, who_was_stopped_waits_on);
 	tcase_add_loop_test(t, command_lines, 0, (int)ARRAY_SIZE(lines));
 	tcase_add_loop_test(t, bash_completes, 0, (int)ARRAY_SIZE(completions));
 	suite_add_tcase(s, t);

@@ -130,6 +130,30 @@ START_TEST(nothing_is_left_out_for_want_of_memory)
 }
 END_TEST
 
+static const struct {
+	const char *gpa, *len, *why; /* NULL: fine */
+} views[] = {
+	{ "0x40000000", "1048576", NULL },
+	{ "0x40000000", "1048577", "inspect: --len: expected 1 to 1048576 bytes" },
+	{ "0x40000000", "0", "inspect: --len: expected 1 to 1048576 bytes" },
+	{ "0xfffffffffffffeff", NULL, NULL },
+	{ "0xffffffffffffff00", NULL,
+		"inspect: --gpa: 0xffffffffffffff00, 256 bytes: no range of addresses" },
+	{ NULL, "1", "inspect: --len is for what --gpa shows (add --gpa)" },
+};
+
+/* By the option that has it. */
+START_TEST(what_is_wrong_with_a_view_is_named)
+{
+	struct inspect_options o = { .gpa = (char *)views[_i].gpa, .len = (char *)views[_i].len };
+	const char *const file = "vm.dump";
+	struct err e = { "" };
+
+	ck_assert_int_eq(inspect_check(&o, &file, 1, &e), views[_i].why ? -EINVAL : 0);
+	ck_assert_str_eq(e.msg, views[_i].why ? views[_i].why : "");
+}
+END_TEST
+
 Suite *inspect_suite(void)
 {
 	Suite *s = suite_create("inspect");
@@ -138,6 +162,7 @@ Suite *inspect_suite(void)
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, a_full_disk_is_an_error_of_the_output);
 	tcase_add_test(t, nothing_is_left_out_for_want_of_memory);
+	tcase_add_loop_test(t, what_is_wrong_with_a_view_is_named, 0, (int)ARRAY_SIZE(views));
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -78,9 +78,6 @@ static int answer(unsigned long request, void *arg)
 	case VHOST_SET_VRING_BASE:
 		k.q[s->index].base = s->num;
 		return 0;
-	case VHOST_GET_VRING_BASE:
-		((struct vhost_vring_state *)arg)->num = k.q[s->index].base;
-		return 0;
 	case VHOST_SET_VRING_ADDR:
 		k.q[s->index].addr = *(struct vhost_vring_addr *)arg;
 		return 0;

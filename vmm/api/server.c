@@ -379,11 +379,6 @@ static void stream_step(struct server *s, void (*account)(struct stream *st, str
 	struct conn *c = find_conn(s, s->stream.ev);
 	ssize_t n;
 
-	/* Evhttp has made the connection without us, for want of memory. */
-	if (!c) {
-		stream_finish(s);
-		return;
-	}
 	account(&s->stream, c);
 	n = s->stream.what.next(s->stream.what.ctx, s->stream.buf);
 	excuse(&s->stream, c);
@@ -406,15 +401,15 @@ int server_send_stream(struct server_request *rq, const struct server_stream *wh
 
 	if (s->stream.ev)
 		return err_set(e, -EBUSY, "Another long answer is on its way: wait for its end.");
-	s->stream =
-		(struct stream){ .what = *what, .buf = malloc(what->piece), .seen_ms = clock_ms() };
+	s->stream = (struct stream){ .what = *what, .seen_ms = clock_ms() };
+	/* Evhttp makes a connection without us for want of memory; nobody would look after its client. */
+	if (c)
+		s->stream.buf = malloc(what->piece);
 	if (!s->stream.buf)
 		return err_set(e, -ENOMEM, "Out of memory.");
 	s->stream.ev = ev;
-	if (c) {
-		c->streams = true;
-		c->since_ms = s->stream.seen_ms;
-	}
+	c->streams = true;
+	c->since_ms = s->stream.seen_ms;
 	evhttp_add_header(headers, "Server", "Nacre API");
 	evhttp_add_header(headers, "Content-Type", what->type);
 	evhttp_connection_set_closecb(evhttp_request_get_connection(ev), on_stream_closed, s);
