@@ -32,15 +32,26 @@ static void *fake_calloc(size_t n, size_t size)
 	return atomic_load(&no_room) ? NULL : (calloc)(n, size);
 }
 
-#define calloc(n, size)	   fake_calloc(n, size)
-#define clock_ms	   fake_clock_ms
-#define loop_timer_set	   fake_timer_set
-#define server_new	   stream_server_new
-#define server_free	   stream_server_free
-#define server_reply	   stream_server_reply
-#define server_send_stream stream_server_send_stream
-#define server_fault	   stream_server_fault
+#define calloc(n, size)	    fake_calloc(n, size)
+#define clock_ms	    fake_clock_ms
+#define loop_timer_set	    fake_timer_set
+#define server_new	    stream_server_new
+#define server_free	    stream_server_free
+#define server_reply	    stream_server_reply
+#define server_send_stream  stream_server_send_stream
+#define server_fault	    stream_server_fault
+#define server_make_bev	    stream_server_make_bev
+#define server_accept_error stream_server_accept_error
+#define server_sweep	    stream_server_sweep
+#define server_find_conn    stream_server_find_conn
+#define server_end_request  stream_server_end_request
+#define server_hang_up	    stream_server_hang_up
+#define server_conn_free    stream_server_conn_free
+#define server_stream_again stream_server_stream_again
+#define server_stream_end   stream_server_stream_end
 #include "vmm/api/server.c"
+#include "vmm/api/server_conn.c"
+#include "vmm/api/server_stream.c"
 
 #include <check.h>
 #include <errno.h>
