@@ -37,6 +37,8 @@ static int connect_failed(const char *path, struct err *e)
 	if (code == ECONNREFUSED)
 		return err_hint(
 			e, r, "it was left behind by a process that has ended, and may be removed");
+	if (code == EAGAIN)
+		return err_hint(e, r, "the machine took no connection within a minute");
 	if (code == EACCES)
 		return err_hint(e, r, "only its owner, and root, may command the machine");
 	return r;
@@ -48,6 +50,7 @@ static int connect_to(const char *path, struct err *e)
 	struct timeval patience = { .tv_sec = PATIENCE_S };
 	_close int fd = -1;
 	char shown[TEXT_SHOWN];
+	int r;
 
 	if (strlen(path) >= sizeof(a.sun_path))
 		return err_set(e, -ENAMETOOLONG,
@@ -59,7 +62,10 @@ static int connect_to(const char *path, struct err *e)
 		return err_sys(e, "make a socket");
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)))
+	do
+		r = connect(fd, (struct sockaddr *)&a, sizeof(a));
+	while (r && errno == EINTR);
+	if (r)
 		return connect_failed(path, e);
 	return fd_steal(&fd);
 }

@@ -307,7 +307,10 @@ static int raise_walls(const struct machine *m, struct err *e)
 	if (r)
 		return r;
 	/* What files may be named by is not left open for a guest that breaks out. */
-	fd_close_given();
+	if (!fd_close_given())
+		log_warn(
+			"what files this process was started with is not known, and they stay open "
+			"(mount /proc)");
 	/* Who reads the first plan has read it by then. */
 	thread_wait_entered();
 	r = seccomp_prepare(&calls, e);

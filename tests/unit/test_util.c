@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -170,14 +171,21 @@ static int close_given(void)
 	later = fcntl(0, F_DUPFD_CLOEXEC, 300);
 	if (early < 0 || later < 0 || fcntl(early, F_GETFD) != FD_CLOEXEC)
 		return 1;
-	fd_close_given();
+	if (!fd_close_given())
+		return 5;
 	if (fcntl(early, F_GETFD) != -1 || fcntl(later, F_GETFD) == -1 || fcntl(0, F_GETFD) == -1)
 		return 2;
 	/* Whoever has these numbers now is somebody else. */
 	if (fcntl(0, F_DUPFD, early) != early)
 		return 3;
 	fd_close_given();
-	return fcntl(early, F_GETFD) == -1 ? 4 : 0;
+	if (fcntl(early, F_GETFD) == -1)
+		return 4;
+	/* No descriptor is left to look with. */
+	if (setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 3, 3 }))
+		return 6;
+	fd_remember_given();
+	return fd_close_given() ? 7 : 0;
 }
 
 START_TEST(what_was_given_is_closed)

@@ -124,6 +124,7 @@ int fd_reopen_nonblock(int fd, int accmode)
 static struct {
 	int *fds;
 	size_t count;
+	bool incomplete;
 } given;
 
 void fd_remember_given(void)
@@ -132,14 +133,17 @@ void fd_remember_given(void)
 	struct dirent *d;
 
 	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	given.incomplete = !dir;
 	while (dir && (d = readdir(dir))) {
 		int fd = atoi(d->d_name), *more;
 
 		if (fd <= STDERR_FILENO || fd == dirfd(dir))
 			continue;
 		more = realloc(given.fds, (given.count + 1) * sizeof(*more));
-		if (!more)
+		if (!more) {
+			given.incomplete = true;
 			break;
+		}
 		given.fds = more;
 		given.fds[given.count++] = fd;
 	}
@@ -147,10 +151,11 @@ void fd_remember_given(void)
 		closedir(dir);
 }
 
-void fd_close_given(void)
+bool fd_close_given(void)
 {
 	while (given.count)
 		close(given.fds[--given.count]);
 	ptr_free(&given.fds);
 	given.fds = NULL;
+	return !given.incomplete;
 }

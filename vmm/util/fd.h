@@ -2,6 +2,7 @@
 #ifndef NACRE_FD_H
 #define NACRE_FD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -34,10 +35,11 @@ static inline void ptr_free(void *p)
 /*
  * What the process was started with beyond standard input, output and error: marked to be closed on
  * execve, and remembered. Options may name such a file (/dev/fd/N) until all are open; then
- * fd_close_given closes what is remembered. First thread only.
+ * fd_close_given closes what is remembered, and is false when that may not be all: /proc was not there.
+ * First thread only.
  */
 void fd_remember_given(void);
-void fd_close_given(void);
+bool fd_close_given(void);
 
 #define _close __attribute__((cleanup(fd_close)))
 #define _free  __attribute__((cleanup(ptr_free)))
