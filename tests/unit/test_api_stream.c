@@ -306,7 +306,10 @@ static int take_some(int fd, size_t len)
 	ssize_t n;
 
 	for (; len; len -= (size_t)n) {
-		n = recv(fd, bytes, min_u64(len, sizeof(bytes)), 0);
+		/* With a limit of time it ends also when the process is stopped and goes on. */
+		do
+			n = recv(fd, bytes, min_u64(len, sizeof(bytes)), 0);
+		while (n < 0 && errno == EINTR);
 		if (n <= 0)
 			return -1;
 	}
