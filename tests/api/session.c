@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 #define ANSWER_MAX  ((size_t)1 << 20)
 #define ARGS_MAX    16
 

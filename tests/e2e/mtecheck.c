@@ -105,22 +105,36 @@ static uint64_t le(const uint8_t *p, unsigned int bytes)
 	return v;
 }
 
+static FILE *open_dump(const char *path)
+{
+	FILE *f = fopen(path, "rb");
+
+	if (!f || fread(part, 1, 64, f) != 64 || memcmp(part, "NACREDMP", 8) != 0)
+		die(path);
+	return f;
+}
+
+/* Reads the next one into part, its payload behind 32 bytes: its kind, or 0 at the end. */
+static uint64_t next_part(FILE *f, uint64_t *at, uint64_t *payload)
+{
+	if (fread(part, 1, 32, f) != 32)
+		return 0;
+	*payload = le(part + 4, 4);
+	*at = le(part + 8, 8);
+	if (*payload > sizeof(part) - 32 || fread(part + 32, 1, *payload, f) != *payload)
+		die("a part");
+	return le(part, 4);
+}
+
 static int check_dump(char **a)
 {
-	FILE *f = fopen(a[0], "rb");
+	FILE *f = open_dump(a[0]);
 	uint64_t seed = number(a[1]), base = number(a[3]), len = number(a[4]);
 	uint64_t at, off, i, kind, payload, words = 0, tags = 0, wrong = 0;
 	bool full = number(a[2]);
 	const char *last = a[5];
 
-	if (!f || fread(part, 1, 64, f) != 64 || memcmp(part, "NACREDMP", 8) != 0)
-		die(a[0]);
-	while (fread(part, 1, 32, f) == 32) {
-		kind = le(part, 4);
-		payload = le(part + 4, 4);
-		at = le(part + 8, 8);
-		if (payload > sizeof(part) - 32 || fread(part + 32, 1, payload, f) != payload)
-			die("a part");
+	while ((kind = next_part(f, &at, &payload)) != 0) {
 		for (i = 0; kind == 2 && i < payload; i += 8) {
 			off = at + i - base;
 			if (off >= len)
@@ -200,20 +214,15 @@ static void check_marked(struct pages *p, uint64_t at, const uint8_t *packed, ui
 static int check_user_dump(char **a)
 {
 	static struct pages p;
-	FILE *f = fopen(a[0], "rb");
+	FILE *f = open_dump(a[0]);
 	uint64_t i, kind, payload, at, wrong = 0;
 
 	p.seed = number(a[1]);
 	p.full = number(a[2]);
 	p.count = (number(a[3]) << 20) / PAGE;
-	if (!f || fread(part, 1, 64, f) != 64 || p.count > MAX_PAGES)
-		die(a[0]);
-	while (fread(part, 1, 32, f) == 32) {
-		kind = le(part, 4);
-		payload = le(part + 4, 4);
-		at = le(part + 8, 8);
-		if (payload > sizeof(part) - 32 || fread(part + 32, 1, payload, f) != payload)
-			die("a part");
+	if (p.count > MAX_PAGES)
+		die(a[3]);
+	while ((kind = next_part(f, &at, &payload)) != 0) {
 		if (kind == 1)
 			p.base = at;
 		if (kind == 2)

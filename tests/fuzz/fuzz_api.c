@@ -10,39 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define machine_build		    fake_build
-#define machine_start		    fake_start
-#define machine_set_api		    fake_set_api
-#define machine_finish		    fake_finish
-#define machine_free		    fake_free
-#define machine_end		    fake_end
-#define machine_pause		    fake_pause
-#define machine_resume		    fake_resume
-#define machine_press_button	    fake_press
-#define machine_virtio		    fake_virtio
-#define machine_get_protection	    fake_get_protection
-#define machine_stats		    fake_stats
-#define virtio_set_disk		    fake_disk
-#define virtio_set_net		    fake_net
-#define virtio_set_balloon	    fake_balloon
-#define virtio_blk_set_path	    fake_set_path
-#define virtio_blk_set_limit	    fake_set_limit
-#define virtio_net_set_limits	    fake_set_limits
-#define virtio_balloon_set_target   fake_set_target
-#define virtio_balloon_set_interval fake_set_interval
-#define virtio_balloon_get	    fake_balloon_get
-#define doctor_collect		    fake_doctor_collect
-#define doctor_print_json	    fake_doctor_print
-#define api_check_files		    fake_check_files
-#define sandbox_is_raised	    fake_sandbox_is_raised
-#define sandbox_limits_paths	    fake_sandbox_limits_paths
-#define sandbox_describe	    fake_sandbox_describe
-#define server_new		    fake_server_new
-#define server_free		    fake_server_free
-#define server_reply		    fake_reply
-#define server_fault		    fake_fault
-#define log_setup		    fake_log_setup
-#define metrics_open		    fake_metrics_open
+#include "tests/unit/api_fakes.h"
+#define sandbox_is_raised    fake_sandbox_is_raised
+#define sandbox_limits_paths fake_sandbox_limits_paths
+#define sandbox_describe     fake_sandbox_describe
+#define log_setup	     fake_log_setup
+#define metrics_open	     fake_metrics_open
 #include "vmm/api/api.c"
 #include "vmm/api/changes.c"
 #include "vmm/api/route.c"
@@ -84,7 +57,8 @@ int fake_check_files(const char *name, const char *id, const json_t *body, struc
 	return 0;
 }
 
-int fake_build(struct machine **out, const struct config *c, struct loop *control, struct err *e)
+int fake_machine_build(
+	struct machine **out, const struct config *c, struct loop *control, struct err *e)
 {
 	(void)control;
 	(void)e;
@@ -95,14 +69,14 @@ int fake_build(struct machine **out, const struct config *c, struct loop *contro
 	return 0;
 }
 
-int fake_start(struct machine *m, struct err *e)
+int fake_machine_start(struct machine *m, struct err *e)
 {
 	(void)m;
 	(void)e;
 	return 0;
 }
 
-void fake_set_api(struct machine *m, const char *sock)
+void fake_machine_set_api(struct machine *m, const char *sock)
 {
 	(void)m;
 	(void)sock;
@@ -124,17 +98,17 @@ const char *fake_sandbox_describe(char *buf, size_t size)
 	return buf;
 }
 
-void fake_finish(struct machine *m)
+void fake_machine_finish(struct machine *m)
 {
 	(void)m;
 }
 
-void fake_free(struct machine *m)
+void fake_machine_free(struct machine *m)
 {
 	(void)m;
 }
 
-enum vm_end fake_end(const struct machine *m, const char **text, int *signo)
+enum vm_end fake_machine_end(const struct machine *m, const char **text, int *signo)
 {
 	(void)m;
 	(void)text;
@@ -142,17 +116,17 @@ enum vm_end fake_end(const struct machine *m, const char **text, int *signo)
 	return VM_RUNNING;
 }
 
-void fake_pause(struct machine *m)
+void fake_machine_pause(struct machine *m)
 {
 	(void)m;
 }
 
-void fake_resume(struct machine *m)
+void fake_machine_resume(struct machine *m)
 {
 	(void)m;
 }
 
-bool fake_press(struct machine *m)
+bool fake_press_button(struct machine *m)
 {
 	(void)m;
 	return true;
@@ -198,7 +172,7 @@ struct virtio_balloon *fake_balloon(const struct virtio_set *s)
 	return current->config.balloon.count ? (struct virtio_balloon *)&something : NULL;
 }
 
-int fake_set_path(struct virtio_blk *b, const char *path, struct err *e)
+int fake_blk_set_path(struct virtio_blk *b, const char *path, struct err *e)
 {
 	(void)b;
 	(void)path;
@@ -206,20 +180,20 @@ int fake_set_path(struct virtio_blk *b, const char *path, struct err *e)
 	return 0;
 }
 
-int fake_set_limit(struct virtio_blk *b, const struct ratelimit_config *limit, struct err *e)
+int fake_blk_set_limit(struct virtio_blk *b, const struct ratelimit_config *limit, struct err *e)
 {
 	(void)b;
 	return ratelimit_check(limit, e);
 }
 
-int fake_set_limits(struct virtio_net *n, const struct ratelimit_config *rx,
+int fake_net_set_limits(struct virtio_net *n, const struct ratelimit_config *rx,
 	const struct ratelimit_config *tx, struct err *e)
 {
 	(void)n;
 	return ratelimit_check(rx, e) ? -EINVAL : ratelimit_check(tx, e);
 }
 
-int fake_set_target(struct virtio_balloon *b, uint64_t bytes, struct err *e)
+int fake_balloon_set_target(struct virtio_balloon *b, uint64_t bytes, struct err *e)
 {
 	(void)b;
 	(void)bytes;
@@ -227,7 +201,7 @@ int fake_set_target(struct virtio_balloon *b, uint64_t bytes, struct err *e)
 	return 0;
 }
 
-int fake_set_interval(struct virtio_balloon *b, uint32_t seconds, struct err *e)
+int fake_balloon_set_interval(struct virtio_balloon *b, uint32_t seconds, struct err *e)
 {
 	(void)b;
 	(void)seconds;
@@ -246,7 +220,7 @@ void fake_doctor_collect(struct doctor_report *r)
 	(void)r;
 }
 
-int fake_doctor_print(const struct doctor_report *r, FILE *out)
+int fake_doctor_print_json(const struct doctor_report *r, FILE *out)
 {
 	(void)r;
 	return fputs("{}", out) < 0;

@@ -48,7 +48,7 @@ void served_end(void)
 int served_dial(void)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct timeval patience = { 20, 0 };
+	struct timeval patience = { 60, 0 };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	strcpy(addr.sun_path, served.path);

@@ -22,7 +22,7 @@ void served_setup(void);
 void served_end(void);
 /* Starts the server, with these answers. */
 void served_start(void (*handle)(void *ctx, struct server_request *rq));
-/* A connection of a client, to close, that waits for 20 s at the most. */
+/* A connection of a client, to close, that waits for a minute at the most. */
 int served_dial(void);
 
 #endif

@@ -36,8 +36,8 @@ void machine_ready(void);
 void machine_close_out(void);
 /* From here on none can be started. */
 void machine_forbid_threads(void);
-/* Runs the guest; a signal comes 100 ms later. Returns how long all of it took, in ms. */
-long machine_run_until(int signo);
+/* Runs the guest; a signal comes 100 ms later. If that does not end it, Check does. */
+void machine_run_until(int signo);
 
 /* The further cases: around the machine, what it says, and what it tells its guest. */
 TCase *machine_main_case(void);

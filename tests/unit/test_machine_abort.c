@@ -26,7 +26,7 @@ static void abort_on_terminal(int slave, bool from_outside)
 	const struct rlimit no_core = { 0, 0 };
 
 	setrlimit(RLIMIT_CORE, &no_core);
-	alarm(20);
+	alarm(60);
 	if (setsid() < 0 || ioctl(slave, TIOCSCTTY, 0))
 		_exit(1);
 	dup2(slave, STDIN_FILENO);
@@ -67,7 +67,7 @@ TCase *machine_abort_case(void)
 	TCase *t = tcase_create("abort");
 
 	tcase_add_checked_fixture(t, machine_setup, machine_teardown);
-	tcase_set_timeout(t, 20);
+	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, abort_restores_the_terminal, 0, 2);
 	return t;
 }

@@ -21,7 +21,7 @@ START_TEST(paused_machine_can_be_stopped)
 {
 	machine_ready();
 	ck_assert_int_eq(loop_post(test_machine->control, pause_twice, test_machine), 0);
-	ck_assert_int_lt(machine_run_until(SIGTERM), 2000);
+	machine_run_until(SIGTERM);
 	ck_assert_int_eq(machine_end(test_machine, NULL, NULL), VM_STOPPED);
 	ck_assert(!park_wanted(&test_machine->vm->park));
 	machine_free(test_machine);

@@ -121,7 +121,7 @@ END_TEST
 START_TEST(has_room_for_frames)
 {
 	char done[sizeof(script) + 8];
-	int tries = 100;
+	int tries = 600;
 
 	write_script("dd if=/dev/zero bs=1500 count=140 >&3 2>/dev/null; : >\"$0.done\"", 0700);
 	snprintf(done, sizeof(done), "%s.done", script);
@@ -401,7 +401,7 @@ Suite *passt_suite(void)
 	tcase_add_test(t, ends_with_us);
 	tcase_add_test(t, one_that_stays_is_not_waited_for);
 	tcase_add_loop_test(t, ends_when_we_are_killed, 0, 2);
-	tcase_set_timeout(t, 30);
+	tcase_set_timeout(t, 120);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -100,7 +100,7 @@ bool serial_wait_irq(void)
 {
 	struct pollfd p = { .fd = irq_fd, .events = POLLIN };
 
-	return poll(&p, 1, 5000) == 1 && serial_irqs() > 0;
+	return poll(&p, 1, 60000) == 1 && serial_irqs() > 0;
 }
 
 bool serial_wait_lsr(uint8_t bits)

@@ -154,7 +154,7 @@ size_t fill_ring(int fd)
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
 	size_t sent = 0;
 
-	for (int idle = 0; idle < 20;) {
+	for (int idle = 0; idle < 200;) {
 		uint8_t byte = (uint8_t)(sent % 241);
 
 		if (tty_write(tty, &byte, 1)) {

@@ -36,7 +36,7 @@ static int spawn(int (*fn)(int fd), pid_t *pid)
 
 		close(master);
 		signal(SIGHUP, SIG_DFL);
-		alarm(20);
+		alarm(60);
 		if (setsid() >= 0 && ioctl(slave, TIOCSCTTY, 0) == 0)
 			r = fn(slave);
 		/* Runs the atexit hooks but the parent's test framework has none in a child. */

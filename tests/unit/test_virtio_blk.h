@@ -69,8 +69,8 @@ void blk_drive(void);
  * The loop, until the used ring has that many entries. A test gives up after BLK_PATIENCE_MS, well
  * before BLK_TIMEOUT, when Check kills it: no test can hold up the suite.
  */
-#define BLK_PATIENCE_MS 20000
-#define BLK_TIMEOUT	60
+#define BLK_PATIENCE_MS 60000
+#define BLK_TIMEOUT	120
 void blk_wait(uint16_t used);
 /* The loop, for a while. */
 void blk_pump(unsigned int ms);

@@ -214,7 +214,7 @@ START_TEST(rate_is_limited)
 	ck_assert_uint_ge(ring_used_idx(&ring), 10);
 	ck_assert(ring_used_idx(&ring) < 20 || clock_ms() - before >= 95);
 	/* The rest comes without another notification. */
-	while (ring_used_idx(&ring) < 20 && clock_ms() < before + 5000)
+	while (ring_used_idx(&ring) < 20 && clock_ms() < before + 60000)
 		pump(5);
 	took = clock_ms() - before;
 	ck_assert_uint_eq(ring_used_idx(&ring), 20);
