@@ -7,7 +7,10 @@
 #include "vmm/config.h"
 #include "vmm/util/bits.h"
 
-/* What config.c and the tables of devices (config_devices.c, config_net.c) share. Not for others. */
+/*
+ * What config.c, config_check.c and the tables of devices (config_devices.c, config_net.c) share. Not for
+ * others.
+ */
 
 #define FILE_ARG     .type = OPTION_PATH, .min = 1, .max = PATH_MAX - 1, .arg = "FILE"
 #define NAMES(names) .type = OPTION_ENUM, .values = names, .value_count = ARRAY_SIZE(names)
@@ -29,6 +32,9 @@ extern const struct option_table config_disk_table, config_net_table, config_bal
 bool net_is_interface(const char *name);
 /* 0, or -EINVAL: that is no address, or none of one interface. */
 int net_check_mac(const char *text, struct err *e);
+
+/* Bounce buffers, unless told otherwise. */
+#define SWIOTLB_MIB 64u
 
 /* Linux keeps 2048 bytes on both architectures, the end mark included, and cuts silently. */
 #define PARAMS_MAX 2047
