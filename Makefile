@@ -196,7 +196,7 @@ UNIT_SRC := $(filter vmm/sandbox/%,$(VMM_SRC)) $(wildcard tests/unit/*.c vmm/uti
             arch/bounce.c arch/gunzip.c arch/unzstd.c arch/platform.c arch/arm64/fdt.c arch/arm64/image.c arch/arm64/smccc.c arch/arm64/rsi.c \
             arch/x86/kernel.c arch/x86/tables.c arch/x86/cpuid.c arch/x86/hypercall.c arch/x86/acpi.c \
             arch/x86/aml.c arch/x86/features.c arch/x86/elf.c arch/x86/pvh.c arch/x86/payload.c arch/x86/sev.c \
-            $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/walls.c vmm/vm_convert.c vmm/cli.c vmm/options.c \
+            $(wildcard vmm/config*.c) vmm/passt.c vmm/nofile.c vmm/walls.c vmm/vm_convert.c $(wildcard vmm/cli*.c) vmm/options.c \
             vmm/options_list.c vmm/measure.c vmm/stats.c $(wildcard vmm/metrics*.c vmm/ctl*.c) vmm/completion.c vmm/inspect.c $(wildcard vmm/api/resource*.c) vmm/api/files.c \
             vmm/api/options.c vmm/api/sock.c $(wildcard vmm/api/server*.c) vmm/api/openapi.c \
             $(UNIT_EXTRA) \

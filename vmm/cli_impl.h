@@ -7,7 +7,7 @@
 #include "vmm/cli.h"
 #include "vmm/options.h"
 
-/* The commands, for cli.c (the command line) and completion.c (what shells know of it). */
+/* The commands, for cli.c (the command line), cli_help.c and completion.c (what shells know of it). */
 
 #define CLI_TABLES 2
 
@@ -23,5 +23,10 @@ struct command_def {
 };
 
 extern const struct command_def cli_commands[COMMANDS];
+/* Every command has it, so it is in no table and has no field. */
+extern const struct option_def cli_help_def;
+
+/* NULL: there is none of that name. */
+const struct command_def *cli_find_command(const char *name);
 
 #endif
