@@ -254,8 +254,8 @@ static int set_up(struct virtio_blk *b, const struct blk_config *cfg, struct err
 		return r;
 	if (!b->medium->file.size && !cfg->may_be_empty)
 		return err_set(e, -EINVAL,
-			"disk %s is empty: expected at least one sector of 512 bytes (truncate -s "
-			"1G %s would enlarge it)",
+			"disk %s has no whole sector of 512 bytes (truncate -s 1G %s would enlarge "
+			"it)",
 			cfg->path, cfg->path);
 	fill_space(b);
 	r = loop_add_timer(cfg->loop, on_reap, b, &b->reaper, e);

@@ -139,6 +139,8 @@ const struct balloon_options *config_balloon(const struct config *c);
  * given; when that was auto, ask again with what came of it.
  */
 int config_check_vsock(const struct vsock_config *s, enum protection protection, struct err *e);
+/* The part of it that is about the path alone, which the message does not name as such. */
+int config_check_socket(const struct vsock_config *s, struct err *e);
 
 /*
  * The kernel's parameters: what the user said, and where the root file system is. The caller frees
@@ -173,6 +175,8 @@ int config_check(const struct config *c, struct err *e);
  */
 int config_hidden(const struct config *c, uint64_t *hidden, struct err *e);
 
+/* What is wrong with a network device by itself, with its place in the list, to err_field too. */
+int config_check_net_items(const struct config *c, struct err *e);
 /* The tap interface's name, or NULL for another backend. */
 const char *net_tap(const struct net_config *n);
 /* Whether there are limits, which vhost-net does not know. */

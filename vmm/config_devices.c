@@ -224,9 +224,22 @@ static bool ends_like_a_port(const char *path)
 	return *digits && digits > path && digits[-1] == '_';
 }
 
-int config_check_vsock(const struct vsock_config *s, enum protection protection, struct err *e)
+int config_check_socket(const struct vsock_config *s, struct err *e)
 {
 	char shown[TEXT_SHOWN];
+
+	if (!s->path || !ends_like_a_port(s->path))
+		return 0;
+	text_show(shown, sizeof(shown), s->path);
+	return err_set(e, -EINVAL,
+		"%s ends like that of a port, by which another guest might reach it (choose "
+		"another, such as %s.sock)",
+		shown, shown);
+}
+
+int config_check_vsock(const struct vsock_config *s, enum protection protection, struct err *e)
+{
+	int r;
 
 	/* Also auto, which ends in a mode that protects, or not at all. */
 	if (!s->path && protection != PROTECTION_NONE)
@@ -235,14 +248,8 @@ int config_check_vsock(const struct vsock_config *s, enum protection protection,
 			"does not fit protection %s: it would have to reach guest memory through "
 			"this process (add path=SOCKET, the Unix socket to make)",
 			protection_name(protection));
-	if (s->path && ends_like_a_port(s->path)) {
-		text_show(shown, sizeof(shown), s->path);
-		return err_set(e, -EINVAL,
-			"vsock: path: %s ends like that of a port, by which another guest might "
-			"reach it (choose another, such as %s.sock)",
-			shown, shown);
-	}
-	return 0;
+	r = config_check_socket(s, e);
+	return r ? err_prefix(e, r, "vsock: path") : 0;
 }
 
 uint32_t config_virtio_count(const struct config *c)

@@ -129,16 +129,19 @@ static int check_backend(const struct net_config *n, struct err *e)
 {
 	const char *tap = net_tap(n);
 	char shown[TEXT_SHOWN];
+	int r = 0;
 
 	if (!tap && strcmp(n->backend, "user"))
-		return err_set(e, -EINVAL, "\"%s\" is neither tap=NAME nor user (as in tap=tap0)",
+		r = err_set(e, -EINVAL, "\"%s\" is neither tap=NAME nor user (as in tap=tap0)",
 			text_show(shown, sizeof(shown), n->backend));
-	if (tap && !net_is_interface(tap))
-		return err_set(e, -EINVAL,
+	else if (tap && !net_is_interface(tap))
+		r = err_set(e, -EINVAL,
 			"\"%s\" is no name of an interface, expected 1 to 15 bytes without "
 			"blanks, /, : and %%",
 			text_show(shown, sizeof(shown), tap));
-	return 0;
+	if (r)
+		err_at(e, "backend");
+	return r;
 }
 
 int net_check_mac(const char *text, struct err *e)
@@ -160,15 +163,44 @@ static int check_mac(const struct net_config *n, struct err *e)
 {
 	int r = n->mac ? net_check_mac(n->mac, e) : 0;
 
-	return r ? err_prefix(e, r, "mac") : 0;
+	if (!r)
+		return 0;
+	err_at(e, "mac");
+	return err_prefix(e, r, "mac");
 }
 
 static int check_mtu(const struct net_config *n, struct err *e)
 {
-	if (n->mtu && n->mtu < NET_MTU_MIN)
-		return err_set(e, -EINVAL,
-			"mtu: %u is less than %u (leave it out, or make it larger)", n->mtu,
-			NET_MTU_MIN);
+	int r;
+
+	if (!n->mtu || n->mtu >= NET_MTU_MIN)
+		return 0;
+	r = err_set(e, -EINVAL, "mtu: %u is less than %u (leave it out, or make it larger)", n->mtu,
+		NET_MTU_MIN);
+	err_at(e, "mtu");
+	return r;
+}
+
+static int check_alone(const struct net_config *n, struct err *e)
+{
+	int r = check_backend(n, e);
+
+	if (!r)
+		r = check_mac(n, e);
+	return r ? r : check_mtu(n, e);
+}
+
+int config_check_net_items(const struct config *c, struct err *e)
+{
+	const struct net_config *nets = c->nets.items;
+	uint32_t i;
+	int r;
+
+	for (i = 0; i < c->nets.count; i++) {
+		r = check_alone(&nets[i], e);
+		if (r)
+			return err_item(e, r, i);
+	}
 	return 0;
 }
 
@@ -213,11 +245,7 @@ int config_check_nets(const struct config *c, struct err *e)
 	int r = 0;
 
 	for (i = 0; i < c->nets.count; i++) {
-		r = check_backend(&nets[i], e);
-		if (!r)
-			r = check_mac(&nets[i], e);
-		if (!r)
-			r = check_mtu(&nets[i], e);
+		r = check_alone(&nets[i], e);
 		if (!r)
 			r = check_vhost(&nets[i], c->protection, e);
 		for (k = 0; !r && k < i; k++)

@@ -177,6 +177,10 @@ static int read_head(
 	int r = read_more(fd, b, room, SIZE_MAX, e);
 	char *end;
 
+	if (!r && !b->len)
+		r = err_set(e, -EPROTO,
+			"the machine closed the connection without an answer (it may have ended; "
+			"what it says of that is where nacre api runs)");
 	if (!r && (!b->data || sscanf((char *)b->data, "HTTP/1.%*1d %3d", status) != 1))
 		r = no_http(e);
 	end = r ? NULL : strstr((char *)b->data, "\r\n\r\n");

@@ -124,6 +124,40 @@ START_TEST(failed_start_may_be_tried_again)
 }
 END_TEST
 
+static void on_writable(void *arg, int fd, short events)
+{
+	unsigned int *turns = arg;
+
+	(void)fd;
+	(void)events;
+	/* When the console is waited for it would be too late for who waits for an answer. */
+	ck_assert_uint_eq(fake_api.finished, 0);
+	++*turns;
+}
+
+/* Its start is answered by bytes that the loop has yet to write. */
+START_TEST(guest_that_ends_at_once_leaves_its_answers_a_turn)
+{
+	struct loop_event *event;
+	unsigned int turns = 0;
+	struct err e = { "" };
+	int p[2];
+
+	ck_assert_int_eq(pipe(p), 0);
+	api_begin();
+	ck_assert_int_eq(
+		loop_add_fd(tested_api->loop, p[1], LOOP_WRITE, on_writable, &turns, &event, &e),
+		0);
+	fake_api.end = VM_POWEROFF;
+	api_run(tested_api);
+	ck_assert_uint_eq(turns, 1);
+	ck_assert_uint_eq(fake_api.finished, 1);
+	loop_event_free(event);
+	close(p[0]);
+	close(p[1]);
+}
+END_TEST
+
 static const char *const only_after[][3] = {
 	{ "PATCH", "/vm", "{\"state\":\"Paused\"}" },
 	{ "PATCH", "/drives/a", "{\"drive_id\":\"a\"}" },
@@ -262,6 +296,7 @@ TCase *api_route_case(void)
 	tcase_add_test(t, bodies_are_json_objects);
 	tcase_add_loop_test(t, what_is_missing_says_so, 0, (int)ARRAY_SIZE(not_yet));
 	tcase_add_test(t, life_of_a_machine);
+	tcase_add_test(t, guest_that_ends_at_once_leaves_its_answers_a_turn);
 	tcase_add_loop_test(t, failed_start_may_be_tried_again, 0, 2);
 	tcase_add_loop_test(t, some_is_for_running_machines, 0, (int)ARRAY_SIZE(only_after));
 	tcase_add_test(t, doctor_looks_before_the_start);

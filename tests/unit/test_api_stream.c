@@ -520,7 +520,7 @@ static const struct {
 		"not HTTP" },
 	{ "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", -EPROTO, "in pieces" },
 	{ "nonsense\r\n\r\n", -EPROTO, "not HTTP" },
-	{ "", -EPROTO, "not HTTP" },
+	{ "", -EPROTO, "without an answer" },
 };
 
 static int forget(void *ctx, const void *bytes, size_t len, struct err *e)

@@ -176,7 +176,7 @@ static const struct {
 	{ "{ \"boot-source\": 1 }", "\"boot-source\": got an integer, expected an object" },
 	{ "{ \"vsock\": { \"guest_cid\": 3 } }", "\"vsock\": \"uds_path\" is missing" },
 	{ "{ \"vsock\": { \"guest_cid\": 3,\n\"uds_path\": \"v_3\" } }",
-		"/dir/vm.json:2: \"vsock\": \"uds_path\": vsock: path: v_3 ends like" },
+		"/dir/vm.json:2: \"vsock\": \"uds_path\": v_3 ends like" },
 	{ "{ \"vsock\": { } }", "\"vsock\": \"cid\" is missing" },
 	{ "{ \"balloon\": { \"amount_mib\": 3, \"size\": 3 } }", "unknown field \"size\"" },
 	{ "{ \"boot_source\": {} }", "unknown key (did you mean \"boot-source\"?)" },

@@ -231,7 +231,7 @@ END_TEST
 static const struct {
 	const char *answer, *why;
 } nonsense[] = {
-	{ "", "not HTTP" },
+	{ "", "without an answer" },
 	{ "SSH-2.0-x\r\n\r\n", "not HTTP" },
 	{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", "not HTTP" },
 	{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", "cut short" },

@@ -74,9 +74,9 @@ START_TEST(what_is_no_disk_is_refused)
 	refused(fifo, -ENXIO, "expected a raw image file or a block device");
 	unlink(fifo);
 	ck_assert_int_eq(ftruncate(bt.fd, 0), 0);
-	refused(bt.path, -EINVAL, "is empty");
+	refused(bt.path, -EINVAL, "no whole sector");
 	ck_assert_int_eq(ftruncate(bt.fd, 511), 0);
-	refused(bt.path, -EINVAL, "is empty");
+	refused(bt.path, -EINVAL, "no whole sector");
 	ck_assert_int_eq(ftruncate(bt.fd, 512), 0);
 	bt.cfg.id = "123456789012345678901";
 	refused(bt.path, -EINVAL, "longer than 20 bytes");

@@ -181,6 +181,8 @@ void api_run(struct api *a)
 	if (!a->machine)
 		return;
 	a->is_over = true;
+	/* An answer may be on its way: of the start itself, where the guest ends at once. */
+	loop_turn(a->loop);
 	machine_finish(a->machine);
 }
 

@@ -48,7 +48,7 @@ static const struct field vsock_fields[] = {
 
 static int check_vsock(const struct config *c, struct err *e)
 {
-	int r = config_check_vsock(c->vsock.items, PROTECTION_NONE, e);
+	int r = config_check_socket(c->vsock.items, e);
 
 	return r ? err_key(e, r, "uds_path") : 0;
 }

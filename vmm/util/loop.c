@@ -122,6 +122,11 @@ int loop_run(struct loop *l)
 	return event_base_loop(l->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0 ? -EIO : 0;
 }
 
+void loop_turn(struct loop *l)
+{
+	event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+}
+
 void loop_stop(struct loop *l)
 {
 	/* An activation that comes before the loop runs is kept; a plain break would be lost. */

@@ -32,6 +32,8 @@ void loop_free(struct loop *l);
 int loop_run(struct loop *l);
 /* Any thread. The loop returns after the callback it is in. */
 void loop_stop(struct loop *l);
+/* Of a loop that was stopped: runs, on the calling thread, once what is there to be done now. */
+void loop_turn(struct loop *l);
 
 /* Runs the loop on a thread of its own with that name and role (thread.h); joined by loop_free. */
 int loop_start_thread(struct loop *l, enum thread_role role, const char *name, struct err *e);
