@@ -76,12 +76,13 @@ static int check_api(char **a)
 		at = strtoull(p + 7, &p, 10);
 		if (strncmp(p, ",\"tags\":\"", 9) != 0)
 			break;
+		wrong += at != gpa + seen * GRANULE;
 		for (i = 0, p += 9; p[i] != '"' && p[i]; i++, seen++) {
 			granule = (at - base) / GRANULE + i;
 			wrong += p[i] != "0123456789abcdef"[tag_of(seed, granule, full)];
 		}
 	}
-	/* A page that has none is not said; by this pattern there is no such page. */
+	/* A page that has none is not said; by this pattern there is no such page. Each comes once. */
 	if (wrong || seen != len / GRANULE || at >= gpa + len) {
 		printf("FAIL: %llu of %llu tags are wrong, %llu were expected\n",
 			(unsigned long long)wrong, (unsigned long long)seen,
