@@ -43,23 +43,31 @@ static bool split(const struct mem *m, gpa_t a, uint64_t len, struct part *parts
 	return true;
 }
 
-int convert_check(const struct mem *m, gpa_t a, uint64_t len, struct err *e)
+/* The range as a whole, and its parts. */
+static int check(const struct mem *m, gpa_t a, uint64_t len, struct part *parts, unsigned int *n,
+	struct err *e)
 {
-	struct part parts[MEM_REGIONS_MAX];
 	unsigned long long at = a.v, size = len;
-	unsigned int n;
 
 	if (!len || !is_aligned(a.v | len, PAGE_SIZE))
 		return err_set(
 			e, -EINVAL, "conversion of 0x%llx + 0x%llx: empty or misaligned", at, size);
 	if (a.v + (len - 1) < a.v)
 		return err_set(e, -EINVAL, "conversion of 0x%llx + 0x%llx: wraps around", at, size);
-	if (!split(m, a, len, parts, &n))
+	if (!split(m, a, len, parts, n))
 		return err_set(e, -EFAULT,
 			"conversion of 0x%llx + 0x%llx: not all of it is RAM that "
 			"can be converted",
 			at, size);
 	return 0;
+}
+
+int convert_check(const struct mem *m, gpa_t a, uint64_t len, struct err *e)
+{
+	struct part parts[MEM_REGIONS_MAX];
+	unsigned int n;
+
+	return check(m, a, len, parts, &n, e);
 }
 
 bool convert_is_noop(const struct mem *m, gpa_t a, uint64_t len, bool to_private)
@@ -184,7 +192,7 @@ int convert_apply(struct mem *m, gpa_t a, uint64_t len, bool to_private, struct 
 {
 	struct part parts[MEM_REGIONS_MAX];
 	unsigned int i, n;
-	int r = convert_check(m, a, len, e);
+	int r = check(m, a, len, parts, &n, e);
 
 	if (r)
 		return r;
@@ -192,7 +200,6 @@ int convert_apply(struct mem *m, gpa_t a, uint64_t len, bool to_private, struct 
 		return err_set(e, -EBUSY,
 			"conversion of 0x%llx + 0x%llx: a device has I/O under way there",
 			(unsigned long long)a.v, (unsigned long long)len);
-	split(m, a, len, parts, &n);
 	r = apply(m, parts, n, to_private, e);
 	if (r)
 		r = undo(parts, n, to_private, r, e);

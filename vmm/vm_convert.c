@@ -18,14 +18,19 @@
 int vm_convert_unheld(struct park *p, struct park_member *self, struct mem *m,
 	const struct arch_convert *c, const _Atomic int *end, struct err *e)
 {
-	const uint64_t give_up = clock_ms() + HELD_WAIT_MS;
+	uint64_t give_up = 0;
 	int r;
 
 	for (;;) {
 		park_stop(p, self);
 		r = convert_apply(m, c->gpa, c->len, c->to_private, e);
 		park_start(p, self);
-		if (r != -EBUSY || clock_ms() >= give_up || atomic_load(end))
+		if (r != -EBUSY || atomic_load(end))
+			return r;
+		/* The clock is read for who has to wait only, which no common conversion does. */
+		if (!give_up)
+			give_up = clock_ms() + HELD_WAIT_MS;
+		else if (clock_ms() >= give_up)
 			return r;
 		park_leave(self);
 		mem_wait_unheld(m, c->gpa, c->len, HELD_LOOK_MS);
