@@ -142,10 +142,7 @@ static struct blkio_req *uring_reap(struct blkio *io, int64_t *result)
 	return req;
 }
 
-/*
- * seccomp control: munmap -- the ring goes
- * seccomp control: io_uring_enter~ -- what is under way ends before, if the end comes just then
- */
+/* seccomp control: io_uring_enter munmap -- what is under way ends, and the ring goes */
 static void uring_fini(struct blkio *io)
 {
 	struct uring *u = io->state;

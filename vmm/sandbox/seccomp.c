@@ -22,8 +22,8 @@
  * seccomp all: restart_syscall~ -- a wait with a limit of time that was stopped, and goes on
  * seccomp console io vcpu disk log fill: exit rt_sigprocmask madvise -- the end of a thread
  * seccomp control: exit_group munmap -- the end of all, and the stacks of threads that have ended
- * seccomp control: brk mmap[2&PROT_EXEC=0] -- malloc
- * seccomp control: mremap~ madvise~ mprotect[2&PROT_EXEC=0]~ -- malloc, of what is large, and heaps of threads
+ * seccomp control: brk mmap[2&PROT_EXEC=0] mprotect[2&PROT_EXEC=0] -- malloc
+ * seccomp control: mremap~ madvise~ -- malloc, of what is large, and heaps of threads
  * seccomp vcpu: getrandom~ -- malloc, of some C libraries
  * seccomp console io vcpu disk log fill: brk~ mremap~ munmap~ -- malloc, of who grows a heap by chance
  * seccomp console io vcpu disk log fill: mmap[2&PROT_EXEC=0]~ mprotect[2&PROT_EXEC=0]~ -- the same
