@@ -10,8 +10,8 @@ FLOOR_x86_64 := arch/x86/tables.c
 FLOOR_arm64  := arch/arm64/smccc.c
 FLOOR_SRC := tests/bench/floor.c tests/bench/bare_$(ADIR).c $(FLOOR_$(ARCH))
 # All of Nacre but the part that makes a VMM of it.
-BENCH_SRC := $(FLOOR_SRC) tests/bench/timer.c tests/bench/floor_convert.c tests/bench/disk.c \
-             tests/bench/api.c tests/bench/tags.c tests/bench/no_walls.c \
+BENCH_SRC := $(FLOOR_SRC) tests/bench/timer.c tests/bench/floor_convert.c tests/bench/floor_vcpus.c \
+             tests/bench/disk.c tests/bench/api.c tests/bench/tags.c tests/bench/no_walls.c \
              tests/unit/fake_driver.c tests/unit/fake_slots.c
 NO_MAIN   := $(filter-out $(BUILD)/vmm/main.o,$(VMM_OBJ))
 DISK_OBJ  := $(patsubst %,$(BUILD)/tests/%.o,bench/disk unit/fake_driver unit/fake_slots)
@@ -33,7 +33,7 @@ $(BENCH)/api: $(BENCH)/api.o
 $(BENCH)/floor: $(FLOOR_SRC:%.c=$(BUILD)/%.o)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
-$(BENCH)/floor_convert: $(NO_MAIN) $(BENCH)/floor_convert.o
+$(BENCH)/floor_convert: $(NO_MAIN) $(BENCH)/floor_convert.o $(BENCH)/floor_vcpus.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(SYSLIB) $(LIBS)
 
 $(BENCH)/disk: $(NO_MAIN) $(DISK_OBJ)

@@ -1,31 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * floor_convert MODE MIB PROGRAM [attributes]
+ * floor_convert MODE MIB CPUS PROGRAM [attributes]
  *
- * Runs the guest bench_convert in a mode with guest_memfd, with one vCPU, and nothing around it: no other
- * thread, no parking, no devices but what the guest needs to print. A conversion is planned by
- * Nacre's own code, which does not reach KVM meanwhile; then the same slots are deleted and created
- * and the same bytes punched out, by the ioctls one after the other, and only this is timed. Behind
- * each line of the guest come the median times of what was done since the line before:
+ * Runs the guest bench_convert in a mode with guest_memfd, and nothing around it: no sandbox, no devices
+ * but what the guest needs to print. A conversion is planned by Nacre's own code, which does not reach KVM
+ * meanwhile; then the other vCPUs are parked, the same slots are deleted and created and the same bytes
+ * punched out, by the ioctls one after the other. Behind each line of the guest come the median times of
+ * what is to be taken off its own, and of slot calls the mean for a conversion to shared:
  *
- *   ... floor SHARE UNSHARE plan PLAN slots DELETED CREATED
+ *   ... plan SHARE UNSHARE slots DELETED CREATED
  *
- * in nanoseconds a call; and of slot calls, the mean for a conversion to shared. With `attributes`
- * pages change sides by KVM_SET_MEMORY_ATTRIBUTES, and those that are not shared any more are given
- * back by MADV_DONTNEED; that our mapping follows (mem/attributes.h) is Nacre's own wish, so it is done
- * but not timed.
+ * in nanoseconds a call. With `attributes` pages change sides by KVM_SET_MEMORY_ATTRIBUTES, and those that
+ * are not shared any more are given back by MADV_DONTNEED; that our mapping follows (mem/attributes.h) is
+ * Nacre's own wish, so it is done, and taken off.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "arch/arch.h"
 #include "mem/alias.h"
 #include "mem/convert.h"
 #include "mem/guard.h"
+#include "tests/bench/floor_vcpus.h"
 #include "vmm/kvm.h"
 #include "vmm/protect.h"
 #include "vmm/util/bits.h"
@@ -50,8 +48,8 @@ struct samples {
 };
 
 struct floor {
-	int kvm, vm, vcpu;
-	struct kvm_run *run;
+	int kvm, vm;
+	struct floor_vcpus vcpus;
 	struct arch_config config;
 	struct arch_layout layout;
 	struct arch_vm *arch;
@@ -59,9 +57,8 @@ struct floor {
 	bool recording;
 	struct call *calls;
 	size_t count, room;
-	struct samples to_shared, to_private, plan;
+	struct samples plan[2];		   /* to shared, to private */
 	uint64_t deleted, created, shares; /* of conversions to shared */
-	bool ended;
 };
 
 static _Noreturn void die(const struct err *e)
@@ -175,11 +172,35 @@ static void count_slots(struct floor *f)
 	}
 }
 
+/* The bare sequence. */
+static int do_all(struct floor *f, struct err *e)
+{
+	size_t i;
+	int r = 0;
+
+	floor_park(&f->vcpus);
+	for (i = 0; i < f->count && !r; i++)
+		r = do_floor(f, &f->calls[i], e);
+	floor_release(&f->vcpus);
+	return r;
+}
+
+/* Of ours alone. */
+static int do_rest(struct floor *f, struct err *e)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < f->count && !r; i++)
+		if (f->calls[i].kind == CALL_PROTECT)
+			r = do_call(f, &f->calls[i], e);
+	return r;
+}
+
 static int convert(struct floor *f, const struct arch_convert *c)
 {
-	uint64_t start = clock_ns(), planned;
+	uint64_t start = clock_ns(), planned, done;
 	struct err e = { "" };
-	size_t i;
 	int r = convert_check(f->mem, c->gpa, c->len, &e);
 
 	if (r || convert_is_noop(f->mem, c->gpa, c->len, c->to_private))
@@ -189,15 +210,14 @@ static int convert(struct floor *f, const struct arch_convert *c)
 	r = convert_apply(f->mem, c->gpa, c->len, c->to_private, &e);
 	f->recording = false;
 	planned = clock_ns();
-	for (i = 0; i < f->count && !r; i++)
-		r = do_floor(f, &f->calls[i], &e);
-	keep(c->to_private ? &f->to_private : &f->to_shared, clock_ns() - planned);
-	for (i = 0; i < f->count && !r; i++)
-		if (f->calls[i].kind == CALL_PROTECT)
-			r = do_call(f, &f->calls[i], &e);
-	keep(&f->plan, planned - start);
+	if (!r)
+		r = do_all(f, &e);
+	done = clock_ns();
+	if (!r)
+		r = do_rest(f, &e);
 	if (r)
 		die(&e);
+	keep(&f->plan[c->to_private], planned - start + (clock_ns() - done));
 	if (!c->to_private)
 		count_slots(f);
 	return 0;
@@ -228,9 +248,8 @@ static void end_line(struct floor *f)
 {
 	double shares = f->shares ? (double)f->shares : 1;
 
-	printf(" floor %llu", median(&f->to_shared));
-	printf(" %llu", median(&f->to_private));
-	printf(" plan %llu slots %.1f %.1f\n", median(&f->plan), (double)f->deleted / shares,
+	printf(" plan %llu", median(&f->plan[0]));
+	printf(" %llu slots %.1f %.1f\n", median(&f->plan[1]), (double)f->deleted / shares,
 		(double)f->created / shares);
 	fflush(stdout);
 	f->deleted = f->created = f->shares = 0;
@@ -254,12 +273,13 @@ static void access_device(struct floor *f, uint64_t at, bool write, uint8_t *dat
 	else if (at == serial)
 		print_char(f, data[0]);
 	else if (at == platform_find(&f->layout.platform, PLATFORM_POWER)->base)
-		f->ended = true;
+		floor_end(&f->vcpus);
 }
 
-static void handle_exit(struct floor *f)
+/* Only the first vCPU's program does anything that we hear of. */
+static void handle_exit(void *ctx, int vcpu, struct kvm_run *run)
 {
-	struct kvm_run *run = f->run;
+	struct floor *f = ctx;
 	struct arch_convert c;
 
 	switch (run->exit_reason) {
@@ -272,8 +292,8 @@ static void handle_exit(struct floor *f)
 			f, run->mmio.phys_addr, run->mmio.is_write, run->mmio.data, run->mmio.len);
 		break;
 	case KVM_EXIT_HYPERCALL:
-		if (arch_hypercall(f->arch, f->vcpu, run, &c))
-			arch_convert_done(f->arch, f->vcpu, run, &c, convert(f, &c));
+		if (arch_hypercall(f->arch, vcpu, run, &c))
+			arch_convert_done(f->arch, vcpu, run, &c, convert(f, &c));
 		break;
 	default:
 		fprintf(stderr, "floor_convert: exit %u\n", run->exit_reason);
@@ -332,34 +352,32 @@ static int make_memory(struct floor *f, struct err *e)
 	if (!r && f->layout.alias_bit)
 		mem_alias_set(f->mem, f->layout.alias_bit, f->layout.alias_is_private,
 			f->config.ram_bytes);
+	if (f->layout.alias_traps)
+		mem_alias_trap(f->mem, !arch_guest_can_share());
 	for (i = 0; i < f->layout.ram_count && !r; i++)
 		r = add_range(f, f->layout.ram[i].base, f->layout.ram[i].size, e);
 	return r ? r : arch_vm_memory(f->arch, f->mem, e);
 }
 
-static int make_vcpu(struct floor *f, struct err *e)
+static int make_vcpus(struct floor *f, struct err *e)
 {
-	int size = kvm_run_size(f->kvm, e);
-	int r;
+	unsigned int i;
+	int r = floor_vcpus_make(&f->vcpus, f->kvm, f->vm, f->config.cpus, e);
 
-	f->vcpu = kvm_create_vcpu(f->vm, 0, e);
-	if (f->vcpu < 0 || size < 0)
-		return f->vcpu < 0 ? f->vcpu : size;
-	f->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, f->vcpu, 0);
-	if (f->run == MAP_FAILED)
-		return err_sys(e, "map the run block");
-	r = arch_vcpu_init(f->arch, f->vcpu, 0, e);
+	for (i = 0; i < f->config.cpus && r >= 0; i++)
+		r = arch_vcpu_init(f->arch, f->vcpus.vcpu[i].fd, i, e);
 	return r < 0 ? r : arch_vm_ready(f->arch, e);
 }
 
 static int load(struct floor *f, const char *path, struct err *e)
 {
 	struct boot_stage s = {
-		.layout = &f->layout, .protection = f->config.protection, .cpus = 1
+		.layout = &f->layout, .protection = f->config.protection, .cpus = f->config.cpus
 	};
 	struct mem_region_desc d = { MEM_STAGING, "staging", f->layout.staging, 0 };
 	struct boot_entry entry;
 	struct blob program;
+	unsigned int i;
 	int r = blob_read(path, MIB(1), &program, e);
 
 	if (r)
@@ -372,7 +390,9 @@ static int load(struct floor *f, const char *path, struct err *e)
 	if (!r)
 		r = boot_stage_fill(&s, f->mem, d.size, &entry, e);
 	blob_free(&program);
-	return r ? r : arch_vcpu_start(f->arch, f->vcpu, 0, &entry, e);
+	for (i = 0; i < f->config.cpus && r >= 0; i++)
+		r = arch_vcpu_start(f->arch, f->vcpus.vcpu[i].fd, i, &entry, e);
+	return r;
 }
 
 static enum protection find_mode(const char *name)
@@ -392,29 +412,20 @@ int main(int argc, char **argv)
 	static struct floor f;
 	struct err e = { "" };
 
-	if (argc != 4 && (argc != 5 || strcmp(argv[4], "attributes") != 0)) {
-		fprintf(stderr, "usage: floor_convert MODE MIB PROGRAM [attributes]\n");
+	if (argc != 5 && (argc != 6 || strcmp(argv[5], "attributes") != 0)) {
+		fprintf(stderr, "usage: floor_convert MODE MIB CPUS PROGRAM [attributes]\n");
 		return 2;
 	}
 	f.config = (struct arch_config){
 		.protection = find_mode(argv[1]),
-		.conversion = argc == 5 ? CONVERSION_ATTRIBUTES : CONVERSION_SWAP,
-		.cpus = 1,
+		.conversion = argc == 6 ? CONVERSION_ATTRIBUTES : CONVERSION_SWAP,
+		.cpus = (uint32_t)strtoul(argv[3], NULL, 10),
 		.ram_bytes = strtoull(argv[2], NULL, 10) << 20,
 	};
 	/* As `nacre run --private-memory open`: where KVM reads the guest's page tables. */
 	f.config.open_memory = f.config.protection == PROTECTION_SOFT_SEV && arch_kvm_emulates();
-	if (guard_init(&e) || make_vm(&f, &e) || make_memory(&f, &e) || make_vcpu(&f, &e) ||
-		load(&f, argv[3], &e) < 0)
+	if (guard_init(&e) || make_vm(&f, &e) || make_memory(&f, &e) || make_vcpus(&f, &e) ||
+		load(&f, argv[4], &e) < 0 || floor_vcpus_run(&f.vcpus, handle_exit, &f, &e))
 		die(&e);
-	while (!f.ended) {
-		int r = kvm_run(f.vcpu);
-
-		if (r) {
-			err_set(&e, r, "KVM_RUN: error %d", -r);
-			die(&e);
-		}
-		handle_exit(&f);
-	}
 	return 0;
 }

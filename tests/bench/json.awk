@@ -28,9 +28,9 @@ $1 == "memory" {
 $1 == "convert" {
 	text = place() "\"program\": " quoted($3) ", \"pages\": " $5 ", \"history\": " $7 ", \"cpus\": " $9 \
 		", \"ram\": " $11 ", \"calls\": " $13 ", \"share\": " $15 ", \"unshare\": " $16
-	if ($17 == "floor")
-		text = text ", \"ioctls_share\": " $18 ", \"ioctls_unshare\": " $19 ", \"plan\": " $21 \
-			", \"deleted\": " $23 ", \"created\": " $24
+	if ($17 == "plan")
+		text = text ", \"plan_share\": " $18 ", \"plan_unshare\": " $19 ", \"deleted\": " $21 \
+			", \"created\": " $22
 	row("convert", text)
 }
 $1 == "boot" {

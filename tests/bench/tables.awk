@@ -12,17 +12,17 @@ $1 == "guestdisk" && $3 == "qemu" { disk[$2, $4] = $5 }
 $1 == "guestnet" { net[$2, $3, $4] = $5 }
 $1 == "memory" && $4 == "qemu" { qemu[$2] = $5 }
 
-# Fields of a convert line: where name, then pages P history H cpus C ram MIB calls N ns S U.
+# Fields of a convert line: where name, then pages P history H cpus C ram MIB calls N ns S U. The floor goes
+# on: plan PS PU slots D C. What it had planned by Nacre's code is taken off; a call that changes nothing
+# plans nothing.
 $1 == "convert" {
 	past = ($7 > 0)
-	key = $2 SUBSEP $5 SUBSEP past SUBSEP $11
+	key = $2 SUBSEP $5 SUBSEP past SUBSEP $9 SUBSEP $11
 	if ($3 == "floor") {
-		if ($5 == 0) empty[$2, past, $11] = $15
-		floor_share[key] = $18
-		floor_unshare[key] = $19
-		plan[key] = $21
-		deleted[key] = $23
-		created[key] = $24
+		floor_share[key] = $15 - ($5 ? $18 : 0)
+		floor_unshare[key] = $16 - ($5 ? $19 : 0)
+		deleted[key] = $21
+		created[key] = $22
 	} else if ($11 == 256 && $9 == 1) {
 		small_share[$2, $5, past] = $15
 		small_unshare[$2, $5, past] = $16
@@ -80,9 +80,9 @@ END {
 				ratio(f[4], f[5])
 	}
 	print "\nConversions, to shared and back; microseconds a call, timed by the guest"
-	print "(x floor: against the same ioctls plus a call that changes nothing; x 256: against the guest"
-	print "of 256 MiB; x fresh: against the same before 5,000 conversions; own: microseconds beside"
-	print "the ioctls and the call that changes nothing; slots: deleted, created)"
+	print "(x floor: against the same ioctls with the same vCPUs parked; x 256: against the guest of 256 MiB"
+	print "and one vCPU; x fresh: against the same before 5,000 conversions; own: microseconds beside the floor;"
+	print "slots: deleted, created)"
 	printf "%-20s %4s %5s %9s %7s %9s %9s %7s %7s %6s %6s %6s %6s %7s %13s\n", "where", "cpus",
 		"MiB", "range", "history", "share", "unshare", "x floor", "x floor", "x 256", "x 256",
 		"xfresh", "xfresh", "own", "slots"
@@ -90,17 +90,15 @@ END {
 		n = split(line[i], f)
 		if (f[1] != "convert" || f[3] == "floor") continue
 		past = (f[7] > 0)
-		key = f[2] SUBSEP f[5] SUBSEP past SUBSEP f[11]
-		call = empty[f[2], past, f[11]]
+		key = f[2] SUBSEP f[5] SUBSEP past SUBSEP f[9] SUBSEP f[11]
 		printf "%-20s %4d %5d %9s %7d %9.0f %9.0f %7s %7s %6s %6s %6s %6s %7s %13s\n", f[2], f[9],
 			f[11], f[5] ? f[5] * 4 " KiB" : "nothing", f[7], f[15] / 1000, f[16] / 1000,
-			f[5] ? ratio(f[15], floor_share[key] + call) : ratio(f[15], call),
-			f[5] ? ratio(f[16], floor_unshare[key] + call) : ratio(f[16], call),
+			ratio(f[15], floor_share[key]), ratio(f[16], floor_unshare[key]),
 			ratio(f[15], small_share[f[2], f[5], past]),
 			ratio(f[16], small_unshare[f[2], f[5], past]),
 			f[7] ? ratio(f[15], fresh_share[f[2], f[5], f[11]]) : "-",
 			f[7] ? ratio(f[16], fresh_unshare[f[2], f[5], f[11]]) : "-",
-			f[5] ? sprintf("%.1f", (f[15] - floor_share[key] - call) / 1000) : "-",
+			sprintf("%.1f", (f[15] - floor_share[key]) / 1000),
 			f[5] ? deleted[key] "," created[key] : "-"
 	}
 	print "\nLinux, the same kernel and initramfs: exec to power-off, 1 vCPU, 512 MiB; milliseconds"
