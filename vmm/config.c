@@ -34,6 +34,26 @@ _Static_assert(sizeof(enum hugepages) == sizeof(uint32_t), "enum hugepages");
 #define FIELD(field) OPTION_FIELD(struct config, field)
 #define FEATURES_MAX 64
 
+static int check_hidden(const void *config, struct err *e)
+{
+	uint64_t ignored;
+
+	return config_hidden(config, &ignored, e);
+}
+
+static int check_nets(const void *config, struct err *e)
+{
+	return config_check_net_items(config, e);
+}
+
+static int check_vsock(const void *config, struct err *e)
+{
+	const struct config *c = config;
+	int r = c->vsock.count ? config_check_socket(c->vsock.items, e) : 0;
+
+	return r ? err_key(e, r, "path") : 0;
+}
+
 /* One setting only: an item is its value. */
 static const struct option_def feature_defs[] = {
 	{ .name = "feature", .type = OPTION_STRING, .min = 1, .max = 64, .size = sizeof(char *) },
@@ -177,6 +197,7 @@ static const struct option_def defs[] = {
 		.first_named = true,
 		.item_size = sizeof(struct vsock_config),
 		.max = 1,
+		.check = check_vsock,
 		.arg = "VSOCK",
 		.help = "Connect programs of host and guest by sockets, cid=N[,path=SOCKET]: "
 			"AF_VSOCK in the guest, which is CID N; at the host Unix sockets, or "
@@ -187,6 +208,7 @@ static const struct option_def defs[] = {
 		.item = &config_net_table,
 		.item_size = sizeof(struct net_config),
 		.max = NETS_MAX,
+		.check = check_nets,
 		.arg = "NET",
 		.help = "Add a network device, tap=NAME[,KEY=VALUE]... on an interface of the "
 			"host, "
@@ -216,6 +238,7 @@ static const struct option_def defs[] = {
 		.item = &feature_table,
 		.item_size = sizeof(char *),
 		.max = FEATURES_MAX,
+		.check = check_hidden,
 		.arg = "NAMES",
 		.help = "Keep these CPU features, NAME[,NAME]..., and what depends on them from "
 			"the guest, on x86-64. May be given several times" },

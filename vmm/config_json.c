@@ -247,21 +247,6 @@ static int unknown_key(const char *key, struct err *e)
 	return err_hint(e, r, "the keys are the options that nacre help run lists");
 }
 
-/* config_check would see these too, but knows of no file. */
-static int check_alone(const struct option_def *def, const struct config *c, struct err *e)
-{
-	uint64_t ignored;
-	int r = 0;
-
-	if (def->offset == offsetof(struct config, hide_cpu_features))
-		return config_hidden(c, &ignored, e);
-	if (def->offset == offsetof(struct config, nets))
-		return config_check_net_items(c, e);
-	if (def->offset == offsetof(struct config, vsock) && c->vsock.count)
-		r = config_check_socket(c->vsock.items, e);
-	return r ? err_key(e, r, "path") : 0;
-}
-
 static int set_key(
 	struct config *c, const struct source *s, const char *key, json_t *v, struct err *e)
 {
@@ -274,8 +259,8 @@ static int set_key(
 		r = err_set(e, -EINVAL, "has no place in a config file (use --%s)", def->name);
 	else
 		r = set_value(def, c, s, v, e);
-	if (!r)
-		r = check_alone(def, c, e);
+	if (!r && def->check)
+		r = def->check(c, e);
 	return r ? bad_key(s, key, r, e) : 0;
 }
 

@@ -48,6 +48,11 @@ struct option_def {
 	const struct option_table *item;
 	bool first_named;
 	size_t item_size;
+	/*
+	 * What is wrong with the field by itself beyond all this, or NULL. base: the struct. For sources whose
+	 * errors name a line; whoever takes the struct checks it as a whole.
+	 */
+	int (*check)(const void *base, struct err *e);
 	const char *unit; /* of an integer, or NULL */
 	const char *arg;  /* what --help calls the argument; NULL for a flag */
 	const char *help; /* one sentence without its full stop */
