@@ -543,6 +543,52 @@ START_TEST(audit_tells_once_and_lets_pass)
 }
 END_TEST
 
+/* A call that no thread needs, so that the watch is asked. */
+static void on_nudge(int signo)
+{
+	(void)signo;
+	syscall(SYS_getppid);
+}
+
+static void *enter_while_nudged(void *has_entered)
+{
+	sigset_t nudge;
+
+	sigemptyset(&nudge);
+	sigaddset(&nudge, SIGUSR1);
+	pthread_sigmask(SIG_UNBLOCK, &nudge, NULL);
+	seccomp_enter(THREAD_VCPU);
+	atomic_store((atomic_bool *)has_entered, true);
+	return NULL;
+}
+
+static void enter_many_times(void)
+{
+	struct sigaction sa = { .sa_handler = on_nudge, .sa_flags = SA_RESTART };
+	atomic_bool has_entered;
+	pthread_t thread;
+	int i;
+
+	sigaction(SIGUSR1, &sa, NULL);
+	for (i = 0; i < 100; i++) {
+		atomic_store(&has_entered, false);
+		if (pthread_create(&thread, NULL, enter_while_nudged, &has_entered))
+			_exit(1);
+		while (!atomic_load(&has_entered))
+			pthread_kill(thread, SIGUSR1);
+		pthread_join(thread, NULL);
+	}
+}
+
+/* Control's come at any time: one between the filter and whoever answers waited for ever. */
+START_TEST(signals_may_come_while_a_watch_begins)
+{
+	const struct seccomp_plan plan = { .mode = SECCOMP_AUDIT };
+
+	ck_assert_msg(status_of(NONE, plan, enter_many_times) == PASSED, "%s", said);
+}
+END_TEST
+
 START_TEST(off_leaves_all)
 {
 	const struct seccomp_plan plan = { .mode = SECCOMP_OFF };
@@ -570,6 +616,7 @@ Suite *seccomp_suite(void)
 		tcase_add_test(t, what_is_refused_is_not_done_whoever_handles_it);
 		tcase_add_test(t, blocking_the_signal_does_not_help);
 		tcase_add_test(t, audit_tells_once_and_lets_pass);
+		tcase_add_test(t, signals_may_come_while_a_watch_begins);
 	}
 	tcase_add_test(t, off_leaves_all);
 	suite_add_tcase(s, t);
