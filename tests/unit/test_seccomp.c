@@ -20,7 +20,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -347,9 +346,8 @@ static void use_the_library(void)
 {
 	size_t size = 64 << 20;
 	char *p = malloc(size);
-	uint8_t random[16];
 
-	if (!p || getrandom(random, sizeof(random), GRND_NONBLOCK) < 0)
+	if (!p)
 		_exit(1);
 	memset(p, 1, size);
 	p = realloc(p, 2 * size);
