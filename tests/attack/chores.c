@@ -106,7 +106,7 @@ static void wait_a_while(sem_t *s)
 
 /*
  * Pieces in the first thread's heap and in that of another one; below the size from which malloc maps
- * each by itself, which large is above. Half of those in the other heap stay, so that it grows each time.
+ * each by itself, which large is above. Half of them stay, so that either heap grows each time.
  */
 #define PIECES	   32
 #define PIECE_SIZE 100000u
@@ -117,13 +117,17 @@ static struct pieces {
 	void *large;
 } pieces;
 
+/* Of one thread, so that all are of one heap; each role takes its own. */
+static void *others[THREAD_ROLES * PIECES];
+static unsigned int others_used;
+
 static void *plant_others(void *arg)
 {
 	unsigned int i;
 
 	(void)arg;
-	for (i = 0; i < PIECES; i++)
-		pieces.other[i] = malloc(16);
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		others[i] = malloc(16);
 	return NULL;
 }
 
@@ -151,23 +155,24 @@ static void give_back(void)
 
 	if (allocates(own_role))
 		free(pieces.large);
-	for (i = PIECES; i-- > 0;) {
+	for (i = PIECES; i-- > PIECES / 2;) {
 		free(pieces.first[i]);
-		if (i >= PIECES / 2)
-			free(pieces.other[i]);
+		free(pieces.other[i]);
 	}
 }
 
-/* Before any filter, and without other threads: seeds of what will grow. */
+/* Before any filter: seeds of what will grow. */
 static void plant(void)
 {
 	pthread_t thread;
 	unsigned int i;
 
-	for (i = 0; i < PIECES; i++)
-		pieces.first[i] = malloc(16);
-	if (!pthread_create(&thread, NULL, plant_others, NULL))
+	if (!others_used && !pthread_create(&thread, NULL, plant_others, NULL))
 		pthread_join(thread, NULL);
+	for (i = 0; i < PIECES && others_used < ARRAY_SIZE(others); i++) {
+		pieces.first[i] = malloc(16);
+		pieces.other[i] = others[others_used++];
+	}
 }
 
 static int compare(const void *a, const void *b)
