@@ -8,11 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
 #include <linux/kvm.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -587,6 +590,49 @@ START_TEST(signals_may_come_while_a_watch_begins)
 }
 END_TEST
 
+/* As a kernel does that was built without them. */
+static void have_no_filters(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { ARRAY_SIZE(code), code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog))
+		_exit(1);
+}
+
+static void run_without_filters(void)
+{
+	const struct seccomp_plan on = { .mode = SECCOMP_ON }, audit = { .mode = SECCOMP_AUDIT };
+	struct err e = { "" };
+
+	have_no_filters();
+	if (seccomp_prepare(&audit, &e) != -ENOTSUP || seccomp_prepare(&on, &e))
+		_exit(1);
+	seccomp_enter(THREAD_IO);
+	open_a_file();
+	if (seccomp_prepare(&on, &e) || seccomp_seal(&e))
+		_exit(1);
+	open_a_file();
+}
+
+START_TEST(a_kernel_without_filters_is_told_of_and_will_do)
+{
+	const struct seccomp_plan off = { .mode = SECCOMP_OFF };
+	static const char *const words = "system calls are not filtered";
+	const char *first;
+
+	ck_assert_msg(status_of(NONE, off, run_without_filters) == PASSED, "%s", said);
+	first = strstr(said, words);
+	ck_assert_msg(first && !strstr(first + 1, words), "%s", said);
+}
+END_TEST
+
 START_TEST(off_leaves_all)
 {
 	const struct seccomp_plan plan = { .mode = SECCOMP_OFF };
@@ -616,6 +662,7 @@ Suite *seccomp_suite(void)
 		tcase_add_test(t, audit_tells_once_and_lets_pass);
 		tcase_add_test(t, signals_may_come_while_a_watch_begins);
 	}
+	tcase_add_test(t, a_kernel_without_filters_is_told_of_and_will_do);
 	tcase_add_test(t, off_leaves_all);
 	suite_add_tcase(s, t);
 	return s;
