@@ -49,7 +49,7 @@ int blkfile_size(const struct blkfile *f, uint64_t *out, struct err *e)
 	struct stat st;
 	uint64_t size;
 
-	if (fstat(f->fd, &st))
+	if (fd_stat(f->fd, &st))
 		return err_sys(e, "stat disk %s", f->path);
 	size = (uint64_t)st.st_size;
 	if (S_ISBLK(st.st_mode) && ioctl(f->fd, BLKGETSIZE64, &size))
@@ -72,7 +72,7 @@ static int look_at(struct blkfile *f, struct err *e)
 	int sector = SECTOR_SIZE, r;
 	struct stat st;
 
-	if (fstat(f->fd, &st))
+	if (fd_stat(f->fd, &st))
 		return err_sys(e, "stat disk %s", f->path);
 	if (S_ISDIR(st.st_mode))
 		return err_set(e, -EISDIR, "disk %s is a directory (" EXPECTED ")", f->path);
@@ -92,20 +92,19 @@ static int look_at(struct blkfile *f, struct err *e)
 	return 0;
 }
 
-/* seccomp control+files: fstat~ -- a disk's new file has a name */
 bool blkfile_has_name(const struct blkfile *f)
 {
 	struct stat st;
 
-	return !fstat(f->fd, &st) && (!S_ISREG(st.st_mode) || st.st_nlink > 0);
+	return !fd_stat(f->fd, &st) && (!S_ISREG(st.st_mode) || st.st_nlink > 0);
 }
 
-/* seccomp control+files: newfstatat -- is it the file that the disk has? */
+/* seccomp control+files: newfstatat -- is it the file that the disk has, and has it a name? */
 bool blkfile_is(const struct blkfile *f, const char *path)
 {
 	struct stat ours, theirs;
 
-	if (fstat(f->fd, &ours) || stat(path, &theirs))
+	if (fd_stat(f->fd, &ours) || stat(path, &theirs))
 		return false;
 	/* A block device is the same by another node, too. */
 	if (S_ISBLK(ours.st_mode) && S_ISBLK(theirs.st_mode))
@@ -199,10 +198,10 @@ static int open_direct(struct blkfile *f, struct err *e)
 }
 
 /*
- * seccomp control+files: openat[2&NOT_TO_OPEN=0] newfstatat fstat~ pread64 -- a disk's new file
+ * seccomp control+files: openat[2&NOT_TO_OPEN=0] newfstatat pread64 -- a disk's new file
  * seccomp control+files: fallocate[1=FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE] -- has it holes?
  * seccomp control+files: fcntl[1=F_OFD_SETLK] fcntl[1=F_SETFL] -- it is locked, and waited for
- * seccomp control+files: statx~ -- with direct cache
+ * seccomp control+files: statx -- with direct cache
  */
 int blkfile_open(struct blkfile *f, const char *path, bool read_only, bool direct, struct err *e)
 {

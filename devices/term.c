@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/term.h"
 
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <termios.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "vmm/util/bits.h"
@@ -35,6 +36,17 @@ static void restore_all(void)
 	term_restore(-1);
 }
 
+/*
+ * The kernel's own settings: what a C library makes of its termios differs from one version to the next,
+ * and so do the calls that filters must know.
+ *
+ * seccomp control console: ioctl:TCGETS -- is it a terminal, and how is it set?
+ */
+static bool get_modes(int fd, struct termios *modes)
+{
+	return !ioctl(fd, TCGETS, modes);
+}
+
 static struct kept *kept_find(int fd, bool is_raw)
 {
 	for (unsigned int i = 0; i < KEPT_MAX; i++) {
@@ -59,7 +71,6 @@ static struct kept *kept_claim(void)
 	return NULL;
 }
 
-/* seccomp control console: ioctl:TIOCGPGRP getpgrp@x86 getpgid@arm64 -- is the terminal ours? */
 static bool in_foreground(int fd)
 {
 	return tcgetpgrp(fd) == getpgrp();
@@ -67,8 +78,10 @@ static bool in_foreground(int fd)
 
 bool term_may_read(int fd)
 {
+	struct termios any;
+
 	/* A terminal that does not control us knows no process group of ours and stops nobody. */
-	return in_foreground(fd) || (tcgetpgrp(fd) < 0 && errno == ENOTTY && isatty(fd));
+	return in_foreground(fd) || (tcgetpgrp(fd) < 0 && errno == ENOTTY && get_modes(fd, &any));
 }
 
 static struct termios raw_modes(const struct termios *from)
@@ -85,25 +98,22 @@ static struct termios raw_modes(const struct termios *from)
 bool term_raw(int fd)
 {
 	struct kept *k = kept_find(fd, true);
-	struct termios raw;
+	struct termios now, raw;
 
-	if (!isatty(fd) || !in_foreground(fd))
+	if (!get_modes(fd, &now) || !in_foreground(fd))
 		return false;
 	if (!k) {
 		k = kept_claim();
 		if (!k)
 			return false;
-		if (tcgetattr(fd, &k->modes)) {
-			atomic_store(&k->state, KEPT_FREE);
-			return false;
-		}
+		k->modes = now;
 		k->fd = fd;
 		k->is_raw = true;
 		/* Before the change: a crash in between then restores what is still there. */
 		atomic_store(&k->state, KEPT_READY);
 	}
 	raw = raw_modes(&k->modes);
-	return tcsetattr(fd, TCSANOW, &raw) == 0;
+	return !ioctl(fd, TCSETS, &raw);
 }
 
 int term_nonblock(int fd)
@@ -126,17 +136,17 @@ int term_nonblock(int fd)
 }
 
 /*
- * seccomp all: ioctl:TIOCGPGRP~ ioctl:TCSETS~ ioctl:TCGETS~ fcntl[1=F_SETFL]~ -- after a crash
- * seccomp all: getpgrp@x86~ getpgid@arm64~ -- the same
- * seccomp all: ioctl:TCSETS2~ ioctl:TCGETS2~ -- as of glibc 2.42
- * seccomp control: ioctl:TCSETS ioctl:TCGETS fcntl[1=F_SETFL] -- the terminal, as it was
+ * By whoever ends the process, and that may be any thread that crashes.
+ *
+ * seccomp all: ioctl:TIOCGPGRP getpgrp@x86 getpgid@arm64 -- is the terminal ours?
+ * seccomp all: ioctl:TCSETS fcntl[1=F_SETFL] -- the terminal, as it was
  */
 static void put_back(const struct kept *k)
 {
 	if (!k->is_raw)
 		fcntl(k->fd, F_SETFL, k->flags);
 	else if (in_foreground(k->fd))
-		tcsetattr(k->fd, TCSANOW, &k->modes);
+		ioctl(k->fd, TCSETS, &k->modes);
 }
 
 void term_restore(int fd)

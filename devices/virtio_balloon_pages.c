@@ -69,7 +69,7 @@ static bool give_back_batch(struct virtio_balloon *b, unsigned int q, size_t n)
 
 	for (i = 0; i < n; i++)
 		b->batch[i] = le32toh(b->batch[i]);
-	/* seccomp io: sysinfo~ -- qsort, of some C libraries */
+	/* seccomp io: sysinfo -- qsort, of some C libraries */
 	qsort(b->batch, n, sizeof(b->batch[0]), compare);
 	for (i = 0; i < n;) {
 		uint64_t first = b->batch[i], end = first + 1;

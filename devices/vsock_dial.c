@@ -52,7 +52,7 @@ int vsock_dial_folder(const char *path, struct err *e)
  * filter sees what that one is asked for. With O_PATH nothing is made, and nothing can be read.
  *
  * seccomp io+sockets: openat[2&O_PATH=O_PATH] -- what a guest names
- * seccomp io+sockets: newfstatat fstat~ -- is it a socket? (C libraries differ in the call)
+ * seccomp io+sockets: newfstatat -- is it a socket?
  * seccomp io+sockets: socket[0=AF_UNIX] connect -- and to its program
  */
 int vsock_dial(int folder, const char *name)
@@ -61,7 +61,7 @@ int vsock_dial(int folder, const char *name)
 	struct sockaddr_un a;
 	struct stat st;
 
-	if (file < 0 || fstat(file, &st))
+	if (file < 0 || fd_stat(file, &st))
 		return -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return S_ISLNK(st.st_mode) ? -ELOOP : -ENOTSOCK;

@@ -244,6 +244,8 @@ int main(int argc, char **argv)
 	settle_fds();
 	/* Without a limit the C library counts the host's CPUs when there are many threads: by files. */
 	mallopt(M_ARENA_MAX, ARENAS);
+	/* A heap that shrinks has it look, by a file, whether it may; what is large is no part of a heap. */
+	mallopt(M_TRIM_THRESHOLD, -1);
 	/* A file that may not grow further, a disk or a log, is a failed write: EFBIG. */
 	signal(SIGXFSZ, SIG_IGN);
 	status = cli_parse(argc, argv, &cli, &e);

@@ -341,7 +341,7 @@ void vm_resume(struct vm *vm)
 	park_start(&vm->park, NULL);
 }
 
-/* seccomp control: sched_yield~ -- somebody is still kicking, for a moment that no test can hit */
+/* seccomp control: sched_yield -- somebody is still kicking, for a moment */
 void vm_join(struct vm *vm)
 {
 	uint32_t i;

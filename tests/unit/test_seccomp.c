@@ -8,11 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
 #include <linux/kvm.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +23,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -347,9 +349,8 @@ static void use_the_library(void)
 {
 	size_t size = 64 << 20;
 	char *p = malloc(size);
-	uint8_t random[16];
 
-	if (!p || getrandom(random, sizeof(random), GRND_NONBLOCK) < 0)
+	if (!p)
 		_exit(1);
 	memset(p, 1, size);
 	p = realloc(p, 2 * size);
@@ -543,6 +544,95 @@ START_TEST(audit_tells_once_and_lets_pass)
 }
 END_TEST
 
+/* A call that no thread needs, so that the watch is asked. */
+static void on_nudge(int signo)
+{
+	(void)signo;
+	syscall(SYS_getppid);
+}
+
+static void *enter_while_nudged(void *has_entered)
+{
+	sigset_t nudge;
+
+	sigemptyset(&nudge);
+	sigaddset(&nudge, SIGUSR1);
+	pthread_sigmask(SIG_UNBLOCK, &nudge, NULL);
+	seccomp_enter(THREAD_VCPU);
+	atomic_store((atomic_bool *)has_entered, true);
+	return NULL;
+}
+
+static void enter_many_times(void)
+{
+	struct sigaction sa = { .sa_handler = on_nudge, .sa_flags = SA_RESTART };
+	atomic_bool has_entered;
+	pthread_t thread;
+	int i;
+
+	sigaction(SIGUSR1, &sa, NULL);
+	for (i = 0; i < 100; i++) {
+		atomic_store(&has_entered, false);
+		if (pthread_create(&thread, NULL, enter_while_nudged, &has_entered))
+			_exit(1);
+		while (!atomic_load(&has_entered))
+			pthread_kill(thread, SIGUSR1);
+		pthread_join(thread, NULL);
+	}
+}
+
+/* Control's come at any time: one between the filter and whoever answers waited for ever. */
+START_TEST(signals_may_come_while_a_watch_begins)
+{
+	const struct seccomp_plan plan = { .mode = SECCOMP_AUDIT };
+
+	ck_assert_msg(status_of(NONE, plan, enter_many_times) == PASSED, "%s", said);
+}
+END_TEST
+
+/* As a kernel does that was built without them. */
+static void have_no_filters(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { ARRAY_SIZE(code), code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog))
+		_exit(1);
+}
+
+static void run_without_filters(void)
+{
+	const struct seccomp_plan on = { .mode = SECCOMP_ON }, audit = { .mode = SECCOMP_AUDIT };
+	struct err e = { "" };
+
+	have_no_filters();
+	if (seccomp_prepare(&audit, &e) != -ENOTSUP || seccomp_prepare(&on, &e))
+		_exit(1);
+	seccomp_enter(THREAD_IO);
+	open_a_file();
+	if (seccomp_prepare(&on, &e) || seccomp_seal(&e))
+		_exit(1);
+	open_a_file();
+}
+
+START_TEST(a_kernel_without_filters_is_told_of_and_will_do)
+{
+	const struct seccomp_plan off = { .mode = SECCOMP_OFF };
+	static const char *const words = "system calls are not filtered";
+	const char *first;
+
+	ck_assert_msg(status_of(NONE, off, run_without_filters) == PASSED, "%s", said);
+	first = strstr(said, words);
+	ck_assert_msg(first && !strstr(first + 1, words), "%s", said);
+}
+END_TEST
+
 START_TEST(off_leaves_all)
 {
 	const struct seccomp_plan plan = { .mode = SECCOMP_OFF };
@@ -570,7 +660,9 @@ Suite *seccomp_suite(void)
 		tcase_add_test(t, what_is_refused_is_not_done_whoever_handles_it);
 		tcase_add_test(t, blocking_the_signal_does_not_help);
 		tcase_add_test(t, audit_tells_once_and_lets_pass);
+		tcase_add_test(t, signals_may_come_while_a_watch_begins);
 	}
+	tcase_add_test(t, a_kernel_without_filters_is_told_of_and_will_do);
 	tcase_add_test(t, off_leaves_all);
 	suite_add_tcase(s, t);
 	return s;

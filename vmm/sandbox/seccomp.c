@@ -17,16 +17,12 @@
  * What threads need whatever they are there for; the C library makes these calls by itself. Heaps are
  * few (ARENAS in vmm/main.c), so any thread may be the one that makes a heap of others grow or shrink.
  *
- * seccomp control console io vcpu disk log: futex -- locks and conditions, and joining a thread
- * seccomp fill: futex~ -- the same, if another thread starts just then
- * seccomp all: restart_syscall~ -- a wait with a limit of time that was stopped, and goes on
+ * seccomp all: futex -- locks and conditions, and joining a thread
+ * seccomp control vcpu: restart_syscall -- a wait with a limit of time that was stopped, and goes on
  * seccomp console io vcpu disk log fill: exit rt_sigprocmask madvise -- the end of a thread
  * seccomp control: exit_group munmap -- the end of all, and the stacks of threads that have ended
- * seccomp control: brk mmap[2&PROT_EXEC=0] mprotect[2&PROT_EXEC=0] -- malloc
- * seccomp control: mremap~ madvise~ -- malloc, of what is large, and heaps of threads
- * seccomp vcpu: getrandom~ -- malloc, of some C libraries
- * seccomp console io vcpu disk log fill: brk~ mremap~ munmap~ -- malloc, of who grows a heap by chance
- * seccomp console io vcpu disk log fill: mmap[2&PROT_EXEC=0]~ mprotect[2&PROT_EXEC=0]~ -- the same
+ * seccomp control console io vcpu: brk mprotect[2&PROT_EXEC=0] mremap munmap -- malloc
+ * seccomp all: mmap[2&PROT_EXEC=0] -- malloc, and what the C library keeps of its last words
  */
 
 /* Written by the first thread while it is alone, or before it starts those that read it. */

@@ -27,9 +27,8 @@
 #include "vmm/sandbox/seccomp_impl.h"
 
 /*
- * seccomp all: write~ exit_group~ -- the report, and the end: where calls are recorded none is refused
- * seccomp control vcpu: rt_sigreturn -- signals that are no end: to us all, and a vCPU's kick
- * seccomp console io disk log fill: rt_sigreturn~ -- those that somebody else sends, and a crash
+ * seccomp all: write exit_group -- the report, and the end
+ * seccomp all: rt_sigreturn -- signals that are no end: a kick, those that somebody sends, a fault
  */
 
 const char *const seccomp_role_names[THREAD_ROLES] = {

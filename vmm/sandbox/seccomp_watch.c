@@ -18,6 +18,7 @@
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -284,6 +285,7 @@ int seccomp_watch_enter(enum thread_role role, struct sock_filter *code, unsigne
 {
 	unsigned int i = atomic_fetch_add(&watched_count, 1);
 	struct watched *w = &watched[i];
+	sigset_t all, old;
 
 	if (i >= THREADS_MAX) {
 		free(code);
@@ -296,9 +298,13 @@ int seccomp_watch_enter(enum thread_role role, struct sock_filter *code, unsigne
 		return -ENOMEM;
 	w->role = role;
 	memcpy(w->name, thread_name(), sizeof(w->name));
+	/* A handler that ran behind the one and before the other would wait for an answer for ever. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
 	w->fd = install(code, len);
 	/* `code` stays: giving it back could be a system call, and nobody is there to answer yet. */
 	if (w->fd >= 0)
 		atomic_store(&w->ready, true);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return w->fd < 0 ? w->fd : 0;
 }

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* seccomp all: clock_gettime~ gettimeofday~ -- where the host's clock is not for user space to read: few */
+/* seccomp control console io vcpu: clock_gettime gettimeofday -- a host whose clock only the kernel reads */
 /* Time that never goes back and that nobody sets, from any start: for deadlines. Any thread. */
 static inline uint64_t clock_ns(void)
 {

@@ -2,10 +2,12 @@
 #ifndef NACRE_FD_H
 #define NACRE_FD_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/util/err.h"
@@ -25,6 +27,12 @@ static inline int fd_steal(int *fd)
 
 	*fd = -1;
 	return taken;
+}
+
+/* By a call that is the same with all C libraries: fstat() is not. As fstat. */
+static inline int fd_stat(int fd, struct stat *st)
+{
+	return fstatat(fd, "", st, AT_EMPTY_PATH);
 }
 
 static inline void ptr_free(void *p)

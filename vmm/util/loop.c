@@ -48,7 +48,6 @@ static void ignore_libevent(int severity, const char *text)
 
 /*
  * seccomp control console io: epoll_wait@x86 epoll_pwait@arm64 epoll_ctl -- libevent, waiting
- * seccomp control console io: epoll_pwait2~ -- as of libevent 2.2
  * seccomp vcpu: epoll_ctl -- libevent, events that others add and remove
  * seccomp control console io: read write -- libevent, being woken by its eventfd
  */

@@ -69,7 +69,7 @@ static void *thread_main(void *arg)
 
 static void block_signals(sigset_t *old)
 {
-	static const int open[] = { SIGBUS, SIGSEGV, SIGSYS };
+	static const int open[] = { SIGBUS, SIGSEGV, SIGSYS, SIGABRT };
 	unsigned int i;
 	sigset_t set;
 

@@ -14,7 +14,6 @@
 #	name[N=V]	when argument N, from 0, is V; [N&M=V]: when its bits M are V
 #	ioctl:V		ioctl[1=V]
 #	name!ERRNO	refused by that error, without ending the machine
-#	name~		nothing that our tests can do leads to it (see tests/e2e/seccomp-rules)
 #
 # V and M are expressions of C without blanks; what they mean is for the compiler of the target
 # (constants.h). Printed is one line each: role, right or -, call, place. With -v constants=1, a C
@@ -34,7 +33,7 @@ function constant(v) {
 
 # The expressions of one call.
 function constants_of(call,	cond, part, n, i, pair) {
-	sub(/[!~].*$/, "", call)
+	sub(/!.*$/, "", call)
 	if (call ~ /^ioctl:/) {
 		constant(substr(call, 7))
 		return

@@ -153,14 +153,10 @@ static unsigned int parse(
 	char call[sizeof(r->call) + 8], *name, *place, *cond;
 	unsigned int n = 0;
 
-	if (!strncmp(r->call, "ioctl:", 6)) {
-		snprintf(call, sizeof(call), "ioctl[1=%s", r->call + 6);
-		cut(call, '~');
-		strcat(call, "]");
-	} else {
+	if (!strncmp(r->call, "ioctl:", 6))
+		snprintf(call, sizeof(call), "ioctl[1=%s]", r->call + 6);
+	else
 		snprintf(call, sizeof(call), "%s", r->call);
-		cut(call, '~');
-	}
 	name = cut(call, '!');
 	*error = !name ? 0 : !strcmp(name, "ENOSYS") ? ENOSYS : EPERM;
 	for (cond = cut(call, '['); cond && n < 6; n++) {
@@ -208,17 +204,11 @@ static bool applies(const struct rule *r, const char *role, unsigned int set)
 /* Two places may need the same call. */
 static bool is_repeated(unsigned int i, const char *role, unsigned int set)
 {
-	char one[sizeof(rules[i].call)], other[sizeof(rules[i].call)];
 	unsigned int k;
 
-	snprintf(one, sizeof(one), "%s", rules[i].call);
-	cut(one, '~');
-	for (k = 0; k < i; k++) {
-		snprintf(other, sizeof(other), "%s", rules[k].call);
-		cut(other, '~');
-		if (applies(&rules[k], role, set) && !strcmp(one, other))
+	for (k = 0; k < i; k++)
+		if (applies(&rules[k], role, set) && !strcmp(rules[i].call, rules[k].call))
 			return true;
-	}
 	return false;
 }
 
@@ -321,16 +311,13 @@ static void print_names(void)
 	for (i = 0; i < rule_count; i++) {
 		const char *name = rules[i].call + 6;
 		unsigned int k;
-		char word[160];
 
 		if (strncmp(rules[i].call, "ioctl:", 6) != 0)
 			continue;
 		for (k = 0; k < i && strcmp(rules[k].call, rules[i].call) != 0; k++)
 			continue;
-		snprintf(word, sizeof(word), "%s", name);
-		cut(word, '~');
 		if (k == i)
-			printf("\t{ 0x%lx, \"%s\" },\n", value_of(word, &rules[i]), word);
+			printf("\t{ 0x%lx, \"%s\" },\n", value_of(name, &rules[i]), name);
 	}
 	printf("};\n");
 }
