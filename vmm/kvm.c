@@ -139,10 +139,7 @@ int kvm_set_slot(int vm, const struct kvm_slot *s, struct err *e)
 	return 0;
 }
 
-/*
- * seccomp vcpu: ioctl:ABI_SET_MEMORY_ATTRIBUTES -- conversions by attributes: the kernel of our own that
- * has them in tests (tests/rig/kernels/x86-host.config) has no filters
- */
+/* seccomp vcpu: ioctl:ABI_SET_MEMORY_ATTRIBUTES -- conversions by attributes */
 int kvm_set_private(int vm, uint64_t gpa, uint64_t size, bool private, struct err *e)
 {
 	struct abi_memory_attributes want = {

@@ -126,16 +126,19 @@ static uint64_t pinned_bytes(const struct arch_config *c, const struct boot_file
 static int suits(const struct arch_config *c, enum protection mode, const struct boot_files *files,
 	struct err *e)
 {
+	int r;
+
 	if (mode == PROTECTION_PKVM && c->open_memory)
 		return err_set(e, -EINVAL, "private-memory open has no meaning in it");
 	/* What these offer is for operating systems; a program of one's own has less to know. */
 	if (protection_is_alias(mode) && (files->firmware.data || !files->kernel.data))
 		return err_set(e, -ENOTSUP, "it is for kernels");
-	if (protection_has_gmem(mode) && !c->open_memory && files->kernel.data &&
+	r = possible(c, mode, pinned_bytes(c, files), e);
+	if (!r && protection_has_gmem(mode) && !c->open_memory && files->kernel.data &&
 		arch_kvm_emulates())
-		return err_set(
+		r = err_set(
 			e, -ENOTSUP, "KVM on this CPU cannot run a kernel whose code is private");
-	return possible(c, mode, pinned_bytes(c, files), e);
+	return r;
 }
 
 /*

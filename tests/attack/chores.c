@@ -8,8 +8,9 @@
  * functions wrapped: each thread, behind its filter and before its work, does the chore that NACRE_CHORE
  * names. tests/e2e/chores looks at what becomes of it.
  *
- *   calm		every role: memory, time, waiting; and the end of a run meets the one who told of it
- *   stopped		control and a vCPU wait, with a limit of time, and are stopped meanwhile
+ *   calm		every role gives memory back; who does many things makes heaps grow and reads clocks; and
+ *			the end of a run meets the one who told of it
+ *   stopped		who does many things waits, with a limit of time, and is stopped meanwhile
  *   ending		requests to a disk are under way when the machine ends
  *   ROLE:segv, ROLE:bus, ROLE:smash, ROLE:refused
  *			this role crashes, fails a check of the C library's, or makes a call that it may not
@@ -165,8 +166,7 @@ static void do_chore(void)
 
 	if (!strcmp(chore, "calm"))
 		calm_do();
-	else if (!strcmp(chore, "stopped") &&
-		 (own_role == THREAD_CONTROL || own_role == THREAD_VCPU))
+	else if (!strcmp(chore, "stopped") && does_many_things(own_role))
 		stopped_do();
 	else if (!strncmp(chore, name, n) && chore[n] == ':')
 		be_deadly(chore + n + 1);

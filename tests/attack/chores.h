@@ -3,6 +3,7 @@
 #define NACRE_TEST_CHORES_H
 
 #include <semaphore.h>
+#include <stdbool.h>
 
 #include "vmm/sandbox/seccomp_impl.h"
 #include "vmm/util/err.h"
@@ -11,6 +12,13 @@
 
 /* Of the calling thread. */
 extern _Thread_local enum thread_role own_role;
+
+/* These allocate, read clocks and wait with a limit of time; the other roles do one thing only. */
+static inline bool does_many_things(enum thread_role role)
+{
+	return role == THREAD_CONTROL || role == THREAD_CONSOLE || role == THREAD_IO ||
+	       role == THREAD_VCPU;
+}
 
 /* A line on standard error, which the role begins. */
 void tell(const char *what);
@@ -32,7 +40,7 @@ void calm_serve(enum thread_role role);
 
 /* Before any filter: starts the process that stops others. 0, or -errno with a sentence. */
 int stopped_start(struct err *e);
-/* Behind it, for control and one vCPU: the chore. */
+/* Behind it, for who does many things: the chore, once for each role. */
 void stopped_do(void);
 
 #endif

@@ -3,6 +3,7 @@
 /* What the C library does by chance in any thread: with memory above all. */
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -40,12 +41,6 @@ static void *plant_others(void *arg)
 	return NULL;
 }
 
-static bool allocates(enum thread_role role)
-{
-	return role == THREAD_CONTROL || role == THREAD_CONSOLE || role == THREAD_IO ||
-	       role == THREAD_VCPU;
-}
-
 /* realloc stays in the heap that a piece is from. So any thread makes either heap grow. */
 static void grow(void)
 {
@@ -62,7 +57,7 @@ static void give_back(void)
 {
 	unsigned int i;
 
-	if (allocates(own_role))
+	if (does_many_things(own_role))
 		free(pieces.large);
 	for (i = PIECES; i-- > PIECES / 2;) {
 		free(pieces.first[i]);
@@ -99,14 +94,18 @@ static void sort(void)
 	qsort(numbers, ARRAY_SIZE(numbers), sizeof(numbers[0]), compare);
 }
 
-/* What the C library does by itself where the host's clock cannot be read without the kernel. */
-static void read_clocks(void)
+/*
+ * What the C library does by itself on some hosts only: where the clock cannot be read without the kernel,
+ * and where a heap is to be of huge pages.
+ */
+static void do_as_elsewhere(void)
 {
 	struct timespec t;
 	struct timeval v;
 
 	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t);
 	syscall(SYS_gettimeofday, &v, NULL);
+	madvise(pieces.large, LARGE_SIZE, MADV_HUGEPAGE);
 }
 
 /* Whoever starts us waits meanwhile, and makes for us what we only give back, as a thread's end does. */
@@ -116,10 +115,10 @@ void calm_do(void)
 		sem_post(&wanted);
 		wait_for(&given);
 	}
-	if (allocates(own_role)) {
+	if (does_many_things(own_role)) {
 		grow();
 		pieces.large = realloc(pieces.large, 2 * LARGE_SIZE);
-		read_clocks();
+		do_as_elsewhere();
 	}
 	if (own_role == THREAD_IO)
 		sort();
@@ -133,7 +132,7 @@ void calm_serve(enum thread_role role)
 {
 	wait_for(&wanted);
 	calm_plant();
-	if (!allocates(role))
+	if (!does_many_things(role))
 		grow();
 	sem_post(&given);
 	wait_for(&done);

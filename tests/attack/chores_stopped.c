@@ -5,6 +5,7 @@
  * has the thread make it.
  */
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -21,8 +22,9 @@
 static struct sleeper {
 	sem_t waits, goes_on;
 	pid_t thread;
+	_Atomic bool taken; /* by the first thread of the role */
 } * sleepers;
-enum { SLEEPERS = 2, TRIES = 1000 };
+enum { TRIES = 1000 };
 
 static void nap(void)
 {
@@ -61,18 +63,21 @@ static void stop_once(pid_t thread)
 /* In a process of its own, outside of all walls. */
 static void stop_sleepers(pid_t process)
 {
-	int i, tries;
+	unsigned int role;
+	int tries;
 
-	for (i = 0; i < SLEEPERS; i++) {
-		struct sleeper *s = &sleepers[i];
+	for (role = 0; role < THREAD_ROLES; role++) {
+		struct sleeper *s = &sleepers[role];
 
+		if (!does_many_things(role))
+			continue;
 		sem_wait(&s->waits);
 		for (tries = 0; tries < TRIES && !is_in(process, s->thread, SYS_restart_syscall);
 			tries++) {
 			nap();
 			stop_once(s->thread);
 		}
-		dprintf(STDERR_FILENO, "chore: sleeper %d %s\n", i,
+		dprintf(STDERR_FILENO, "chore: %s %s\n", seccomp_role_names[role],
 			tries < TRIES ? "waits on" : "was not stopped");
 		sem_post(&s->goes_on);
 	}
@@ -81,10 +86,11 @@ static void stop_sleepers(pid_t process)
 int stopped_start(struct err *e)
 {
 	pid_t own = getpid(), pid;
-	int i;
+	unsigned int i;
 
+	_Static_assert(THREAD_ROLES * sizeof(*sleepers) <= PAGE_SIZE, "a page for all");
 	sleepers = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	for (i = 0; i < SLEEPERS; i++) {
+	for (i = 0; i < THREAD_ROLES; i++) {
 		sem_init(&sleepers[i].waits, 1, 0);
 		sem_init(&sleepers[i].goes_on, 1, 0);
 	}
@@ -101,8 +107,10 @@ int stopped_start(struct err *e)
 
 void stopped_do(void)
 {
-	struct sleeper *s = &sleepers[own_role == THREAD_VCPU];
+	struct sleeper *s = &sleepers[own_role];
 
+	if (atomic_exchange(&s->taken, true))
+		return;
 	s->thread = (pid_t)syscall(SYS_gettid);
 	sem_post(&s->waits);
 	wait_a_while(&s->goes_on);

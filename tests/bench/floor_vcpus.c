@@ -54,8 +54,6 @@ static void *run(void *arg)
 	struct floor_vcpu *v = arg;
 	struct floor_vcpus *s = v->all;
 
-	v->thread = pthread_self();
-	v->listens = true;
 	park_enter(&v->member);
 	while (!s->ended) {
 		int r;
@@ -89,6 +87,7 @@ int floor_vcpus_run(struct floor_vcpus *s, void (*on_exit)(void *, int, struct k
 		r = pthread_create(&s->vcpu[i].thread, NULL, run, &s->vcpu[i]);
 		if (r)
 			return err_set(e, -r, "start the thread of vCPU %u: error %d", i, r);
+		s->vcpu[i].listens = true;
 	}
 	pthread_join(s->vcpu[0].thread, NULL);
 	return 0;

@@ -81,8 +81,8 @@ END {
 	}
 	print "\nConversions, to shared and back; microseconds a call, timed by the guest"
 	print "(x floor: against the same ioctls with the same vCPUs parked; x 256: against the guest of 256 MiB"
-	print "and one vCPU; x fresh: against the same before 5,000 conversions; own: microseconds beside the floor;"
-	print "slots: deleted, created)"
+	print "and one vCPU; x fresh: against the same before 5,000 conversions; own: microseconds of the first beside its"
+	print "floor; slots: deleted, created)"
 	printf "%-20s %4s %5s %9s %7s %9s %9s %7s %7s %6s %6s %6s %6s %7s %13s\n", "where", "cpus",
 		"MiB", "range", "history", "share", "unshare", "x floor", "x floor", "x 256", "x 256",
 		"xfresh", "xfresh", "own", "slots"
@@ -98,7 +98,7 @@ END {
 			ratio(f[16], small_unshare[f[2], f[5], past]),
 			f[7] ? ratio(f[15], fresh_share[f[2], f[5], f[11]]) : "-",
 			f[7] ? ratio(f[16], fresh_unshare[f[2], f[5], f[11]]) : "-",
-			sprintf("%.1f", (f[15] - floor_share[key]) / 1000),
+			key in floor_share ? sprintf("%.1f", (f[15] - floor_share[key]) / 1000) : "-",
 			f[5] ? deleted[key] "," created[key] : "-"
 	}
 	print "\nLinux, the same kernel and initramfs: exec to power-off, 1 vCPU, 512 MiB; milliseconds"

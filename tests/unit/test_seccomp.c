@@ -575,8 +575,10 @@ static void enter_many_times(void)
 		atomic_store(&has_entered, false);
 		if (pthread_create(&thread, NULL, enter_while_nudged, &has_entered))
 			_exit(1);
-		while (!atomic_load(&has_entered))
+		while (!atomic_load(&has_entered)) {
 			pthread_kill(thread, SIGUSR1);
+			sched_yield();
+		}
 		pthread_join(thread, NULL);
 	}
 }

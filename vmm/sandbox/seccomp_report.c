@@ -64,7 +64,7 @@ static void on_refused(int signo, siginfo_t *info, void *context)
 	line_put_call(&l, info->si_syscall, args);
 	line_put(&l,
 		", which it does not need: the machine ends. This is a bug of nacre's, or someone "
-		"has broken into it; --seccomp audit lets such calls pass and logs them\n");
+		"has broken into it; --seccomp audit lets such calls pass and tells them\n");
 	line_write(&l, STDERR_FILENO);
 	/* After the report: it is told, whatever the hook does. */
 	if (hook)

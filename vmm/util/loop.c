@@ -40,6 +40,9 @@ struct loop_event {
 
 static void on_wake(evutil_socket_t fd, short events, void *arg);
 
+/* From then on it waits by epoll_pwait2, which no rule here allows. */
+_Static_assert(LIBEVENT_VERSION_NUMBER < 0x02020000, "libevent 2.2 needs another rule");
+
 static void ignore_libevent(int severity, const char *text)
 {
 	(void)severity;

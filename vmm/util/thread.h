@@ -8,7 +8,8 @@
 
 /*
  * The one way to start a thread. What a thread is there for is its role: it decides which system
- * calls are left to it (vmm/sandbox). The first thread of the process has the role of control.
+ * calls are left to it (vmm/sandbox). The first thread of the process has the role of control. Those
+ * of disk, log and fill neither allocate nor wait with a limit of time: they may not.
  */
 enum thread_role {
 	THREAD_CONTROL, /* API, signals, timers */

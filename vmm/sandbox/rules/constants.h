@@ -23,12 +23,6 @@
 #include "vmm/kvm_abi.h"
 #include "vmm/sandbox/seccomp_impl.h"
 
-/* Of a struct termios2, which is in a header that does not go with termios.h. */
-#undef TCGETS2
-#undef TCSETS2
-#define TCGETS2 _IOR('T', 0x2a, uint8_t[44])
-#define TCSETS2 _IOW('T', 0x2b, uint8_t[44])
-
 /* Flags of open() other than those that a file which exists is opened with, to be read and written. */
 #define NOT_TO_OPEN \
 	(~(unsigned int)(O_ACCMODE | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_DIRECT | O_LARGEFILE))
