@@ -49,8 +49,8 @@ struct option_def {
 	bool first_named;
 	size_t item_size;
 	/*
-	 * What is wrong with the field by itself beyond all this, or NULL. base: the struct. For sources whose
-	 * errors name a line; whoever takes the struct checks it as a whole.
+	 * What is wrong with the field by itself beyond all this, or NULL. base: the struct. For
+	 * sources whose errors name a line; whoever takes the struct checks it as a whole.
 	 */
 	int (*check)(const void *base, struct err *e);
 	const char *unit; /* of an integer, or NULL */

@@ -15,11 +15,12 @@
 
 /*
  * What threads need whatever they are there for; the C library makes these calls by itself. Heaps are
- * few (ARENAS in vmm/main.c), so whoever allocates may be the one that makes a heap of others grow. Threads
- * of roles disk, log and fill do not allocate, nor wait with a limit of time (vmm/util/thread.h).
+ * few (ARENAS in vmm/main.c), so whoever allocates may be the one that makes a heap of others grow.
+ * Threads of roles disk, log and fill neither allocate nor wait with a limit of time
+ * (vmm/util/thread.h).
  *
  * seccomp all: futex -- locks and conditions, and joining a thread
- * seccomp control console io vcpu: restart_syscall -- a wait with a limit of time that was stopped, and goes on
+ * seccomp control console io vcpu: restart_syscall -- a wait with a limit that was stopped
  * seccomp console io vcpu disk log fill: exit rt_sigprocmask madvise -- the end of a thread
  * seccomp control: exit_group munmap -- the end of all, and the stacks of threads that have ended
  * seccomp control console io vcpu: brk mprotect[2&PROT_EXEC=0] mremap munmap madvise -- malloc

@@ -26,8 +26,8 @@ enum thread_role {
 /*
  * Starts fn(arg) in a thread of that name (15 bytes at most; longer ones are cut). All signals are
  * blocked there but those of faults, failed checks and refused system calls, which a thread must not
- * block: it would be killed without a word. Other signals are the control loop's business. Any thread. 0, or
- * -errno with a sentence; the caller joins.
+ * block: it would be killed without a word. Other signals are the control loop's business. Any
+ * thread. 0, or -errno with a sentence; the caller joins.
  */
 int thread_start(pthread_t *out, enum thread_role role, const char *name, void *(*fn)(void *),
 	void *arg, struct err *e);
